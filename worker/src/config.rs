@@ -1,0 +1,71 @@
+//! Everything that can be set for a worker, read once at start.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+/// Settings of one worker. `moorline-worker --help` names the variable of each.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The server, such as `http://127.0.0.1:7420` (`MOORLINE_SERVER`).
+    pub server: String,
+    /// Name of the worker, unique among live ones (`MOORLINE_WORKER_NAME`; the host name by default).
+    pub name: String,
+    /// Queues that it serves: `CODEX_QUEUE`, or `MOORLINE_QUEUES`, comma-separated; `default` when neither is set.
+    pub queues: Vec<String>,
+    /// Jobs that it runs at once, its shard's queue apart, which takes one (`MOORLINE_SLOTS`, 4).
+    pub slots: u32,
+    /// The shard's volume, if it serves a shard (`CODEX_VOLUME_NAME`).
+    pub volume: Option<String>,
+    /// Folder that holds `runs/` and the worker's own git directories (`MOORLINE_WORK_ROOT`, `/work`).
+    pub work_root: PathBuf,
+    /// `docker`, `process`, or `auto`: Docker when it answers (`MOORLINE_ENGINE`).
+    pub engine: EngineChoice,
+    /// Folder that stands for the engine's volumes with the process engine (`MOORLINE_VOLUME_ROOT`, `<work root>/volumes`).
+    pub volume_root: PathBuf,
+    /// Image of jobs (`SPEC_AUTOMATION_JOB_IMAGE`, `moorline-job`).
+    pub job_image: String,
+    /// Image of login checks (`CODEX_LOGIN_CHECK_IMAGE`; the job image when unset).
+    pub login_check_image: Option<String>,
+    /// `uid:gid` of jobs (`MOORLINE_JOB_USER`, `1000:1000`).
+    pub job_user: String,
+    /// Network of jobs (`MOORLINE_JOB_NETWORK`, `bridge`).
+    pub job_network: String,
+    /// Memory of a job in bytes (`MOORLINE_JOB_MEMORY_MIB`, 4096).
+    pub job_memory_bytes: u64,
+    /// Cores of a job in thousandths (`MOORLINE_JOB_CPU_MILLIS`, 2000).
+    pub job_cpu_millis: u32,
+    /// Processes and threads of a job (`MOORLINE_JOB_PIDS`, 512).
+    pub job_pids: u32,
+    /// Longest time of a login check (`MOORLINE_PREFLIGHT_TIMEOUT_SECONDS`, 60).
+    pub preflight_timeout: Duration,
+    /// The Codex program (`MOORLINE_CODEX_PROGRAM`, `codex`).
+    pub codex_program: String,
+    /// Model that Codex is told to use (`CODEX_MODEL`).
+    pub codex_model: Option<String>,
+    /// Profile that Codex is told to use (`CODEX_PROFILE`).
+    pub codex_profile: Option<String>,
+    /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`).
+    pub github_token: Option<SecretString>,
+    /// Where `owner/name` is found (`MOORLINE_GITHUB_URL`, `https://github.com`).
+    pub github_url: String,
+    /// API of the forge (`MOORLINE_GITHUB_API_URL`, `https://api.github.com`).
+    pub github_api_url: String,
+    /// Protocols that git may use (`MOORLINE_GIT_PROTOCOLS`, `https:ssh`).
+    pub git_protocols: String,
+    /// Author and committer of commits (`MOORLINE_GIT_AUTHOR`, `Moorline <moorline@localhost>`).
+    pub git_author: String,
+    /// Whether a login that fails its check at start stops the start (`MOORLINE_REQUIRE_LOGIN`).
+    pub require_login: bool,
+}
+
+/// Which engine to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineChoice {
+    /// Docker when it answers at start, local processes otherwise; the choice is logged.
+    Auto,
+    /// Docker.
+    Docker,
+    /// Local processes.
+    Process,
+}

@@ -1,0 +1,17 @@
+//! The Moorline worker: one stream to the server, coding agents in job containers.
+//!
+//! # Layout
+//!
+//! - [`config`]: everything that can be set, read once
+//! - [`link`]: the stream to the server: dial, hello, back-off, reports until acknowledged
+//! - [`run`]: the loop: offers in, slots, reports out, drain
+//! - [`stage`]: what a job does: discover, submit, publish
+//! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
+//! - [`engine`]: where job containers run: Docker, or local processes
+//! - [`preflight`], [`volume`]: is the login good, and what does its volume look like
+//! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
+//! - [`startup`]: what is checked before work is taken
+
+pub mod config;
+pub mod engine;
+pub mod stage;

@@ -1,0 +1,70 @@
+//! What a job does: one module per stage.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use moorline_proto::v1;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, engine::Engine};
+
+/// Folders of one run on the worker: `<work root>/runs/<run id>`.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    /// The run's own folder: all that its containers see of the host.
+    pub root: PathBuf,
+    /// The checkout that the agent works in.
+    pub repo: PathBuf,
+    /// `HOME` of the agent.
+    pub home: PathBuf,
+    /// What becomes artifacts.
+    pub artifacts: PathBuf,
+    /// The worker's own git directory of the run, outside `root`: an agent can't plant hooks or filters in it.
+    pub git_dir: PathBuf,
+}
+
+/// What a stage works with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The worker's settings.
+    pub config: Arc<Config>,
+    /// Where containers run.
+    pub engine: Arc<dyn Engine>,
+    /// The job.
+    pub offer: v1::Offer,
+    /// Where it works.
+    pub folder: RunFolder,
+    /// The way back to the server.
+    pub outlet: Arc<dyn Outlet>,
+    /// Cancelled when the job must stop: the run was cancelled, or the lease has passed on.
+    pub stop: CancellationToken,
+}
+
+/// How a stage fails.
+#[derive(Debug)]
+pub enum Error {
+    /// With a failure for the server to record.
+    Failed(v1::Failure),
+    /// Because `Context::stop` was cancelled; what it took: `not_started`, `stopped` or `killed`.
+    Stopped(&'static str),
+}
+
+/// The way from a stage to the server. Everything sent here is kept and sent again until it is acknowledged.
+#[async_trait]
+pub trait Outlet: Send + Sync + std::fmt::Debug {
+    /// One line of progress for people.
+    async fn progress(&self, message: &str);
+    /// A login check made for this job.
+    async fn preflight(&self, preflight: v1::Preflight);
+    /// The volume as it is now.
+    async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics);
+    /// Stores a file as an artifact of the run.
+    async fn upload_artifact(&self, kind: v1::ArtifactType, file: &std::path::Path, content_type: &str) -> Result<v1::Artifact, v1::Failure>;
+    /// Writes an artifact of the run to a file.
+    async fn download_artifact(&self, artifact_id: &str, to: &std::path::Path) -> Result<(), v1::Failure>;
+    /// Sends a file that is still being written, from its beginning, as the job's output, until `done` is cancelled and its end is reached.
+    async fn follow_output(&self, file: &std::path::Path, done: CancellationToken) -> Result<(), v1::Failure>;
+}
+
+/// Longest time that a job is given to stop by itself.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
