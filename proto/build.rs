@@ -21,6 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = compiler.file_descriptor_set();
     // Without `build_transport(false)` each client gets an associated function `connect`, which collides with the RPC
     // `Connect`. Clients are made with `new(channel)`.
-    tonic_prost_build::configure().build_transport(false).bytes(".moorline.v1").compile_fds(set)?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .bytes(".moorline.v1")
+        .compile_fds(set)?;
     Ok(())
 }

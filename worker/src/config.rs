@@ -45,6 +45,9 @@ pub struct Config {
     pub codex_model: Option<String>,
     /// Profile that Codex is told to use (`CODEX_PROFILE`).
     pub codex_profile: Option<String>,
+    /// Further `key=value` settings that Codex is given with `-c`, TOML values, one a line (`MOORLINE_CODEX_CONFIG`), such as
+    /// `openai_base_url="http://10.0.0.5:8000/v1"`. They show in the process list: no secrets.
+    pub codex_config: Vec<String>,
     /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`).
     pub github_token: Option<SecretString>,
     /// Where `owner/name` is found (`MOORLINE_GITHUB_URL`, `https://github.com`).

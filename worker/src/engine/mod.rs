@@ -7,7 +7,10 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
+
+/// Bytes that won't print.
+pub type SecretVec = SecretSlice<u8>;
 
 /// What runs: one container of a job.
 #[derive(Debug, Clone)]
@@ -183,6 +186,10 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Containers, running or ended, that bear all of these labels.
     async fn list(&self, labels: &BTreeMap<String, String>) -> Result<Vec<Container>, Error>;
 
-    /// Runs a short command to its end, or to `spec.limits.time`, and returns what it printed. Leaves nothing behind.
-    async fn capture(&self, spec: &ContainerSpec) -> Result<Captured, Error>;
+    /// Runs a short command to its end, or to `spec.limits.time`, and returns what it printed. Leaves nothing behind, neither a
+    /// container nor its output in the engine's log files. `input` becomes standard input, `/dev/null` when there is none.
+    async fn capture(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error>;
+
+    /// Reads a file of a volume into memory; `None` when it doesn't exist. Its content passes through no log and no container output.
+    async fn read_volume_file(&self, volume: &str, path: &str) -> Result<Option<SecretVec>, Error>;
 }

@@ -59,7 +59,12 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     /// The volume as it is now.
     async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics);
     /// Stores a file as an artifact of the run.
-    async fn upload_artifact(&self, kind: v1::ArtifactType, file: &std::path::Path, content_type: &str) -> Result<v1::Artifact, v1::Failure>;
+    async fn upload_artifact(
+        &self,
+        kind: v1::ArtifactType,
+        file: &std::path::Path,
+        content_type: &str,
+    ) -> Result<v1::Artifact, v1::Failure>;
     /// Writes an artifact of the run to a file.
     async fn download_artifact(&self, artifact_id: &str, to: &std::path::Path) -> Result<(), v1::Failure>;
     /// Sends a file that is still being written, from its beginning, as the job's output, until `done` is cancelled and its end is reached.
