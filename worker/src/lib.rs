@@ -14,4 +14,6 @@
 
 pub mod config;
 pub mod engine;
+pub mod git;
 pub mod stage;
+pub mod tasks;

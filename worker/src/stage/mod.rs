@@ -1,11 +1,14 @@
 //! What a job does: one module per stage.
 
+mod folder;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
+pub use self::folder::hand_over;
 use crate::{config::Config, engine::Engine};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
@@ -73,3 +76,13 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 
 /// Longest time that a job is given to stop by itself.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// A failure for the server to record: a stable upper-case code, whose it is, and one line that says what to do.
+pub fn failure(code: &str, class: v1::FailureClass, message: impl Into<String>) -> v1::Failure {
+    v1::Failure {
+        code: code.to_owned(),
+        message: message.into(),
+        class: class.into(),
+        details: std::collections::HashMap::new(),
+    }
+}
