@@ -172,7 +172,7 @@ const AUTH: [&str; 9] = [
     "Host key verification failed",
 ];
 
-const UNREACHABLE: [&str; 12] = [
+const UNREACHABLE: [&str; 14] = [
     "ould not resolve host",
     "unable to access",
     "not found",
@@ -185,4 +185,6 @@ const UNREACHABLE: [&str; 12] = [
     "unable to connect",
     "dubious ownership",
     "early EOF",
+    "strange pathname",
+    "strange hostname",
 ];

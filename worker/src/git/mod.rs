@@ -116,3 +116,6 @@ async fn remove(folder: &Path) -> Result<(), Error> {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ fn the_first_phase_with_open_tasks_is_next() {
         description: "Add Celery routing helper for codex shard queues in `moonmind/workflows/speckit_celery/celeryconfig.py`",
         parallel: true,
         story: "US2",
-        line: 71,
+        line: 67,
     }
     "#);
 }
@@ -72,5 +72,19 @@ fn bad_lists_are_refused_with_line_and_reason() {
         b"## Phase 1 Setup\n- [ ] T001 Do it\n",
         b"## Phase 1: A\n- [ ] T001 caf\xe9\n",
     ];
-    insta::assert_snapshot!(cases.map(code_and_message).join("\n"), @r"");
+    insta::assert_snapshot!(cases.map(code_and_message).join("\n"), @r"
+    TASKS_EMPTY: tasks.md is empty: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_EMPTY: tasks.md is empty: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_EMPTY: tasks.md has no phase: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_EMPTY: tasks.md has no task: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_MALFORMED: tasks.md line 3: `[y]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done
+    TASKS_MALFORMED: tasks.md line 2: `[]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done
+    TASKS_MALFORMED: tasks.md line 2: `T1` is no task id: write T and at least three digits, such as T001
+    TASKS_MALFORMED: tasks.md line 2: `TODO` is no task id: write T and at least three digits, such as T001
+    TASKS_MALFORMED: tasks.md line 2: `Do it` has no task id: write `- [ ] T001 Do it`
+    TASKS_MALFORMED: tasks.md line 1: task T001 stands under no phase: put a `## Phase 1: Title` above it
+    TASKS_MALFORMED: tasks.md line 4: task T001 is on line 2 already: give each task an id of its own
+    TASKS_MALFORMED: tasks.md line 1: the heading `Phase 1 Setup` has no colon: write `## Phase 1: Title`
+    TASKS_MALFORMED: tasks.md line 2: is not UTF-8 text: save the file as UTF-8
+    ");
 }
