@@ -128,8 +128,11 @@ async fn nothing_that_an_agent_plants_in_its_git_directory_runs_in_the_worker() 
             git -C $repo config core.sshCommand '{evil}'
             test $repo = . || printf 'inside\\n' > $repo/file
         done
-        git -C lib -c core.fsmonitor=false add -A
-        git -C lib -c core.fsmonitor=false -c core.hooksPath=/dev/null -c user.name=X -c user.email=x@y commit -qm x
+        for repo in nested lib; do
+            git -C $repo -c core.fsmonitor=false add -A
+            git -C $repo -c core.fsmonitor=false -c core.hooksPath=/dev/null -c user.name=X -c user.email=x@y commit -qm x
+        done
+        printf '0123456789012345678901234567890123456789\\n' > lib/.git/HEAD
         printf '* filter=evil diff=evil\\n' > .gitattributes; printf 'x\\n' >> a.txt"
     ));
     fs::remove_file(&marker).ok();
