@@ -123,7 +123,11 @@ impl Config {
 /// The number in `codex-<n>`; `None` for another queue.
 pub fn shard_index(queue: &str) -> Option<u32> {
     let digits = queue.strip_prefix("codex-")?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
 }
 
 #[derive(Debug, Parser)]

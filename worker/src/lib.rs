@@ -14,6 +14,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod forge;
 pub mod git;
 pub mod stage;
 pub mod tasks;

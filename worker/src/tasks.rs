@@ -43,7 +43,9 @@ pub struct Item {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is no such file.
-    #[error("{path} does not exist on {branch}: run the Spec Kit tasks step for this feature and push its files, or name another feature_key")]
+    #[error(
+        "{path} does not exist on {branch}: run the Spec Kit tasks step for this feature and push its files, or name another feature_key"
+    )]
     Missing {
         /// Where it was looked for.
         path: String,
@@ -146,7 +148,8 @@ impl<'a> Reader<'a> {
     fn read(mut self, text: &'a str) -> Result<TaskList, Error> {
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
-            self.line(line, number).map_err(|reason| Error::Malformed { line: number, reason })?;
+            self.line(line, number)
+                .map_err(|reason| Error::Malformed { line: number, reason })?;
         }
         Ok(TaskList { phases: self.phases })
     }
@@ -215,7 +218,9 @@ impl<'a> Reader<'a> {
             };
         }
         let Some(done) = done else {
-            return Err(format!("`[{mark}]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done"));
+            return Err(format!(
+                "`[{mark}]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done"
+            ));
         };
         if id.len() < 4 || !id[1..].bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("`{id}` is no task id: write T and at least three digits, such as T001"));
@@ -262,7 +267,8 @@ fn looks_like_id(word: &str) -> bool {
 
 /// `TXXX` and the like stand in Spec Kit's templates.
 fn is_placeholder(word: &str) -> bool {
-    word.strip_prefix('T').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte == b'X'))
+    word.strip_prefix('T')
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte == b'X'))
 }
 
 /// `[US1]` without its brackets, and what follows it.
@@ -275,7 +281,8 @@ fn story(text: &str) -> (&str, &str) {
 }
 
 fn is_story(text: &str) -> bool {
-    text.strip_prefix("US").is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    text.strip_prefix("US")
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl TryFrom<Args> for Config {
         let memory_mib: u64 = number("MOORLINE_JOB_MEMORY_MIB", args.job_memory_mib, 4096, 64, 1 << 24)?;
         let preflight_seconds = number("MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", args.preflight_timeout_seconds, 60, 1, 3600)?;
         Ok(Self {
-            server: address("MOORLINE_SERVER", args.server, "http://127.0.0.1:7420")?,
+            server: server(args.server)?,
             name: given(args.worker_name).unwrap_or_else(Self::hostname),
             queues: queues(args.codex_queue, args.queues)?,
             slots: number("MOORLINE_SLOTS", args.slots, 4, 1, 1024)?,
@@ -138,7 +138,10 @@ fn given(value: Option<String>) -> Option<String> {
 }
 
 fn invalid(variable: &'static str, reason: impl Into<String>) -> Error {
-    Error::Invalid { variable, reason: reason.into() }
+    Error::Invalid {
+        variable,
+        reason: reason.into(),
+    }
 }
 
 fn number<N>(variable: &'static str, value: Option<String>, default: N, least: N, most: N) -> Result<N, Error>
@@ -150,7 +153,10 @@ where
     };
     match value.parse() {
         Ok(number) if number >= least && number <= most => Ok(number),
-        _ => Err(invalid(variable, format!("is `{value}`: set a whole number from {least} to {most}, or leave it unset for {default}"))),
+        _ => Err(invalid(
+            variable,
+            format!("is `{value}`: set a whole number from {least} to {most}, or leave it unset for {default}"),
+        )),
     }
 }
 
@@ -159,6 +165,17 @@ fn boolean(variable: &'static str, value: Option<String>) -> Result<bool, Error>
         None | Some("0" | "false" | "no" | "off") => Ok(false),
         Some("1" | "true" | "yes" | "on") => Ok(true),
         Some(other) => Err(invalid(variable, format!("is `{other}`: set 1 or 0"))),
+    }
+}
+
+fn server(value: Option<String>) -> Result<String, Error> {
+    let url = address("MOORLINE_SERVER", value, "http://127.0.0.1:7420")?;
+    match url.starts_with("http:") {
+        true => Ok(url),
+        false => Err(invalid(
+            "MOORLINE_SERVER",
+            format!("is `{url}`: TLS between worker and server isn't supported yet, use http://"),
+        )),
     }
 }
 
@@ -179,14 +196,25 @@ fn queues(shard: Option<String>, others: Option<String>) -> Result<Vec<String>, 
     let mut queues: Vec<String> = Vec::new();
     if let Some(shard) = given(shard) {
         if shard_index(&shard).is_none() {
-            return Err(invalid("CODEX_QUEUE", format!("is `{shard}`: set the queue of a shard, such as codex-0")));
+            return Err(invalid(
+                "CODEX_QUEUE",
+                format!("is `{shard}`: set the queue of a shard, such as codex-0"),
+            ));
         }
         queues.push(shard);
     }
-    for queue in given(others).unwrap_or_default().split(',').map(str::trim).filter(|queue| !queue.is_empty()) {
+    for queue in given(others)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|queue| !queue.is_empty())
+    {
         let known = matches!(queue, "default" | "gemini") || shard_index(queue).is_some();
         if !known {
-            return Err(invalid("MOORLINE_QUEUES", format!("names the queue `{queue}`: use default, gemini or codex-<n>")));
+            return Err(invalid(
+                "MOORLINE_QUEUES",
+                format!("names the queue `{queue}`: use default, gemini or codex-<n>"),
+            ));
         }
         if !queues.iter().any(|known| known == queue) {
             queues.push(queue.to_owned());
@@ -217,15 +245,25 @@ fn job_user(value: Option<String>) -> Result<String, Error> {
     let numbers = value.split_once(':').map(|(uid, gid)| (uid.parse::<u32>(), gid.parse::<u32>()));
     match numbers {
         Some((Ok(uid), Ok(_))) if uid > 0 => Ok(value),
-        _ => Err(invalid("MOORLINE_JOB_USER", format!("is `{value}`: set two numbers such as 1000:1000; jobs never run as root"))),
+        _ => Err(invalid(
+            "MOORLINE_JOB_USER",
+            format!("is `{value}`: set two numbers such as 1000:1000; jobs never run as root"),
+        )),
     }
 }
 
 fn codex_config(value: Option<String>) -> Result<Vec<String>, Error> {
     let lines = given(value).unwrap_or_default();
-    let lines: Vec<String> = lines.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> = lines
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect();
     match lines.iter().find(|line| !line.contains('=')) {
-        Some(line) => Err(invalid("MOORLINE_CODEX_CONFIG", format!("has the line `{line}`: write key=value on each"))),
+        Some(line) => Err(invalid(
+            "MOORLINE_CODEX_CONFIG",
+            format!("has the line `{line}`: write key=value on each"),
+        )),
         None => Ok(lines),
     }
 }
@@ -235,6 +273,9 @@ fn git_author(value: Option<String>) -> Result<String, Error> {
     let parts = value.strip_suffix('>').and_then(|rest| rest.split_once('<'));
     match parts {
         Some((name, address)) if !name.trim().is_empty() && !address.is_empty() && !address.contains(['<', '>']) => Ok(value),
-        _ => Err(invalid("MOORLINE_GIT_AUTHOR", format!("is `{value}`: set a name and an address, such as Moorline <moorline@example.com>"))),
+        _ => Err(invalid(
+            "MOORLINE_GIT_AUTHOR",
+            format!("is `{value}`: set a name and an address, such as Moorline <moorline@example.com>"),
+        )),
     }
 }

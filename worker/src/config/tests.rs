@@ -12,14 +12,25 @@ fn without_settings_a_worker_serves_the_default_queue_of_a_local_server() {
     assert_eq!(config.server, "http://127.0.0.1:7420");
     assert_eq!(config.queues, ["default"]);
     assert_eq!(config.shard_queue(), None);
-    assert_eq!((config.slots, config.job_memory_bytes, config.job_user.as_str()), (4, 4 << 30, "1000:1000"));
+    assert_eq!(
+        (config.slots, config.job_memory_bytes, config.job_user.as_str()),
+        (4, 4 << 30, "1000:1000")
+    );
     assert_eq!(config.volume_root, config.work_root.join("volumes"));
     assert_eq!(config.engine, EngineChoice::Auto);
 }
 
 #[test]
 fn a_shard_worker_serves_its_queue_and_what_else_is_named() {
-    let config = parse(&["--codex-queue", "codex-12", "--queues", "default, codex-12", "--volume", "codex_auth_12"]).expect("a shard");
+    let config = parse(&[
+        "--codex-queue",
+        "codex-12",
+        "--queues",
+        "default, codex-12",
+        "--volume",
+        "codex_auth_12",
+    ])
+    .expect("a shard");
     assert_eq!(config.queues, ["codex-12", "default"]);
     assert_eq!(config.shard_queue(), Some("codex-12"));
     let config = parse(&["--codex-config", "a=1\n\n b=\"x\" \n"]).expect("settings of Codex");

@@ -35,8 +35,16 @@ impl Git {
         remove(spec.work_tree).await?;
         fs::create_dir_all(spec.work_tree).map_err(|error| Error::io("create", spec.work_tree, error))?;
         let branch = format!("refs/heads/{}", base.branch);
-        self.call("set the branch").git_dir(spec.git_dir).args(["update-ref", "--", &branch, &base.commit]).ok(stop).await?;
-        self.call("set HEAD").git_dir(spec.git_dir).args(["symbolic-ref", "--", "HEAD", &branch]).ok(stop).await?;
+        self.call("set the branch")
+            .git_dir(spec.git_dir)
+            .args(["update-ref", "--", &branch, &base.commit])
+            .ok(stop)
+            .await?;
+        self.call("set HEAD")
+            .git_dir(spec.git_dir)
+            .args(["symbolic-ref", "--", "HEAD", &branch])
+            .ok(stop)
+            .await?;
         self.call("check the branch out")
             .git_dir(spec.git_dir)
             .env("GIT_WORK_TREE", spec.work_tree)
@@ -48,7 +56,10 @@ impl Git {
         let (from, to) = (spec.git_dir.to_owned(), dot_git.clone());
         tokio::task::spawn_blocking(move || copy(&from, &to))
             .await
-            .map_err(|error| Error::Other { doing: "copy the git directory".to_owned(), said: error.to_string() })??;
+            .map_err(|error| Error::Other {
+                doing: "copy the git directory".to_owned(),
+                said: error.to_string(),
+            })??;
         self.call("prepare the agent's git directory")
             .args(["config", "--file"])
             .arg(dot_git.join("config"))
@@ -58,7 +69,10 @@ impl Git {
         let (tree, owner) = (spec.work_tree.to_owned(), spec.owner.to_owned());
         tokio::task::spawn_blocking(move || hand_over(&tree, &owner).map_err(|error| Error::io("hand over", &tree, error)))
             .await
-            .map_err(|error| Error::Other { doing: "hand the checkout over".to_owned(), said: error.to_string() })??;
+            .map_err(|error| Error::Other {
+                doing: "hand the checkout over".to_owned(),
+                said: error.to_string(),
+            })??;
         Ok(base)
     }
 }

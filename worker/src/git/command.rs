@@ -104,7 +104,12 @@ impl Git {
     /// The text without the token and without credentials in URLs.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        if let Some(token) = self.token.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty()) {
+        if let Some(token) = self
+            .token
+            .as_ref()
+            .map(ExposeSecret::expose_secret)
+            .filter(|token| !token.is_empty())
+        {
             text = text.replace(token, "***");
         }
         without_userinfo(&text)
@@ -165,7 +170,10 @@ impl Call<'_> {
         let said = condense(&output.stderr, output.code);
         Err(match remote {
             Some(url) => Error::of_remote(&git.redact(&url), doing, said),
-            None => Error::Other { doing: doing.to_owned(), said },
+            None => Error::Other {
+                doing: doing.to_owned(),
+                said,
+            },
         })
     }
 
@@ -175,7 +183,10 @@ impl Call<'_> {
         let wait = async {
             match tokio::time::timeout(git.limit, self.spawn()).await {
                 Ok(result) => result,
-                Err(_) => Err(Error::TimedOut { doing, seconds: git.limit.as_secs() }),
+                Err(_) => Err(Error::TimedOut {
+                    doing,
+                    seconds: git.limit.as_secs(),
+                }),
             }
         };
         // Whichever branch wins, dropping the other ends the process group.
@@ -190,10 +201,19 @@ impl Call<'_> {
         let (git, doing) = (self.git, self.doing);
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::ProgramMissing,
-            _ => Error::Other { doing: doing.to_owned(), said: error.to_string() },
+            _ => Error::Other {
+                doing: doing.to_owned(),
+                said: error.to_string(),
+            },
         };
         let mut command = Command::new("git");
-        command.env_clear().envs(self.environment()).args(&self.args).current_dir(&self.current).process_group(0).kill_on_drop(true);
+        command
+            .env_clear()
+            .envs(self.environment())
+            .args(&self.args)
+            .current_dir(&self.current)
+            .process_group(0)
+            .kill_on_drop(true);
         command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(match self.output {
             Some(file) => Stdio::from(file),
@@ -253,10 +273,17 @@ impl Call<'_> {
 impl Git {
     /// The setting that bears the token, for URLs under the GitHub address only.
     fn header(&self, url: &str) -> Option<(String, SecretString)> {
-        let token = self.token.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty())?;
+        let token = self
+            .token
+            .as_ref()
+            .map(ExposeSecret::expose_secret)
+            .filter(|token| !token.is_empty())?;
         url.strip_prefix(&self.github_url)?.strip_prefix('/')?;
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{token}"));
-        Some((format!("http.{}/.extraHeader", self.github_url), format!("Authorization: Basic {basic}").into()))
+        Some((
+            format!("http.{}/.extraHeader", self.github_url),
+            format!("Authorization: Basic {basic}").into(),
+        ))
     }
 }
 
@@ -306,7 +333,9 @@ fn without_userinfo(text: &str) -> String {
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         clean.push_str("://");
-        let authority = part.find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace()).unwrap_or(part.len());
+        let authority = part
+            .find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace())
+            .unwrap_or(part.len());
         match part[..authority].rfind('@') {
             Some(at) => clean.push_str(&part[at + 1..]),
             None => clean.push_str(part),

@@ -61,7 +61,10 @@ impl Git {
                     doing: "apply the patch".to_owned(),
                     said: condense(&applied.stderr, applied.code),
                 },
-                files => Error::PatchConflict { files, output: applied.stderr },
+                files => Error::PatchConflict {
+                    files,
+                    output: applied.stderr,
+                },
             });
         }
         let tree = text(&call("write the tree").arg("write-tree").ok(stop).await?.stdout);
@@ -116,7 +119,10 @@ impl Git {
                 let files = printed.split('\0').skip(1).filter(|file| !file.is_empty());
                 Ok(Merge::Conflict(files.map(str::to_owned).collect()))
             }
-            code => Err(Error::Other { doing: "try the merge".to_owned(), said: condense(&output.stderr, code) }),
+            code => Err(Error::Other {
+                doing: "try the merge".to_owned(),
+                said: condense(&output.stderr, code),
+            }),
         }
     }
 
@@ -149,11 +155,21 @@ impl Git {
             "120000" => return Ok(Blob::NotAFile("a symbolic link")),
             _ => return Ok(Blob::NotAFile("a folder or a submodule")),
         }
-        let size = self.call("read a file").git_dir(git_dir).args(["cat-file", "-s", id]).ok(stop).await?;
+        let size = self
+            .call("read a file")
+            .git_dir(git_dir)
+            .args(["cat-file", "-s", id])
+            .ok(stop)
+            .await?;
         if text(&size.stdout).parse::<u64>().unwrap_or(u64::MAX) > LARGEST_BLOB {
             return Ok(Blob::NotAFile("a file of more than 4 MiB"));
         }
-        let content = self.call("read a file").git_dir(git_dir).args(["cat-file", "blob", id]).ok(stop).await?;
+        let content = self
+            .call("read a file")
+            .git_dir(git_dir)
+            .args(["cat-file", "blob", id])
+            .ok(stop)
+            .await?;
         Ok(Blob::Content(content.stdout))
     }
 }

@@ -22,7 +22,9 @@ pub enum Error {
     #[error("stopped on request")]
     Stopped,
     /// Nothing answers, or there is no such repository.
-    #[error("the repository {repository} can't be reached: check its name, that it exists and that this worker may see it (git said: {said})")]
+    #[error(
+        "the repository {repository} can't be reached: check its name, that it exists and that this worker may see it (git said: {said})"
+    )]
     Unreachable {
         /// As a URL without credentials.
         repository: String,
@@ -30,7 +32,9 @@ pub enum Error {
         said: String,
     },
     /// It answers, but not to us.
-    #[error("the repository {repository} refused the worker's credentials: set GITHUB_TOKEN to a token with access to it (git said: {said})")]
+    #[error(
+        "the repository {repository} refused the worker's credentials: set GITHUB_TOKEN to a token with access to it (git said: {said})"
+    )]
     Auth {
         /// As a URL without credentials.
         repository: String,
@@ -38,7 +42,9 @@ pub enum Error {
         said: String,
     },
     /// Its protocol isn't allowed.
-    #[error("the repository {repository} is reached by a protocol that this worker doesn't allow: use an https or ssh URL, or add the protocol to MOORLINE_GIT_PROTOCOLS (git said: {said})")]
+    #[error(
+        "the repository {repository} is reached by a protocol that this worker doesn't allow: use an https or ssh URL, or add the protocol to MOORLINE_GIT_PROTOCOLS (git said: {said})"
+    )]
     Protocol {
         /// As a URL without credentials.
         repository: String,
@@ -115,7 +121,10 @@ impl Error {
         } else if has(&UNREACHABLE) {
             Self::Unreachable { repository, said }
         } else {
-            Self::Other { doing: doing.to_owned(), said }
+            Self::Other {
+                doing: doing.to_owned(),
+                said,
+            }
         }
     }
 

@@ -103,7 +103,9 @@ pub fn owner_and_name(repository: &str) -> Option<(&str, &str)> {
     let part = |text: &str| {
         !text.is_empty()
             && !text.starts_with(['.', '-'])
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     };
     repository.split_once('/').filter(|(owner, name)| part(owner) && part(name))
 }
@@ -115,7 +117,6 @@ async fn remove(folder: &Path) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,10 @@ impl Git {
         let tree = work_tree.to_owned();
         tokio::task::spawn_blocking(move || remove_nested(&tree).map_err(|error| Error::io("read", &tree, error)))
             .await
-            .map_err(|error| Error::Other { doing: "read the work tree".to_owned(), said: error.to_string() })??;
+            .map_err(|error| Error::Other {
+                doing: "read the work tree".to_owned(),
+                said: error.to_string(),
+            })??;
         let index = git_dir.join("moorline-patch-index");
         let call = |doing| self.call(doing).git_dir(git_dir).env("GIT_INDEX_FILE", &index);
         call("read the base commit").args(["read-tree", base_commit]).ok(stop).await?;
@@ -45,11 +48,23 @@ impl Git {
         let diff = ["diff", "--cached", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"];
         call("write the patch")
             .args(diff)
-            .args(["--binary", "--full-index", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/", base_commit, "--"])
+            .args([
+                "--binary",
+                "--full-index",
+                "--submodule=short",
+                "--src-prefix=a/",
+                "--dst-prefix=b/",
+                base_commit,
+                "--",
+            ])
             .output(to)?
             .ok(stop)
             .await?;
-        let stat = call("count the changes").args(diff).args(["--numstat", "-z", base_commit, "--"]).ok(stop).await?;
+        let stat = call("count the changes")
+            .args(diff)
+            .args(["--numstat", "-z", base_commit, "--"])
+            .ok(stop)
+            .await?;
         Ok(count(&String::from_utf8_lossy(&stat.stdout)))
     }
 }

@@ -30,17 +30,31 @@ impl Git {
         };
         if base_ref.is_empty() {
             // With nothing but an unborn HEAD the repository has no commit; with other branches a base_ref must be chosen.
-            let branch = listed.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
-            let commit = listed.lines().find_map(|line| line.strip_suffix("\tHEAD").filter(|_| !line.starts_with("ref:")));
+            let branch = listed
+                .lines()
+                .find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
+            let commit = listed
+                .lines()
+                .find_map(|line| line.strip_suffix("\tHEAD").filter(|_| !line.starts_with("ref:")));
             return match (branch, commit) {
-                (Some(branch), Some(commit)) => Ok(Base { branch: branch.to_owned(), commit: commit.to_owned() }),
-                _ if self.is_empty(&url, stop).await? => Err(Error::Empty { repository: self.redact(&url) }),
+                (Some(branch), Some(commit)) => Ok(Base {
+                    branch: branch.to_owned(),
+                    commit: commit.to_owned(),
+                }),
+                _ if self.is_empty(&url, stop).await? => Err(Error::Empty {
+                    repository: self.redact(&url),
+                }),
                 _ => Err(missing("HEAD")),
             };
         }
         match branch_in(&listed, base_ref) {
-            Some(commit) => Ok(Base { branch: base_ref.to_owned(), commit }),
-            None if self.is_empty(&url, stop).await? => Err(Error::Empty { repository: self.redact(&url) }),
+            Some(commit) => Ok(Base {
+                branch: base_ref.to_owned(),
+                commit,
+            }),
+            None if self.is_empty(&url, stop).await? => Err(Error::Empty {
+                repository: self.redact(&url),
+            }),
             None => Err(missing(base_ref)),
         }
     }
@@ -185,7 +199,10 @@ impl Git {
         match printed.lines().find_map(|line| line.strip_prefix('!')) {
             Some(refusal) => {
                 let reason = refusal.rsplit('\t').next().unwrap_or(refusal).trim();
-                Err(Error::PushRejected { branch: branch.to_owned(), said: self.redact(&format!("{reason}; {said}")) })
+                Err(Error::PushRejected {
+                    branch: branch.to_owned(),
+                    said: self.redact(&format!("{reason}; {said}")),
+                })
             }
             None => Err(Error::of_remote(&self.redact(&url), "push the branch", said)),
         }

@@ -30,7 +30,10 @@ impl Place {
             },
             stop: CancellationToken::new(),
         };
-        sh(place.dir.path(), "git init -q --bare -b main origin.git && git init -q -b main seed");
+        sh(
+            place.dir.path(),
+            "git init -q --bare -b main origin.git && git init -q -b main seed",
+        );
         place.seed("printf 'one\\ntwo\\n' > a.txt; mkdir -p bin; printf '\\0\\1\\2' > bin/data; printf 'out/\\n' > .gitignore");
         place
     }
@@ -64,7 +67,11 @@ impl Place {
 
     async fn patch(&self, base: &Base) -> (PatchStat, String) {
         let to = self.path("work.patch");
-        let stat = self.git.patch(&self.path("git"), &self.path("repo"), &base.commit, &to, &self.stop).await.expect("a patch");
+        let stat = self
+            .git
+            .patch(&self.path("git"), &self.path("repo"), &base.commit, &to, &self.stop)
+            .await
+            .expect("a patch");
         (stat, fs::read_to_string(to).expect("text"))
     }
 
@@ -95,7 +102,14 @@ async fn the_patch_holds_commits_changes_and_new_files_but_nothing_ignored() {
         printf 'new\\n' > b.txt; printf '\\3\\4' > bin/data; mkdir out; touch out/junk; ln -s /etc/passwd link",
     );
     let (stat, patch) = place.patch(&base).await;
-    assert_eq!(stat, PatchStat { files: 4, insertions: 3, deletions: 0 });
+    assert_eq!(
+        stat,
+        PatchStat {
+            files: 4,
+            insertions: 3,
+            deletions: 0
+        }
+    );
     let touched: Vec<&str> = patch.lines().filter_map(|line| line.strip_prefix("diff --git a/")).collect();
     assert_eq!(touched, ["a.txt b/a.txt", "b.txt b/b.txt", "bin/data b/bin/data", "link b/link"]);
     assert!(patch.contains("GIT binary patch"));
@@ -138,7 +152,10 @@ async fn nothing_that_an_agent_plants_in_its_git_directory_runs_in_the_worker() 
     fs::remove_file(&marker).ok();
     let (_, patch) = place.patch(&base).await;
     assert!(!marker.exists(), "the worker ran the agent's command");
-    assert!(patch.contains("b/nested/file"), "a nested repository's files are part of the work: {patch}");
+    assert!(
+        patch.contains("b/nested/file"),
+        "a nested repository's files are part of the work: {patch}"
+    );
 }
 
 #[tokio::test]
@@ -175,11 +192,26 @@ async fn each_way_to_miss_a_repository_has_its_own_code() {
 #[test]
 fn words_of_git_tell_refused_credentials_from_unreachable_hosts() {
     let code = |said: &str| Error::of_remote("https://h/r", "fetch", said.to_owned()).code();
-    assert_eq!(code("fatal: could not read Username for 'https://h': terminal prompts disabled"), "REPOSITORY_AUTH");
-    assert_eq!(code("remote: Invalid username or token.; fatal: Authentication failed for 'https://h/r'"), "REPOSITORY_AUTH");
-    assert_eq!(code("fatal: unable to access 'https://h/r/': The requested URL returned error: 403"), "REPOSITORY_AUTH");
-    assert_eq!(code("git@h: Permission denied (publickey).; fatal: Could not read from remote repository."), "REPOSITORY_AUTH");
-    assert_eq!(code("fatal: unable to access 'https://h/r/': Could not resolve host: h"), "REPOSITORY_UNREACHABLE");
+    assert_eq!(
+        code("fatal: could not read Username for 'https://h': terminal prompts disabled"),
+        "REPOSITORY_AUTH"
+    );
+    assert_eq!(
+        code("remote: Invalid username or token.; fatal: Authentication failed for 'https://h/r'"),
+        "REPOSITORY_AUTH"
+    );
+    assert_eq!(
+        code("fatal: unable to access 'https://h/r/': The requested URL returned error: 403"),
+        "REPOSITORY_AUTH"
+    );
+    assert_eq!(
+        code("git@h: Permission denied (publickey).; fatal: Could not read from remote repository."),
+        "REPOSITORY_AUTH"
+    );
+    assert_eq!(
+        code("fatal: unable to access 'https://h/r/': Could not resolve host: h"),
+        "REPOSITORY_UNREACHABLE"
+    );
     assert_eq!(code("fatal: repository 'https://h/r/' not found"), "REPOSITORY_UNREACHABLE");
     assert_eq!(code("fatal: bad object"), "GIT_FAILED");
 }
@@ -207,8 +239,16 @@ async fn a_call_that_takes_too_long_or_is_stopped_ends() {
     let place = Place::new();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("git://{}/x", silent.local_addr().expect("an address"));
-    let git = Git { protocols: "git".to_owned(), ..place.git.clone() };
-    let late = git.clone().with_limit(Duration::from_millis(200)).base(&url, "", &place.stop).await.expect_err("late");
+    let git = Git {
+        protocols: "git".to_owned(),
+        ..place.git.clone()
+    };
+    let late = git
+        .clone()
+        .with_limit(Duration::from_millis(200))
+        .base(&url, "", &place.stop)
+        .await
+        .expect_err("late");
     assert_eq!(late.code(), "GIT_TIMED_OUT");
     let waiting = git.base(&url, "", &place.stop);
     let (stopped, ()) = tokio::join!(waiting, async { place.stop.cancel() });
@@ -228,7 +268,11 @@ async fn a_commit_that_is_no_longer_the_tip_can_be_fetched() {
     assert_eq!(base, first);
     assert_ne!(base.commit, second);
     let gone = "0123456789012345678901234567890123456789";
-    let error = place.git.fetch(&place.url(), "", Some(gone), &place.path("again"), &place.stop).await.expect_err("gone");
+    let error = place
+        .git
+        .fetch(&place.url(), "", Some(gone), &place.path("again"), &place.stop)
+        .await
+        .expect_err("gone");
     assert_eq!(error.code(), "BASE_COMMIT_MISSING");
 }
 

@@ -45,7 +45,12 @@ impl RunFolder {
 /// Makes everything below a path writable for the user of jobs (`uid:gid`): by giving it to that user where the worker may, by
 /// permissions where it may not. Symbolic links are never followed.
 pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
-    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("MOORLINE_JOB_USER must be uid:gid, not {job_user}"));
+    let invalid = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("MOORLINE_JOB_USER must be uid:gid, not {job_user}"),
+        )
+    };
     let (uid, gid) = job_user.split_once(':').ok_or_else(invalid)?;
     let (uid, gid): (u32, u32) = (uid.parse().map_err(|_| invalid())?, gid.parse().map_err(|_| invalid())?);
     if rustix::process::geteuid().as_raw() == uid {
@@ -57,7 +62,11 @@ pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
         if is_root() {
             lchown(&path, Some(uid), Some(gid))?;
         } else if !kind.is_symlink() {
-            let execute = if kind.is_dir() || kind.permissions().mode() & 0o100 != 0 { 0o111 } else { 0 };
+            let execute = if kind.is_dir() || kind.permissions().mode() & 0o100 != 0 {
+                0o111
+            } else {
+                0
+            };
             fs::set_permissions(&path, fs::Permissions::from_mode(kind.permissions().mode() | 0o666 | execute))?;
         }
         if kind.is_dir() {

@@ -16,7 +16,10 @@ fn the_first_phase_with_open_tasks_is_next() {
     let list = TaskList::parse(include_bytes!("../fixtures/001-celery-oauth-volumes.tasks.md")).expect("it parses");
     assert_eq!(list.phases.len(), 6);
     let next = list.next_phase().expect("there is work");
-    assert_eq!((next.number.as_str(), next.title.as_str()), ("4", "User Story 2 - Sharded Worker Routing (Priority: P2)"));
+    assert_eq!(
+        (next.number.as_str(), next.title.as_str()),
+        ("4", "User Story 2 - Sharded Worker Routing (Priority: P2)")
+    );
     assert_eq!(ids(&next), ["T013", "T014", "T015", "T016", "T017", "T018"]);
     insta::assert_debug_snapshot!(next.tasks[0], @r#"
     Task {
