@@ -3,8 +3,10 @@
 use std::{
     fs, io,
     os::unix::fs::{PermissionsExt, lchown},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::RunFolder;
 
@@ -17,28 +19,68 @@ impl RunFolder {
             home: root.join("home"),
             artifacts: root.join("artifacts"),
             // Of the job, not only of the run: an attempt that has been offered anew must not meet the one before.
-            git_dir: work_root.join("git").join(run_id).join(job_id),
+            git_dir: work_root.join("git").join(run_id).join(job_id).join("git"),
             root,
         }
     }
 
-    /// Makes the folders and gives the run's own to the user of jobs. Nobody else may look into them.
-    pub fn create(&self, job_user: &str) -> io::Result<()> {
-        if let Some(runs) = self.root.parent() {
-            fs::create_dir_all(runs)?;
-            // A job of another user must be able to pass through, but not to see the other runs.
-            fs::set_permissions(runs, fs::Permissions::from_mode(if is_root() { 0o711 } else { 0o700 }))?;
-        }
+    /// The job's folder that no container sees, around its git directory: for files that the worker writes.
+    pub fn private(&self) -> PathBuf {
+        self.git_dir.parent().unwrap_or(&self.git_dir).to_owned()
+    }
+
+    /// Makes the job's private folder.
+    pub fn create_private(&self) -> io::Result<()> {
+        fs::create_dir_all(self.private())?;
+        fs::set_permissions(self.private(), fs::Permissions::from_mode(0o700))
+    }
+
+    /// Makes the run's folders and gives them to the user of jobs. Nobody else may look into them.
+    pub fn create_shared(&self, job_user: &str) -> io::Result<()> {
         for folder in [&self.repo, &self.home, &self.artifacts] {
             fs::create_dir_all(folder)?;
         }
-        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700))?;
-        hand_over(&self.root, job_user)?;
-        if let Some(git) = self.git_dir.parent() {
-            fs::create_dir_all(git)?;
-            fs::set_permissions(git, fs::Permissions::from_mode(0o700))?;
+        if let Some(runs) = self.root.parent() {
+            // A job of another user must be able to pass through, but not to see the other runs.
+            fs::set_permissions(runs, fs::Permissions::from_mode(if is_root() { 0o711 } else { 0o700 }))?;
         }
-        Ok(())
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700))?;
+        hand_over(&self.root, job_user)
+    }
+
+    /// Opens a file for reading. One of the run's own folder was written by an agent, who may have put a symbolic link there
+    /// that leads to the worker's secrets: no link is followed, and only a regular file is opened.
+    pub fn open(&self, path: &Path) -> io::Result<fs::File> {
+        let file = match path.strip_prefix(&self.root) {
+            Ok(inside) => {
+                let root = fs::File::open(&self.root)?;
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                fs::File::from(rustix::fs::openat2(root, inside, flags, Mode::empty(), resolve)?)
+            }
+            Err(_) => fs::File::open(path)?,
+        };
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        }
+    }
+
+    /// Removes what the job has left.
+    pub fn remove_private(&self) -> io::Result<()> {
+        remove(&self.private())
+    }
+
+    /// Removes what the run has left on this worker.
+    pub fn remove_shared(&self) -> io::Result<()> {
+        remove(&self.root)
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

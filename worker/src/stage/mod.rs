@@ -1,6 +1,9 @@
 //! What a job does: one module per stage.
 
+pub mod discover;
 mod folder;
+mod message;
+pub mod publish;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -86,3 +89,6 @@ pub fn failure(code: &str, class: v1::FailureClass, message: impl Into<String>) 
         details: std::collections::HashMap::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
