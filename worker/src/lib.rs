@@ -16,5 +16,6 @@ pub mod config;
 pub mod engine;
 pub mod forge;
 pub mod git;
+pub mod link;
 pub mod stage;
 pub mod tasks;
