@@ -17,5 +17,10 @@ pub mod engine;
 pub mod forge;
 pub mod git;
 pub mod link;
+pub mod run;
 pub mod stage;
+pub mod startup;
 pub mod tasks;
+
+#[cfg(test)]
+mod testing;

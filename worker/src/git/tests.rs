@@ -1,15 +1,11 @@
 //! The git program on real repositories in temporary folders.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::testing::sh;
 
 /// A bare origin with one commit, and folders to work in.
 struct Place {
@@ -84,12 +80,6 @@ impl Place {
     async fn base_error(&self, url: &str, base_ref: &str) -> Error {
         self.git.base(url, base_ref, &self.stop).await.expect_err("no base")
     }
-}
-
-fn sh(dir: &Path, script: &str) -> String {
-    let output = Command::new("sh").arg("-euc").arg(script).current_dir(dir).output().expect("sh");
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 #[tokio::test]

@@ -20,7 +20,10 @@ pub struct Lease {
 impl Lease {
     /// The lease that a frame names.
     pub fn new(job_id: impl Into<String>, token: i64) -> Self {
-        Self { job_id: job_id.into(), token }
+        Self {
+            job_id: job_id.into(),
+            token,
+        }
     }
 }
 
@@ -138,7 +141,9 @@ mod tests {
 
     fn sequences(ledger: &Ledger) -> Vec<i64> {
         let mut sent = BTreeMap::new();
-        std::iter::from_fn(|| ledger.next(&mut sent)).map(|report| report.sequence).collect()
+        std::iter::from_fn(|| ledger.next(&mut sent))
+            .map(|report| report.sequence)
+            .collect()
     }
 
     #[test]

@@ -20,13 +20,13 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-pub use self::{
-    ledger::{Lease, Ledger},
-    outlet::JobOutlet,
-};
 use self::{
     dial::Redial,
     session::{End, Session},
+};
+pub use self::{
+    ledger::{Lease, Ledger},
+    outlet::JobOutlet,
 };
 
 /// The version of the protocol that this worker speaks.
@@ -131,7 +131,10 @@ pub struct Link {
 impl Link {
     /// Prepares a link to `server`; nothing is dialled yet. The Hello is sent as it is, with the inventory filled in.
     pub fn new(server: &str, hello: v1::Hello) -> Result<(Self, Handle, mpsc::Receiver<Event>), Error> {
-        let address = |source| Error::Address { server: server.to_owned(), source };
+        let address = |source| Error::Address {
+            server: server.to_owned(),
+            source,
+        };
         let endpoint = Endpoint::from_shared(server.to_owned()).map_err(address)?;
         let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
         let handle = Handle {
@@ -141,7 +144,15 @@ impl Link {
             bulk: endpoint.connect_lazy(),
         };
         let (events, receiver) = mpsc::channel(QUEUE);
-        Ok((Self { endpoint, handle: handle.clone(), events }, handle, receiver))
+        Ok((
+            Self {
+                endpoint,
+                handle: handle.clone(),
+                events,
+            },
+            handle,
+            receiver,
+        ))
     }
 
     /// Holds sessions, one after the other, until the server refuses the worker for good or nobody listens for events.
@@ -157,7 +168,11 @@ impl Link {
                     tracing::info!(%reason, after_ms = after.as_millis(), "the server asks this worker to dial again");
                     after
                 }
-                End::Lost { reason, hint, ping_interval } => {
+                End::Lost {
+                    reason,
+                    hint,
+                    ping_interval,
+                } => {
                     if ping_interval.is_some_and(|interval| began.elapsed() > interval) {
                         redial = Redial::default();
                     }
@@ -194,3 +209,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn one_line(text: &str, most: usize) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(most).collect()
 }
+
+#[cfg(test)]
+mod tests;

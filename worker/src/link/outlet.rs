@@ -26,14 +26,27 @@ const LONGEST_LINE: usize = 512;
 impl JobOutlet {
     /// The outlet of a job. When `stop` is cancelled, transfers are tried once more but not again.
     pub fn new(handle: Handle, lease: Lease, stage: v1::Stage, folder: RunFolder, stop: CancellationToken) -> Self {
-        Self { handle, lease, stage, folder, stop }
+        Self {
+            handle,
+            lease,
+            stage,
+            folder,
+            stop,
+        }
     }
 
     fn failed(&self, doing: &str, status: &tonic::Status) -> v1::Failure {
         tracing::warn!(job_id = %self.lease.job_id, %status, "could not {doing}");
         let reason = refusal::reason(status);
-        let name = if reason.is_empty() { format!("{:?}", status.code()) } else { reason };
-        let message = format!("the worker could not {doing} ({name}: {}): see the server's log, then retry the run", status.message());
+        let name = if reason.is_empty() {
+            format!("{:?}", status.code())
+        } else {
+            reason
+        };
+        let message = format!(
+            "the worker could not {doing} ({name}: {}): see the server's log, then retry the run",
+            status.message()
+        );
         failure("TRANSFER_FAILED", v1::FailureClass::Environment, message)
     }
 }
@@ -43,7 +56,11 @@ impl Outlet for JobOutlet {
     async fn progress(&self, message: &str) {
         let message = super::one_line(message, LONGEST_LINE);
         tracing::info!(job_id = %self.lease.job_id, "{message}");
-        let progress = v1::StageProgress { job_id: self.lease.job_id.clone(), stage: self.stage.into(), message };
+        let progress = v1::StageProgress {
+            job_id: self.lease.job_id.clone(),
+            stage: self.stage.into(),
+            message,
+        };
         self.handle.ledger.report(&self.lease, News::Progress(progress));
     }
 
@@ -72,13 +89,15 @@ impl Outlet for JobOutlet {
     }
 
     async fn download_artifact(&self, artifact_id: &str, to: &Path) -> Result<(), v1::Failure> {
-        transfer::download(&self.handle.bulk, artifact_id, to, &self.stop).await.map_err(|status| match status.code() {
-            Code::NotFound => {
-                let message = format!("the artifact {artifact_id} is no longer stored: retry the run from discovery");
-                failure("ARTIFACT_MISSING", v1::FailureClass::Job, message)
-            }
-            _ => self.failed(&format!("fetch the artifact {artifact_id}"), &status),
-        })
+        transfer::download(&self.handle.bulk, artifact_id, to, &self.stop)
+            .await
+            .map_err(|status| match status.code() {
+                Code::NotFound => {
+                    let message = format!("the artifact {artifact_id} is no longer stored: retry the run from discovery");
+                    failure("ARTIFACT_MISSING", v1::FailureClass::Job, message)
+                }
+                _ => self.failed(&format!("fetch the artifact {artifact_id}"), &status),
+            })
     }
 
     async fn follow_output(&self, file: &Path, done: CancellationToken) -> Result<(), v1::Failure> {

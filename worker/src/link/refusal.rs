@@ -20,9 +20,16 @@ pub(super) fn end(status: &Status, ping_interval: Option<Duration>) -> End {
     let reason = reason(status);
     if FOR_GOOD.contains(&reason.as_str()) || status.code() == Code::InvalidArgument {
         let reason = if reason.is_empty() { "INVALID_ARGUMENT".to_owned() } else { reason };
-        return End::Refused(Error::Refused { reason, message: status.message().to_owned() });
+        return End::Refused(Error::Refused {
+            reason,
+            message: status.message().to_owned(),
+        });
     }
-    let name = if reason.is_empty() { format!("{:?}", status.code()) } else { reason };
+    let name = if reason.is_empty() {
+        format!("{:?}", status.code())
+    } else {
+        reason
+    };
     End::Lost {
         reason: format!("{name}: {}", status.message()),
         hint: status.get_details_retry_info().and_then(|info| info.retry_delay),

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use moorline_proto::v1::{self, ConnectRequest, ConnectResponse, connect_request::Frame, connect_response, worker_service_client::WorkerServiceClient};
+use moorline_proto::v1::{
+    self, ConnectRequest, ConnectResponse, connect_request::Frame, connect_response, worker_service_client::WorkerServiceClient,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, Interval, MissedTickBehavior},
@@ -24,7 +26,11 @@ pub(super) enum End {
     /// The worker is not wanted, and waiting won't help.
     Refused(Error),
     /// The line broke, or the server refused for now; `ping_interval` is set when there was a session.
-    Lost { reason: String, hint: Option<Duration>, ping_interval: Option<Duration> },
+    Lost {
+        reason: String,
+        hint: Option<Duration>,
+        ping_interval: Option<Duration>,
+    },
     /// The server asks to dial again.
     Redirected { reason: String, after: Duration },
     /// Nobody listens for events any more.
@@ -60,12 +66,19 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Dials, says hello, and waits for the welcome.
-    pub(super) async fn open(endpoint: &Endpoint, hello: v1::Hello, ledger: &'a Ledger, events: &'a mpsc::Sender<Event>) -> Result<Self, End> {
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        hello: v1::Hello,
+        ledger: &'a Ledger,
+        events: &'a mpsc::Sender<Event>,
+    ) -> Result<Self, End> {
         let opening = async {
             let channel = endpoint.connect().await.map_err(|error| lost(super::chain(&error)))?;
             let (outbound, requests) = mpsc::channel(64);
             // Hello waits in the channel before the call is made: the server reads it before it answers.
-            let first = ConnectRequest { frame: Some(Frame::Hello(hello)) };
+            let first = ConnectRequest {
+                frame: Some(Frame::Hello(hello)),
+            };
             outbound.try_send(first).map_err(|error| lost(error.to_string()))?;
             let refused = |status: Status| refusal::end(&status, None);
             let call = WorkerServiceClient::new(channel).connect(ReceiverStream::new(requests)).await;
@@ -114,7 +127,8 @@ impl<'a> Session<'a> {
         for job in &welcome.kill {
             let lease = Lease::new(&job.job_id, job.lease_token);
             self.ledger.forget(&lease);
-            self.tell(Event::Fenced(lease, "its lease has passed on while the line was down".to_owned())).await?;
+            self.tell(Event::Fenced(lease, "its lease has passed on while the line was down".to_owned()))
+                .await?;
         }
         let lease_duration = duration(welcome.lease_duration, Duration::from_secs(600));
         self.tell(Event::Welcomed(Box::new(Welcomed { voice, lease_duration }))).await
@@ -142,7 +156,11 @@ impl<'a> Session<'a> {
             self.queue.extend(self.ledger.next(&mut self.sent).map(Frame::Report));
         }
         let interval = Some(self.ping.period());
-        let lost = |reason: &str| End::Lost { reason: reason.to_owned(), hint: None, ping_interval: interval };
+        let lost = |reason: &str| End::Lost {
+            reason: reason.to_owned(),
+            hint: None,
+            ping_interval: interval,
+        };
         let turn = tokio::select! {
             response = self.inbound.message() => match response {
                 Ok(Some(response)) => Turn::Heard(response),
@@ -153,7 +171,7 @@ impl<'a> Session<'a> {
                 Ok(permit) => Turn::Sent(permit.send(ConnectRequest { frame: self.queue.pop_front() })),
                 Err(_) => return Err(lost("the stream is closed")),
             },
-            frame = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(frame.ok_or(End::Unheard)?),
+            Some(frame) = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(frame),
             () = self.ledger.changed(), if self.queue.is_empty() => Turn::Look,
             _ = self.ping.tick() => Turn::Ping,
             () = tokio::time::sleep_until(self.last_pong + self.ping_timeout) => return Err(lost("the server did not answer pings")),
@@ -199,7 +217,9 @@ impl<'a> Session<'a> {
                 return self.tell(Event::Fenced(lease, fenced.reason)).await;
             }
             Heard::Cancel(cancel) => {
-                return self.tell(Event::Cancel(Lease::new(cancel.job_id, cancel.lease_token), cancel.reason)).await;
+                return self
+                    .tell(Event::Cancel(Lease::new(cancel.job_id, cancel.lease_token), cancel.reason))
+                    .await;
             }
             Heard::Command(command) => return self.tell(Event::Command(command)).await,
             Heard::Redirect(redirect) => return Err(redirected(redirect)),
@@ -215,7 +235,11 @@ impl<'a> Session<'a> {
 }
 
 fn lost(reason: String) -> End {
-    End::Lost { reason, hint: None, ping_interval: None }
+    End::Lost {
+        reason,
+        hint: None,
+        ping_interval: None,
+    }
 }
 
 fn redirected(redirect: v1::Redirect) -> End {

@@ -38,12 +38,22 @@ pub(super) async fn upload(
     let open = || folder.open(file).map_err(|error| unreadable(file, &error));
     header.digest = digest(open()?).await?;
     persist(stop, || async {
-        let first = v1::UploadArtifactRequest { header: Some(header.clone()), content: Bytes::new() };
+        let first = v1::UploadArtifactRequest {
+            header: Some(header.clone()),
+            content: Bytes::new(),
+        };
         let pieces = ReaderStream::with_capacity(tokio::fs::File::from_std(open()?), PIECE);
         // A piece that can't be read ends the stream early, and the digest tells the server.
-        let pieces = pieces.scan((), |(), piece| future::ready(piece.ok().map(|content| v1::UploadArtifactRequest { header: None, content })));
-        let response = WorkerServiceClient::new(bulk.clone()).upload_artifact(stream::iter([first]).chain(pieces)).await?;
-        response.into_inner().artifact.ok_or_else(|| Status::internal("the server did not describe what it stored"))
+        let pieces = pieces.scan((), |(), piece| {
+            future::ready(piece.ok().map(|content| v1::UploadArtifactRequest { header: None, content }))
+        });
+        let response = WorkerServiceClient::new(bulk.clone())
+            .upload_artifact(stream::iter([first]).chain(pieces))
+            .await?;
+        response
+            .into_inner()
+            .artifact
+            .ok_or_else(|| Status::internal("the server did not describe what it stored"))
     })
     .await
 }
@@ -51,7 +61,9 @@ pub(super) async fn upload(
 /// Writes an artifact to a file, whole or not at all.
 pub(super) async fn download(bulk: &Channel, artifact_id: &str, to: &Path, stop: &CancellationToken) -> Result<(), Status> {
     persist(stop, || async {
-        let request = v1::DownloadArtifactRequest { artifact_id: artifact_id.to_owned() };
+        let request = v1::DownloadArtifactRequest {
+            artifact_id: artifact_id.to_owned(),
+        };
         let mut pieces = RunServiceClient::new(bulk.clone()).download_artifact(request).await?.into_inner();
         let part = to.with_extension("part");
         let mut file = File::create(&part).map_err(|error| unwritable(&part, &error))?;
@@ -98,7 +110,10 @@ pub(super) async fn follow(
         // The server knows best where the next byte belongs: it may have stored a part of a call that failed.
         offset = persist(stop, || async {
             let pieces = requests(lease, offset, &batch);
-            let response = WorkerServiceClient::new(bulk.clone()).upload_logs(stream::iter(pieces)).await?.into_inner();
+            let response = WorkerServiceClient::new(bulk.clone())
+                .upload_logs(stream::iter(pieces))
+                .await?
+                .into_inner();
             u64::try_from(response.next_offset).map_err(|_| Status::internal("the server named a negative offset"))
         })
         .await?;
@@ -123,7 +138,9 @@ fn read(folder: &RunFolder, path: &Path, offset: u64) -> Result<Vec<u8>, Status>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(batch),
         Err(error) => return Err(unreadable(path, &error)),
     };
-    let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(BATCH as u64).read_to_end(&mut batch));
+    let read = file
+        .seek(SeekFrom::Start(offset))
+        .and_then(|_| file.take(BATCH as u64).read_to_end(&mut batch));
     read.map_err(|error| unreadable(path, &error))?;
     Ok(batch)
 }

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use moorline_proto::v1;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use super::RunFolder;
+use super::{Context, RunFolder};
 
 impl RunFolder {
     /// The folders of one run and job below the work root; nothing is made yet.
@@ -46,6 +47,21 @@ impl RunFolder {
         }
         fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700))?;
         hand_over(&self.root, job_user)
+    }
+
+    /// Makes what a job needs: for submit the run's own folders, too.
+    pub fn prepare(&self, ctx: &Context) -> Result<(), v1::Failure> {
+        let made = self.create_private().and_then(|()| match ctx.offer.stage() {
+            v1::Stage::Submit => self.create_shared(&ctx.config.job_user),
+            _ => Ok(()),
+        });
+        made.map_err(|error| {
+            let root = ctx.config.work_root.display();
+            let message = format!(
+                "the worker can't make the run's folders below {root} ({error}): set MOORLINE_WORK_ROOT to a folder that it may write"
+            );
+            super::failure("WORK_ROOT_UNUSABLE", v1::FailureClass::Environment, message)
+        })
     }
 
     /// Opens a file for reading. One of the run's own folder was written by an agent, who may have put a symbolic link there

@@ -4,58 +4,13 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     sync::Mutex,
 };
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::{self, Captured, Container, ContainerSpec, EngineInfo, Exit, SecretVec, VolumeFacts};
-
-/// An engine for stages that need none.
-#[derive(Debug)]
-struct Idle;
-
-fn unused<T>() -> Result<T, engine::Error> {
-    Err(engine::Error::ProgramMissing {
-        program: "engine".to_owned(),
-    })
-}
-
-#[async_trait]
-impl Engine for Idle {
-    async fn info(&self) -> Result<EngineInfo, engine::Error> {
-        unused()
-    }
-    async fn volume(&self, _: &str) -> Result<Option<VolumeFacts>, engine::Error> {
-        unused()
-    }
-    async fn create_volume(&self, _: &str, _: &str) -> Result<(), engine::Error> {
-        unused()
-    }
-    async fn start(&self, _: &ContainerSpec) -> Result<Container, engine::Error> {
-        unused()
-    }
-    async fn wait(&self, _: &Container) -> Result<Exit, engine::Error> {
-        unused()
-    }
-    async fn stop(&self, _: &Container, _: Duration) -> Result<(), engine::Error> {
-        unused()
-    }
-    async fn remove(&self, _: &Container) -> Result<(), engine::Error> {
-        unused()
-    }
-    async fn list(&self, _: &std::collections::BTreeMap<String, String>) -> Result<Vec<Container>, engine::Error> {
-        unused()
-    }
-    async fn capture(&self, _: &ContainerSpec, _: Option<&secrecy::SecretString>) -> Result<Captured, engine::Error> {
-        unused()
-    }
-    async fn read_volume_file(&self, _: &str, _: &str) -> Result<Option<SecretVec>, engine::Error> {
-        unused()
-    }
-}
+use crate::testing::{Idle, sh};
 
 /// Keeps what stages send, and has one patch to give.
 #[derive(Debug, Default)]
@@ -211,12 +166,6 @@ fn seed(dir: &Path, script: &str) -> String {
     let push =
         "git add -A && git -c user.name=A -c user.email=a@b commit -qm seed && git push -q ../origin.git HEAD:main && git rev-parse HEAD";
     sh(&dir.join("seed"), &format!("{script}\n{push}"))
-}
-
-fn sh(dir: &Path, script: &str) -> String {
-    let output = Command::new("sh").arg("-euc").arg(script).current_dir(dir).output().expect("sh");
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn kinds(memory: &Memory) -> Vec<v1::ArtifactType> {
