@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
 use super::{Forge, PullRequest, Wanted};
-use crate::stage::failure;
+use crate::{
+    redact::{chain, one_line},
+    stage::failure,
+};
 
 /// One repository at GitHub.
 #[derive(Debug)]
@@ -117,12 +120,12 @@ impl GitHub {
         };
         let response = match response {
             Ok(response) => response,
-            Err(error) => return Outcome::Silence(chain(&error)),
+            Err(error) => return Outcome::Silence(one_line(&chain(&error), 400)),
         };
         let status = response.status().as_u16();
         match self.client.body_to_string(response).await {
             Ok(text) => Outcome::Answer(status, serde_json::from_str(&text).unwrap_or(Value::String(text))),
-            Err(error) => Outcome::Silence(chain(&error)),
+            Err(error) => Outcome::Silence(one_line(&chain(&error), 400)),
         }
     }
 
@@ -171,17 +174,7 @@ fn words(answer: &Value) -> String {
     let errors = answer["errors"].as_array().into_iter().flatten();
     let errors = errors.filter_map(|error| error["message"].as_str().or(error["code"].as_str()).or(error.as_str()));
     let all = std::iter::once(message).chain(errors).collect::<Vec<_>>().join("; ");
-    all.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect()
+    one_line(&all, 400)
 }
 
 fn refused(code: &'static str, class: FailureClass, api: &str, said: &str) -> Failure {

@@ -17,6 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Git};
+use crate::redact::{Redactor, one_line};
 
 /// Variables that are handed on: how the network is reached, and how ssh finds its keys.
 const INHERITED: [&str; 16] = [
@@ -103,15 +104,7 @@ impl Git {
 
     /// The text without the token and without credentials in URLs.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        if let Some(token) = self
-            .token
-            .as_ref()
-            .map(ExposeSecret::expose_secret)
-            .filter(|token| !token.is_empty())
-        {
-            text = text.replace(token, "***");
-        }
+        let text = Redactor::new(self.token.clone()).text(text);
         without_userinfo(&text)
     }
 }
@@ -324,7 +317,7 @@ pub(super) fn condense(stderr: &str, code: i32) -> String {
     if lines.is_empty() {
         return format!("exit code {code}");
     }
-    lines.join("; ").chars().take(512).collect()
+    one_line(&lines.join("; "), 512)
 }
 
 /// `scheme://user:secret@host` becomes `scheme://host`.

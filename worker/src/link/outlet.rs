@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::{Handle, Lease, refusal, transfer};
-use crate::stage::{Outlet, RunFolder, failure};
+use crate::{
+    redact::one_line,
+    stage::{Outlet, RunFolder, failure},
+};
 
 /// What a stage sends of its job.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl JobOutlet {
 #[async_trait]
 impl Outlet for JobOutlet {
     async fn progress(&self, message: &str) {
-        let message = super::one_line(message, LONGEST_LINE);
+        let message = one_line(message, LONGEST_LINE);
         tracing::info!(job_id = %self.lease.job_id, "{message}");
         let progress = v1::StageProgress {
             job_id: self.lease.job_id.clone(),

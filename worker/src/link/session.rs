@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Endpoint};
 
 use super::{Error, Event, Lease, Ledger, QUEUE, Voice, Welcomed, refusal};
+use crate::redact::chain;
 
 /// Within this time a dialled server must have welcomed the worker.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(15);
@@ -73,7 +74,7 @@ impl<'a> Session<'a> {
         events: &'a mpsc::Sender<Event>,
     ) -> Result<Self, End> {
         let opening = async {
-            let channel = endpoint.connect().await.map_err(|error| lost(super::chain(&error)))?;
+            let channel = endpoint.connect().await.map_err(|error| lost(chain(&error)))?;
             let (outbound, requests) = mpsc::channel(64);
             // Hello waits in the channel before the call is made: the server reads it before it answers.
             let first = ConnectRequest {

@@ -62,11 +62,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
 /// Those of [`run`].
 pub async fn run_with(config: Config, shutdown: CancellationToken, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
     let checked = async {
-        let engine: Arc<dyn Engine> = return Err(engine::Error::ProgramMissing {
-            program: "engine".to_owned(),
-        }
-        .into());
-        #[allow(unreachable_code)]
+        let engine = engine::connect::choose(&config).await?;
         let ready = startup::check(&config, &engine).await?;
         Ok::<_, Error>((engine, ready))
     };

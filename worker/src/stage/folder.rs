@@ -10,6 +10,7 @@ use moorline_proto::v1;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::{Context, RunFolder};
+use crate::engine::user::{User, is_root};
 
 impl RunFolder {
     /// The folders of one run and job below the work root; nothing is made yet.
@@ -103,14 +104,9 @@ fn remove(folder: &Path) -> io::Result<()> {
 /// Makes everything below a path writable for the user of jobs (`uid:gid`): by giving it to that user where the worker may, by
 /// permissions where it may not. Symbolic links are never followed.
 pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
-    let invalid = || {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("MOORLINE_JOB_USER must be uid:gid, not {job_user}"),
-        )
-    };
-    let (uid, gid) = job_user.split_once(':').ok_or_else(invalid)?;
-    let (uid, gid): (u32, u32) = (uid.parse().map_err(|_| invalid())?, gid.parse().map_err(|_| invalid())?);
+    let User { uid, gid } = job_user
+        .parse()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     if rustix::process::geteuid().as_raw() == uid {
         return Ok(());
     }
@@ -134,8 +130,4 @@ pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }

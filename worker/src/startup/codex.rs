@@ -8,6 +8,7 @@ use super::{missing, passed};
 use crate::{
     config::Config,
     engine::{self, ContainerSpec, Engine, Exit, Limits},
+    redact::{chain, one_line},
 };
 
 /// Name of the check that doesn't stop the start.
@@ -55,7 +56,7 @@ async fn volume(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> Start
     match engine.volume(volume).await {
         Ok(Some(facts)) => passed(name, format!("{volume} ({})", facts.driver)),
         Ok(None) => missing(name, engine::Error::VolumeMissing { volume: volume.clone() }.to_string()),
-        Err(error) => missing(name, error.to_string()),
+        Err(error) => missing(name, chain(&error)),
     }
 }
 
@@ -86,14 +87,7 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
         Ok(captured) if captured.exit == Exit::Code(0) => passed(name, captured.stdout.trim()),
         Ok(captured) => {
             let program = &config.codex_program;
-            let said: String = captured
-                .stderr
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .chars()
-                .take(200)
-                .collect();
+            let said = one_line(&captured.stderr, 200);
             missing(
                 name,
                 format!(
@@ -102,7 +96,7 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
                 ),
             )
         }
-        Err(error) => missing(name, error.to_string()),
+        Err(error) => missing(name, chain(&error)),
     }
 }
 

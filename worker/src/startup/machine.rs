@@ -10,13 +10,14 @@ use crate::{
     config::Config,
     engine::{Engine, EngineInfo},
     git::{Git, OLDEST},
+    redact::chain,
 };
 
 /// Whether the engine answers, and what it is.
 pub(super) async fn engine(engine: &Arc<dyn Engine>) -> (StartupCheck, Option<EngineInfo>) {
     match engine.info().await {
         Ok(info) => (passed("engine", format!("{} {}", info.kind, info.version)), Some(info)),
-        Err(error) => (missing("engine", error.to_string()), None),
+        Err(error) => (missing("engine", chain(&error)), None),
     }
 }
 
