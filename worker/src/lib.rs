@@ -16,8 +16,17 @@
 pub mod agent;
 pub mod config;
 pub mod engine;
+pub mod forge;
+pub mod git;
+pub mod link;
 pub mod login;
 pub mod preflight;
 pub mod redact;
+pub mod run;
 pub mod stage;
+pub mod startup;
+pub mod tasks;
 pub mod volume;
+
+#[cfg(test)]
+mod testing;
