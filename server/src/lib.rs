@@ -1,1 +1,9 @@
-//! Placeholder.
+//! The Moorline control plane.
+//!
+//! # Layout
+//!
+//! Imports point one way; `docs/ARCHITECTURE.md` has the table, and a test checks it.
+//!
+//! - [`domain`]: pure types and rules
+
+pub mod domain;
