@@ -6,4 +6,5 @@
 //!
 //! - [`domain`]: pure types and rules
 
+pub mod db;
 pub mod domain;

@@ -70,6 +70,11 @@ impl Error {
     }
 
     fn new(kind: Kind, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, reason, message: message.into(), metadata: Vec::new() }
+        Self {
+            kind,
+            reason,
+            message: message.into(),
+            metadata: Vec::new(),
+        }
     }
 }

@@ -6,6 +6,8 @@ use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text}
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use super::stage::{Discovered, Submitted};
+
 /// Where in its life a job is. Stored as text; the database refuses other steps than those of [`Status::can_become`].
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray, Serialize, Deserialize, AsExpression, FromSqlRow,
@@ -99,6 +101,16 @@ impl Failure {
     }
 }
 
+/// What a job works from: what the stages before it reported, stored when it is queued.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Payload {
+    /// What discover found; unset for discover itself, and for a forced submit, which looks for itself.
+    pub discover: Option<Discovered>,
+    /// What submit left; set for publish.
+    pub submit: Option<Submitted>,
+}
+
 /// Attempts of one stage that may be lost with their workers before the run fails.
 pub const LOST_ATTEMPTS_MAX: i32 = 5;
 
@@ -110,7 +122,12 @@ mod tests {
     fn a_job_takes_no_step_but_those_of_its_life() {
         let allowed: Vec<String> = Status::VARIANTS
             .iter()
-            .flat_map(|from| Status::VARIANTS.iter().filter(|to| from.can_become(**to)).map(move |to| format!("{from} → {to}")))
+            .flat_map(|from| {
+                Status::VARIANTS
+                    .iter()
+                    .filter(|to| from.can_become(**to))
+                    .map(move |to| format!("{from} → {to}"))
+            })
             .collect();
         insta::assert_snapshot!(allowed.join("\n"), @r"
         queued → running

@@ -87,7 +87,10 @@ impl Preflight {
         let line = self.message.split_whitespace().collect::<Vec<_>>().join(" ");
         self.message = line.chars().take(MESSAGE_MAX).collect();
         if self.message.is_empty() && self.status == Status::Failed {
-            self.message = format!("the login check of volume {} failed without a message: see the log of worker {}", self.volume, self.worker_name);
+            self.message = format!(
+                "the login check of volume {} failed without a message: see the log of worker {}",
+                self.volume, self.worker_name
+            );
         }
         self
     }

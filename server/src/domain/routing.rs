@@ -33,7 +33,11 @@ pub fn affinity_key(given: &str, repository: &str, feature_key: &str, task_id: &
     if !given.is_empty() {
         return Ok(given.to_owned());
     }
-    let parts: Vec<&str> = [repository, feature_key, task_id].into_iter().map(str::trim).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = [repository, feature_key, task_id]
+        .into_iter()
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
     if parts.is_empty() {
         return Err(Error::invalid(
             "affinity_key",
@@ -51,7 +55,12 @@ pub fn route(key: &str, hash_modulo: NonZeroU32) -> Route {
     let remainder = hash % u64::from(hash_modulo.get());
     // The remainder is smaller than a u32, so the conversion can't fail.
     let shard_index = u32::try_from(remainder).unwrap_or_default();
-    Route { queue: queue_name(shard_index), shard_index, hash_modulo: hash_modulo.get(), hash }
+    Route {
+        queue: queue_name(shard_index),
+        shard_index,
+        hash_modulo: hash_modulo.get(),
+        hash,
+    }
 }
 
 /// Name of a shard's queue.

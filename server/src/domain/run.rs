@@ -9,7 +9,20 @@ use super::{Error, stage::Stage};
 
 /// Where in its life a run is. Stored as text; the database refuses the steps that [`Status::can_become`] does not know.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray, Serialize, Deserialize, AsExpression, FromSqlRow,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    Serialize,
+    Deserialize,
+    AsExpression,
+    FromSqlRow,
 )]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -128,9 +141,6 @@ pub struct Options {
     pub agent_timeout_seconds: Option<u32>,
     /// SHA-256 over the content of the request, which tells whether a repeated idempotency key means the same.
     pub request_digest: String,
-    /// The task list that a forced submit or the patch that a forced publish starts from belongs to this run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_run_id: Option<Uuid>,
 }
 
 /// Branch of a run: `moorline/<feature_key>/<last 12 hex digits of the run id>`. The prefix is there because a branch called
@@ -178,7 +188,6 @@ pub fn check_feature_key(feature_key: &str) -> Result<(), Error> {
     Err(Error::invalid("feature_key", "INVALID_FEATURE_KEY", message))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +196,12 @@ mod tests {
     fn a_run_takes_no_step_but_those_of_its_life() {
         let allowed: Vec<String> = Status::VARIANTS
             .iter()
-            .flat_map(|from| Status::VARIANTS.iter().filter(|to| from.can_become(**to)).map(move |to| format!("{from} → {to}")))
+            .flat_map(|from| {
+                Status::VARIANTS
+                    .iter()
+                    .filter(|to| from.can_become(**to))
+                    .map(move |to| format!("{from} → {to}"))
+            })
             .collect();
         insta::assert_snapshot!(allowed.join("\n"), @r"
         pending → running
@@ -213,7 +227,9 @@ mod tests {
     #[test]
     fn feature_keys_that_leave_specs_are_refused() {
         let long = "x".repeat(121);
-        for key in ["", "  ", "..", "a/../b", "a/b", "a\\b", "../x", ".git", "-x", "a b", "x.lock", "a..b", "a\nb", "@{1}", &long] {
+        for key in [
+            "", "  ", "..", "a/../b", "a/b", "a\\b", "../x", ".git", "-x", "a b", "x.lock", "a..b", "a\nb", "@{1}", &long,
+        ] {
             assert_eq!(check_feature_key(key).unwrap_err().reason, "INVALID_FEATURE_KEY", "{key:?}");
         }
         for key in ["001-greeting", "20261120-101500-login", "größe", &"x".repeat(120)] {
