@@ -8,3 +8,5 @@
 
 pub mod db;
 pub mod domain;
+pub mod flow;
+pub mod wire;

@@ -359,3 +359,17 @@ pub struct Count {
     #[diesel(sql_type = BigInt)]
     pub running: i64,
 }
+
+/// The latest succeeded submit of a feature, for a run that is to publish its patch.
+pub async fn latest_submit_of_feature(connection: &mut Connection, repository: &str, feature_key: &str) -> QueryResult<Option<Job>> {
+    use super::schema::runs;
+    jobs::table
+        .inner_join(runs::table.on(runs::id.eq(jobs::run_id)))
+        .filter(runs::repository.eq(repository).and(runs::feature_key.eq(feature_key)))
+        .filter(jobs::stage.eq(Stage::Submit).and(jobs::status.eq(job::Status::Succeeded)))
+        .order((runs::created_at.desc(), jobs::created_at.desc()))
+        .select(Job::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
