@@ -215,6 +215,16 @@ pub async fn of_run(connection: &mut Connection, run_id: Uuid) -> QueryResult<Ve
         .await
 }
 
+/// Failed jobs of some runs, in the order of their making.
+pub async fn failed_of_runs(connection: &mut Connection, run_ids: &[Uuid]) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::run_id.eq_any(run_ids).and(jobs::status.eq(job::Status::Failed)))
+        .order((jobs::created_at, jobs::id))
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
 /// Running jobs of an instance.
 pub async fn running_of_instance(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<Job>> {
     jobs::table

@@ -69,5 +69,8 @@ pub(super) async fn run_of(connection: &mut Connection, job_id: Uuid, lease_toke
 
 /// The lease of a job has passed on.
 pub(super) fn fenced(job_id: Uuid) -> Error {
-    domain::Error::fenced(format!("the lease of job {job_id} has passed on: stop it, nothing of it counts any more")).into()
+    domain::Error::fenced(format!(
+        "the lease of job {job_id} has passed on: stop it, nothing of it counts any more"
+    ))
+    .into()
 }

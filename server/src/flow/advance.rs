@@ -21,7 +21,11 @@ pub const DEFAULT_QUEUE: &str = "default";
 
 /// Queues the next attempt of a stage.
 pub async fn enqueue(connection: &mut Connection, ledger: &mut Ledger, stage: Stage, payload: Payload) -> Result<(), Error> {
-    let attempts = jobs::of_run(connection, ledger.run.id).await?.iter().filter(|job| job.stage == stage).count();
+    let attempts = jobs::of_run(connection, ledger.run.id)
+        .await?
+        .iter()
+        .filter(|job| job.stage == stage)
+        .count();
     let queue = match stage {
         Stage::Submit => ledger.run.codex_queue.as_deref().unwrap_or(DEFAULT_QUEUE),
         Stage::Discover | Stage::Publish => DEFAULT_QUEUE,
@@ -82,16 +86,36 @@ async fn end_without_work(connection: &mut Connection, ledger: &mut Ledger) -> R
     for stage in run::stages(ledger.run.force_phase).iter().filter(|stage| **stage > Stage::Discover) {
         enqueue(connection, ledger, *stage, Payload::default()).await?;
     }
-    for queued in jobs::of_run(connection, ledger.run.id).await?.iter().filter(|job| job.status == job::Status::Queued) {
+    for queued in jobs::of_run(connection, ledger.run.id)
+        .await?
+        .iter()
+        .filter(|job| job.status == job::Status::Queued)
+    {
         end(connection, ledger, queued, job::Status::Skipped, None).await?;
     }
     ledger.move_to(run::Status::NoWork, Phase::Complete, None)
 }
 
 /// Ends a job without a result, and records it.
-pub async fn end(connection: &mut Connection, ledger: &mut Ledger, job: &Job, status: job::Status, failure: Option<&Failure>) -> Result<(), Error> {
+pub async fn end(
+    connection: &mut Connection,
+    ledger: &mut Ledger,
+    job: &Job,
+    status: job::Status,
+    failure: Option<&Failure>,
+) -> Result<(), Error> {
     let failure = failure.map(serde_json::to_value).transpose()?;
-    let ended = jobs::end(connection, job.id, &End { status, result: None, failure, finished_at: ledger.now }).await?;
+    let ended = jobs::end(
+        connection,
+        job.id,
+        &End {
+            status,
+            result: None,
+            failure,
+            finished_at: ledger.now,
+        },
+    )
+    .await?;
     ledger.record_job(&ended);
     Ok(())
 }

@@ -55,7 +55,9 @@ where
     let (run_id, folder) = {
         let mut connection = flow.connection().await?;
         let run_id = run_of(&mut connection, header.job_id, header.lease_token).await?;
-        let job = jobs::find(&mut connection, header.job_id).await?.ok_or_else(|| fenced(header.job_id))?;
+        let job = jobs::find(&mut connection, header.job_id)
+            .await?
+            .ok_or_else(|| fenced(header.job_id))?;
         (run_id, format!("runs/{run_id}/{}-{}", job.stage, job.attempt))
     };
     // The digest in the name keeps a second version of a file from overwriting one that is stored.

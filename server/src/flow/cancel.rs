@@ -51,7 +51,22 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
     })
 }
 
+/// Running jobs of an instance that should stop, with their leases.
+///
+/// # Errors
+///
+/// When the database fails; the next look finds them.
+pub async fn pending(flow: &Flow, instance_id: Uuid) -> Result<Vec<(Uuid, i64)>, Error> {
+    Ok(jobs::to_cancel(&mut *flow.connection().await?, instance_id).await?)
+}
+
 fn ended(run: &Run) -> Error {
-    let message = format!("run {} has ended as {} and can't be cancelled: there is nothing left to stop", run.id, run.status);
-    domain::Error::precondition("RUN_ENDED", message).with("run_id", run.id.to_string()).with("status", run.status.to_string()).into()
+    let message = format!(
+        "run {} has ended as {} and can't be cancelled: there is nothing left to stop",
+        run.id, run.status
+    );
+    domain::Error::precondition("RUN_ENDED", message)
+        .with("run_id", run.id.to_string())
+        .with("status", run.status.to_string())
+        .into()
 }

@@ -34,7 +34,11 @@ pub struct Claimed {
 /// When the database fails; then nothing was claimed.
 pub async fn claim(flow: &Flow, queue: &str, limit: u32, instance_id: Uuid, worker_name: &str) -> Result<Vec<Claimed>, Error> {
     let mut connection = flow.connection().await?;
-    let claimant = Claimant { instance_id, worker_name, accept_within: flow.timers.accept_deadline.as_secs_f64() };
+    let claimant = Claimant {
+        instance_id,
+        worker_name,
+        accept_within: flow.timers.accept_deadline.as_secs_f64(),
+    };
     let mut claimed = Vec::new();
     for job in jobs::claim(&mut connection, queue, i64::from(limit), claimant).await? {
         let (Some(lease_token), Some(run)) = (job.lease_token, runs::find(&mut connection, job.run_id).await?) else {
@@ -43,7 +47,12 @@ pub async fn claim(flow: &Flow, queue: &str, limit: u32, instance_id: Uuid, work
         info!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = worker_name, lease_token,
             "job claimed");
         let timeout = timeout(flow, job.stage, &run);
-        claimed.push(Claimed { job, run, lease_token, timeout });
+        claimed.push(Claimed {
+            job,
+            run,
+            lease_token,
+            timeout,
+        });
     }
     Ok(claimed)
 }
@@ -51,9 +60,10 @@ pub async fn claim(flow: &Flow, queue: &str, limit: u32, instance_id: Uuid, work
 fn timeout(flow: &Flow, stage: Stage, run: &Run) -> Duration {
     match stage {
         Stage::Discover => flow.timers.discover_timeout,
-        Stage::Submit => {
-            run.options().agent_timeout_seconds.map_or(flow.timers.submit_timeout, |seconds| Duration::from_secs(u64::from(seconds)))
-        }
+        Stage::Submit => run
+            .options()
+            .agent_timeout_seconds
+            .map_or(flow.timers.submit_timeout, |seconds| Duration::from_secs(u64::from(seconds))),
         Stage::Publish => flow.timers.publish_timeout,
     }
 }

@@ -20,7 +20,11 @@ pub(super) async fn succeeded(connection: &mut Connection, ledger: &mut Ledger, 
     if outcome.stage() != job.stage {
         let failure = Failure {
             code: "RESULT_OF_OTHER_STAGE".to_owned(),
-            message: format!("worker reported a result of {} for a {} job: update the worker to the server's version", outcome.stage(), job.stage),
+            message: format!(
+                "worker reported a result of {} for a {} job: update the worker to the server's version",
+                outcome.stage(),
+                job.stage
+            ),
             class: FailureClass::Environment,
             details: Default::default(),
         };

@@ -54,7 +54,11 @@ impl Hints {
             waiters.entry(topic.clone()).or_default().push(Arc::clone(&notify));
         }
         drop(waiters);
-        Subscription { hints: self.clone(), topics, notify }
+        Subscription {
+            hints: self.clone(),
+            topics,
+            notify,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiters> {

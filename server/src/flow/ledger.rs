@@ -46,7 +46,13 @@ impl Ledger {
     /// Begins with a run that this transaction has just inserted.
     pub async fn open(connection: &mut Connection, run: Run) -> Result<Self, Error> {
         let now = runs::now(connection).await?;
-        Ok(Self { wake: vec![Topic::Run(run.id)], run, now, change: Change::default(), events: Vec::new() })
+        Ok(Self {
+            wake: vec![Topic::Run(run.id)],
+            run,
+            now,
+            change: Change::default(),
+            events: Vec::new(),
+        })
     }
 
     /// Records an event.
@@ -81,8 +87,13 @@ impl Ledger {
             return Ok(());
         }
         if status != self.run.status && !self.run.status.can_become(status) {
-            let message = format!("run {} is {} and can't become {status}: look at it with `moorline run get {0}`", self.run.id, self.run.status);
-            return Err(domain::Error::precondition("RUN_STATUS", message).with("run_id", self.run.id.to_string()).into());
+            let message = format!(
+                "run {} is {} and can't become {status}: look at it with `moorline run get {0}`",
+                self.run.id, self.run.status
+            );
+            return Err(domain::Error::precondition("RUN_STATUS", message)
+                .with("run_id", self.run.id.to_string())
+                .into());
         }
         if status == run::Status::Running && self.run.started_at.is_none() {
             self.change.started_at = Some(self.now);
@@ -105,7 +116,12 @@ impl Ledger {
         let mut rows = Vec::with_capacity(self.events.len());
         for event in &self.events {
             sequence += 1;
-            rows.push(events::New { run_id: self.run.id, sequence, kind: event.kind(), body: serde_json::to_value(event)? });
+            rows.push(events::New {
+                run_id: self.run.id,
+                sequence,
+                kind: event.kind(),
+                body: serde_json::to_value(event)?,
+            });
         }
         events::append(connection, &rows).await?;
         self.change.last_event_sequence = Some(sequence);
@@ -134,5 +150,7 @@ impl Written {
 /// There is no such run.
 pub fn not_found(run_id: Uuid) -> Error {
     let message = format!("there is no run {run_id}: `moorline run list` shows those that there are");
-    domain::Error::not_found("RUN_NOT_FOUND", message).with("run_id", run_id.to_string()).into()
+    domain::Error::not_found("RUN_NOT_FOUND", message)
+        .with("run_id", run_id.to_string())
+        .into()
 }

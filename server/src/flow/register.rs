@@ -71,7 +71,9 @@ pub struct Registered {
 pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let mut connection = flow.connection().await?;
     check(&mut connection, hello).await?;
-    let registered = connection.transaction(async |connection| write(connection, flow, hello).await).await?;
+    let registered = connection
+        .transaction(async |connection| write(connection, flow, hello).await)
+        .await?;
 
     // What an earlier process of this worker ran, and this one doesn't have, is lost for good: no need to wait for the lease.
     let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
@@ -94,11 +96,19 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
     for queue in &hello.queues {
         let shard = shards::find(connection, queue).await?;
         if shard.is_none() && queue != DEFAULT_QUEUE && queue != GEMINI_QUEUE {
-            let message = format!("there is no queue {queue:?}: set CODEX_QUEUE or MOORLINE_QUEUES to one that `moorline shard list` shows, or to default");
-            return Err(domain::Error::invalid("hello.queues", "UNKNOWN_QUEUE", message).with("queue", queue).into());
+            let message = format!(
+                "there is no queue {queue:?}: set CODEX_QUEUE or MOORLINE_QUEUES to one that `moorline shard list` shows, or to default"
+            );
+            return Err(domain::Error::invalid("hello.queues", "UNKNOWN_QUEUE", message)
+                .with("queue", queue)
+                .into());
         }
         let Some(shard) = shard else { continue };
-        let presented = hello.volume.as_ref().filter(|binding| binding.queue == *queue).map(|binding| binding.volume.as_str());
+        let presented = hello
+            .volume
+            .as_ref()
+            .filter(|binding| binding.queue == *queue)
+            .map(|binding| binding.volume.as_str());
         if presented != Some(shard.volume_name.as_str()) {
             let message = format!(
                 "queue {queue} belongs to volume {}, but worker {} presents {}: set CODEX_VOLUME_NAME to that volume",
@@ -106,7 +116,10 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
                 hello.worker_name,
                 presented.unwrap_or("none")
             );
-            return Err(domain::Error::precondition("VOLUME_MISMATCH", message).with("queue", queue).with("volume", shard.volume_name).into());
+            return Err(domain::Error::precondition("VOLUME_MISMATCH", message)
+                .with("queue", queue)
+                .with("volume", shard.volume_name)
+                .into());
         }
     }
     Ok(())
@@ -159,16 +172,24 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
 }
 
 async fn take_stock(connection: &mut Connection, hello: &Hello, session_id: Uuid) -> Result<Registered, Error> {
-    let mut registered = Registered { session_id, ..Registered::default() };
+    let mut registered = Registered {
+        session_id,
+        ..Registered::default()
+    };
     for held in &hello.inventory {
-        let job = jobs::find(connection, held.job_id).await?.filter(|job| job.lease_token == Some(held.lease_token));
+        let job = jobs::find(connection, held.job_id)
+            .await?
+            .filter(|job| job.lease_token == Some(held.lease_token));
         let ours = job.filter(|job| job.worker_name.as_deref() == Some(hello.worker_name.as_str()));
         let Some(job) = ours else {
             registered.kill.push(*held);
             continue;
         };
         if jobs::rehome(connection, job.id, held.lease_token, hello.instance_id).await? == 1 {
-            registered.keep.push(Held { last_sequence: job.last_report_sequence, ..*held });
+            registered.keep.push(Held {
+                last_sequence: job.last_report_sequence,
+                ..*held
+            });
         } else if held.finished && job.last_report_sequence >= held.last_sequence {
             registered.acknowledged.push(*held);
         } else {

@@ -54,7 +54,9 @@ pub async fn report(flow: &Flow, job_id: Uuid, lease_token: i64, sequence: i64, 
         .transaction(async |connection| {
             let mut ledger = Ledger::lock(connection, run_id).await?;
             let Some(job) = jobs::lock_running(connection, job_id, lease_token).await? else {
-                return ended_before(connection, job_id, lease_token, sequence).await.map(|acknowledged| (None, acknowledged));
+                return ended_before(connection, job_id, lease_token, sequence)
+                    .await
+                    .map(|acknowledged| (None, acknowledged));
             };
             if sequence != job.last_report_sequence + 1 {
                 return Ok((None, job.last_report_sequence));
@@ -82,7 +84,11 @@ async fn ended_before(connection: &mut Connection, job_id: Uuid, lease_token: i6
 
 async fn take_in(connection: &mut Connection, ledger: &mut Ledger, job: &Job, news: News) -> Result<(), Error> {
     match news {
-        News::Progress(message) => ledger.record(Event::Progress { job_id: job.id, stage: job.stage, message }),
+        News::Progress(message) => ledger.record(Event::Progress {
+            job_id: job.id,
+            stage: job.stage,
+            message,
+        }),
         News::Preflight(check) => preflight(connection, ledger, job, check).await?,
         News::VolumeDiagnostics(volume, diagnostics) => {
             volumes::set_diagnostics(connection, &volume, diagnostics).await?;

@@ -69,6 +69,12 @@ fn begin_at(run: &Run, jobs: &[Job], mode: Mode) -> (Stage, Payload) {
 }
 
 fn not_failed(run: &Run) -> Error {
-    let message = format!("run {} is {}; only a failed run can be retried: create a new one instead", run.id, run.status);
-    domain::Error::precondition("RUN_NOT_FAILED", message).with("run_id", run.id.to_string()).with("status", run.status.to_string()).into()
+    let message = format!(
+        "run {} is {}; only a failed run can be retried: create a new one instead",
+        run.id, run.status
+    );
+    domain::Error::precondition("RUN_NOT_FAILED", message)
+        .with("run_id", run.id.to_string())
+        .with("status", run.status.to_string())
+        .into()
 }

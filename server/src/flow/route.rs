@@ -59,7 +59,10 @@ pub async fn resolve(flow: &Flow, request: &Request<'_>) -> Result<Route, Error>
 pub(super) async fn resolve_with(connection: &mut Connection, request: &Request<'_>) -> Result<Route, Error> {
     let affinity_key = routing::affinity_key(request.affinity_key, request.repository, request.feature_key, request.task_id)?;
     let explicit = request.queue.trim();
-    let modulo = shards::hash_modulo(connection).await?.and_then(|modulo| u32::try_from(modulo).ok()).and_then(NonZeroU32::new);
+    let modulo = shards::hash_modulo(connection)
+        .await?
+        .and_then(|modulo| u32::try_from(modulo).ok())
+        .and_then(NonZeroU32::new);
     let hashed = routing::route(&affinity_key, modulo.unwrap_or(NonZeroU32::MIN));
     if request.agent == Some(Agent::Gemini) && (explicit.is_empty() || explicit == GEMINI_QUEUE) {
         return Ok(Route {
@@ -72,11 +75,16 @@ pub(super) async fn resolve_with(connection: &mut Connection, request: &Request<
             shard_status: None,
         });
     }
-    let (queue, hash_modulo) =
-        if explicit.is_empty() { (hashed.queue, i32::try_from(hashed.hash_modulo).ok()) } else { (explicit.to_owned(), None) };
+    let (queue, hash_modulo) = if explicit.is_empty() {
+        (hashed.queue, i32::try_from(hashed.hash_modulo).ok())
+    } else {
+        (explicit.to_owned(), None)
+    };
     let Some(shard) = shards::find(connection, &queue).await? else {
         let message = format!("there is no queue {queue:?} for Codex work: `moorline shard list` shows those that there are");
-        return Err(domain::Error::invalid("codex_queue", "UNKNOWN_QUEUE", message).with("queue", queue).into());
+        return Err(domain::Error::invalid("codex_queue", "UNKNOWN_QUEUE", message)
+            .with("queue", queue)
+            .into());
     };
     Ok(Route {
         affinity_key,

@@ -79,7 +79,9 @@ pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Err
             if let Some(existing) = repeated(&mut connection, &request).await? {
                 return Ok((existing, true));
             }
-            Err(already_open(&mut connection, &request.repository, &request.feature_key).await?.unwrap_or(error))
+            Err(already_open(&mut connection, &request.repository, &request.feature_key)
+                .await?
+                .unwrap_or(error))
         }
         Err(error) => Err(error),
     }
@@ -127,7 +129,9 @@ async fn repeated(connection: &mut Connection, request: &Request) -> Result<Opti
         return Ok(Some(existing));
     }
     let message = "this idempotency key was used for another request: use a new key, or repeat the first request unchanged";
-    Err(domain::Error::already_exists("IDEMPOTENCY_KEY_REUSED", message).with("run_id", existing.id.to_string()).into())
+    Err(domain::Error::already_exists("IDEMPOTENCY_KEY_REUSED", message)
+        .with("run_id", existing.id.to_string())
+        .into())
 }
 
 /// The refusal that names the open run of a feature.
@@ -138,7 +142,9 @@ async fn already_open(connection: &mut Connection, repository: &str, feature_key
             "this feature has an open run already, {0}: watch it (moorline run watch {0}) or cancel it (moorline run cancel {0})",
             open.id
         );
-        domain::Error::already_exists("RUN_ALREADY_OPEN", message).with("run_id", open.id.to_string()).into()
+        domain::Error::already_exists("RUN_ALREADY_OPEN", message)
+            .with("run_id", open.id.to_string())
+            .into()
     }))
 }
 
@@ -169,7 +175,9 @@ async fn insert(connection: &mut Connection, request: &Request) -> Result<Writte
             "shard {} is {status} and the run asked not to wait: start its worker or activate it, or leave on_shard_unavailable at wait",
             route.queue
         );
-        return Err(domain::Error::precondition("SHARD_UNAVAILABLE", message).with("queue", route.queue).into());
+        return Err(domain::Error::precondition("SHARD_UNAVAILABLE", message)
+            .with("queue", route.queue)
+            .into());
     }
 
     let id = Uuid::now_v7();
@@ -202,7 +210,11 @@ async fn insert(connection: &mut Connection, request: &Request) -> Result<Writte
     .await?;
 
     let mut ledger = Ledger::open(connection, run).await?;
-    ledger.record(Event::RunChanged { status: ledger.run.status, phase: ledger.run.phase, failure: None });
+    ledger.record(Event::RunChanged {
+        status: ledger.run.status,
+        phase: ledger.run.phase,
+        failure: None,
+    });
     ledger.record(Event::Diagnostics {
         queue: route.queue,
         volume: route.volume.unwrap_or_default(),
@@ -223,7 +235,10 @@ async fn payload(connection: &mut Connection, request: &Request, stage: Stage) -
     if let Some(job) = submit
         && let Some(Outcome::Submit(submitted)) = job.outcome()
     {
-        return Ok(Payload { discover: job.payload().discover, submit: Some(submitted) });
+        return Ok(Payload {
+            discover: job.payload().discover,
+            submit: Some(submitted),
+        });
     }
     let message = "there is no patch of this feature to publish: run it without force_phase, or with force_phase submit, first";
     Err(domain::Error::precondition("PATCH_MISSING", message).into())

@@ -1,5 +1,7 @@
 //! What clients and operators look at.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::{Error, Flow, ledger::not_found};
@@ -12,7 +14,7 @@ use crate::{
         shards::{self, Shard},
         volumes::{self, Volume},
     },
-    domain::{self, run},
+    domain::{self, job::Failure, run},
 };
 
 /// A run with everything that belongs to it.
@@ -49,8 +51,32 @@ pub async fn run(flow: &Flow, id: Uuid) -> Result<RunView, Error> {
 /// # Errors
 ///
 /// When the database fails.
-pub async fn runs(flow: &Flow, filter: Filter, after: Option<(chrono::DateTime<chrono::Utc>, Uuid)>, limit: i64) -> Result<Vec<Run>, Error> {
+pub async fn runs(
+    flow: &Flow,
+    filter: Filter,
+    after: Option<(chrono::DateTime<chrono::Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Run>, Error> {
     Ok(runs::list(&mut *flow.connection().await?, filter, after, limit).await?)
+}
+
+/// Why each of these runs failed, for those that did.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn failures(flow: &Flow, runs: &[Run]) -> Result<HashMap<Uuid, Failure>, Error> {
+    let failed: Vec<Uuid> = runs
+        .iter()
+        .filter(|run| run.status == run::Status::Failed)
+        .map(|run| run.id)
+        .collect();
+    let jobs = jobs::failed_of_runs(&mut *flow.connection().await?, &failed).await?;
+    // Later attempts overwrite earlier ones.
+    Ok(jobs
+        .iter()
+        .filter_map(|job| job.failure().map(|failure| (job.run_id, failure)))
+        .collect())
 }
 
 /// Events of a run after a number, and whether the run has ended with the last of them.

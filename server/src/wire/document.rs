@@ -61,7 +61,10 @@ pub fn diagnostics_message(document: serde_json::Value) -> v1::VolumeDiagnostics
 
 /// What a worker has checked at its start, as a document.
 pub fn profile(wire: v1::StartupProfile) -> serde_json::Value {
-    let checks: Vec<_> =
-        wire.checks.into_iter().map(|check| serde_json::json!({ "name": check.name, "ok": check.ok, "detail": check.detail })).collect();
+    let checks: Vec<_> = wire
+        .checks
+        .into_iter()
+        .map(|check| serde_json::json!({ "name": check.name, "ok": check.ok, "detail": check.detail }))
+        .collect();
     serde_json::json!({ "checks": checks, "engine": wire.engine, "engine_version": wire.engine_version })
 }

@@ -52,7 +52,11 @@ pub fn failure_of(wire: v1::Failure) -> Failure {
     Failure {
         class: FailureClass::from_wire(wire.class()).unwrap_or(FailureClass::Job),
         code: if wire.code.is_empty() { "UNKNOWN".to_owned() } else { wire.code },
-        message: if wire.message.is_empty() { "the worker gave no reason: see its log".to_owned() } else { wire.message },
+        message: if wire.message.is_empty() {
+            "the worker gave no reason: see its log".to_owned()
+        } else {
+            wire.message
+        },
         details: wire.details.into_iter().collect(),
     }
 }
@@ -79,27 +83,35 @@ pub fn result(outcome: Outcome) -> v1::JobResult {
 /// `INVALID_RESULT`, when there is none or its patch has no id.
 pub fn outcome(wire: v1::JobResult) -> Result<Outcome, domain::Error> {
     let invalid = |message: &'static str| domain::Error::invalid("finished.result", "INVALID_RESULT", message);
-    Ok(match wire.result.ok_or_else(|| invalid("a finished job needs a result: update the worker"))? {
-        v1::job_result::Result::Discover(wire) => {
-            Outcome::Discover(Discovered { base_ref: wire.base_ref, base_commit: wire.base_commit, phase: wire.phase.map(task_phase) })
-        }
-        v1::job_result::Result::Submit(wire) => Outcome::Submit(Submitted {
-            codex_task_id: wire.codex_task_id,
-            base_commit: wire.base_commit,
-            patch_artifact_id: Uuid::try_parse(&wire.patch_artifact_id).map_err(|_| invalid("patch_artifact_id is no UUID: update the worker"))?,
-            files_changed: wire.files_changed,
-            insertions: wire.insertions,
-            deletions: wire.deletions,
-            input_tokens: wire.input_tokens,
-            output_tokens: wire.output_tokens,
-        }),
-        v1::job_result::Result::Publish(wire) => Outcome::Publish(Published {
-            branch_name: wire.branch_name,
-            commit: wire.commit,
-            pr_url: wire.pr_url,
-            pr_existed: wire.pr_existed,
-        }),
-    })
+    Ok(
+        match wire
+            .result
+            .ok_or_else(|| invalid("a finished job needs a result: update the worker"))?
+        {
+            v1::job_result::Result::Discover(wire) => Outcome::Discover(Discovered {
+                base_ref: wire.base_ref,
+                base_commit: wire.base_commit,
+                phase: wire.phase.map(task_phase),
+            }),
+            v1::job_result::Result::Submit(wire) => Outcome::Submit(Submitted {
+                codex_task_id: wire.codex_task_id,
+                base_commit: wire.base_commit,
+                patch_artifact_id: Uuid::try_parse(&wire.patch_artifact_id)
+                    .map_err(|_| invalid("patch_artifact_id is no UUID: update the worker"))?,
+                files_changed: wire.files_changed,
+                insertions: wire.insertions,
+                deletions: wire.deletions,
+                input_tokens: wire.input_tokens,
+                output_tokens: wire.output_tokens,
+            }),
+            v1::job_result::Result::Publish(wire) => Outcome::Publish(Published {
+                branch_name: wire.branch_name,
+                commit: wire.commit,
+                pr_url: wire.pr_url,
+                pr_existed: wire.pr_existed,
+            }),
+        },
+    )
 }
 
 /// What discover found, as a message.
@@ -116,7 +128,11 @@ pub fn discover_message(discovered: Discovered) -> v1::DiscoverResult {
         title: phase.title,
         tasks: phase.tasks.into_iter().map(task).collect(),
     };
-    v1::DiscoverResult { base_ref: discovered.base_ref, base_commit: discovered.base_commit, phase: discovered.phase.map(phase) }
+    v1::DiscoverResult {
+        base_ref: discovered.base_ref,
+        base_commit: discovered.base_commit,
+        phase: discovered.phase.map(phase),
+    }
 }
 
 /// What submit left, as a message.
@@ -141,5 +157,9 @@ fn task_phase(wire: v1::TaskPhase) -> TaskPhase {
         story: task.story,
         line: task.line,
     };
-    TaskPhase { number: wire.number, title: wire.title, tasks: wire.tasks.into_iter().map(task).collect() }
+    TaskPhase {
+        number: wire.number,
+        title: wire.title,
+        tasks: wire.tasks.into_iter().map(task).collect(),
+    }
 }

@@ -18,7 +18,10 @@ use crate::domain::Error;
 
 /// A time as a message.
 pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.timestamp(), nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default() }
+    prost_types::Timestamp {
+        seconds: time.timestamp(),
+        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default(),
+    }
 }
 
 /// A time out of a message; `None` when it is none or out of range.
@@ -37,7 +40,12 @@ pub fn duration(duration: std::time::Duration) -> prost_types::Duration {
 
 /// Milliseconds out of a message; 0 when there is none.
 pub fn millis(duration: Option<&prost_types::Duration>) -> i64 {
-    duration.map_or(0, |duration| duration.seconds.saturating_mul(1000).saturating_add(i64::from(duration.nanos / 1_000_000)))
+    duration.map_or(0, |duration| {
+        duration
+            .seconds
+            .saturating_mul(1000)
+            .saturating_add(i64::from(duration.nanos / 1_000_000))
+    })
 }
 
 /// An id out of a message.
@@ -46,5 +54,11 @@ pub fn millis(duration: Option<&prost_types::Duration>) -> i64 {
 ///
 /// `INVALID_ID`, naming the field.
 pub fn id(field: &'static str, text: &str) -> Result<Uuid, Error> {
-    Uuid::try_parse(text).map_err(|_| Error::invalid(field, "INVALID_ID", format!("{field} {text:?} is no UUID: give it as the server printed it")))
+    Uuid::try_parse(text).map_err(|_| {
+        Error::invalid(
+            field,
+            "INVALID_ID",
+            format!("{field} {text:?} is no UUID: give it as the server printed it"),
+        )
+    })
 }

@@ -27,14 +27,31 @@ pub trait FromWire<W>: Sized {
     fn from_wire(wire: W) -> Option<Self>;
 }
 
-same_names!(run::Status, v1::RunStatus, Pending, Running, Succeeded, Failed, NoWork, Cancelled, Retrying);
+same_names!(
+    run::Status,
+    v1::RunStatus,
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    NoWork,
+    Cancelled,
+    Retrying
+);
 same_names!(run::Phase, v1::Phase, Discover, Submit, Publish, Complete);
 same_names!(run::Agent, v1::Agent, Codex, Gemini);
 same_names!(run::OnShardUnavailable, v1::ShardUnavailablePolicy, Wait, Refuse);
 same_names!(run::OnAuthFailure, v1::AuthFailurePolicy, Fail, Wait);
 same_names!(Stage, v1::Stage, Discover, Submit, Publish);
 same_names!(job::Status, v1::JobStatus, Queued, Running, Succeeded, Failed, Skipped, Cancelled);
-same_names!(job::HoldReason, v1::HoldReason, ShardDraining, ShardOffline, WaitingAuth, CoolingDown);
+same_names!(
+    job::HoldReason,
+    v1::HoldReason,
+    ShardDraining,
+    ShardOffline,
+    WaitingAuth,
+    CoolingDown
+);
 same_names!(job::FailureClass, v1::FailureClass, Job, Environment, Login, LostWorker);
 same_names!(preflight::Status, v1::PreflightStatus, Passed, Failed, Skipped);
 same_names!(
@@ -74,5 +91,7 @@ pub fn artifact_type(wire: v1::ArtifactType) -> Option<String> {
 /// The wire's number for a stored artifact type.
 pub fn artifact_type_number(stored: &str) -> i32 {
     let name = format!("ARTIFACT_TYPE_{}", stored.to_ascii_uppercase());
-    v1::ArtifactType::from_str_name(&name).unwrap_or(v1::ArtifactType::Unspecified).into()
+    v1::ArtifactType::from_str_name(&name)
+        .unwrap_or(v1::ArtifactType::Unspecified)
+        .into()
 }

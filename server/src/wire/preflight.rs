@@ -24,7 +24,10 @@ pub fn message(row: &Row) -> v1::Preflight {
         queue: row.queue.clone(),
         worker_name: row.worker_name.clone(),
     };
-    v1::Preflight { checked_at: Some(timestamp(row.checked_at)), ..check_message(check) }
+    v1::Preflight {
+        checked_at: Some(timestamp(row.checked_at)),
+        ..check_message(check)
+    }
 }
 
 /// A check as a message, without its time.

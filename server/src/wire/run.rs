@@ -57,7 +57,10 @@ fn options(options: &run::Options) -> v1::RunOptions {
         priority: options.priority,
         on_shard_unavailable: v1::ShardUnavailablePolicy::from(options.on_shard_unavailable).into(),
         on_auth_failure: v1::AuthFailurePolicy::from(options.on_auth_failure).into(),
-        agent_timeout: options.agent_timeout_seconds.map(|seconds| prost_types::Duration { seconds: i64::from(seconds), nanos: 0 }),
+        agent_timeout: options.agent_timeout_seconds.map(|seconds| prost_types::Duration {
+            seconds: i64::from(seconds),
+            nanos: 0,
+        }),
     }
 }
 
@@ -109,7 +112,16 @@ pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
             phase: v1::Phase::from(phase).into(),
             failure: failure.map(job::failure),
         }),
-        Event::JobChanged { job_id, stage, attempt, status, queue, worker_name, hold_reason, failure } => Wire::JobChanged(v1::JobChanged {
+        Event::JobChanged {
+            job_id,
+            stage,
+            attempt,
+            status,
+            queue,
+            worker_name,
+            hold_reason,
+            failure,
+        } => Wire::JobChanged(v1::JobChanged {
             job_id: job_id.to_string(),
             stage: v1::Stage::from(stage).into(),
             attempt,
@@ -119,10 +131,18 @@ pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
             hold_reason: number::<_, v1::HoldReason>(hold_reason),
             failure: failure.map(job::failure),
         }),
-        Event::Preflight(check) => {
-            Wire::Preflight(v1::Preflight { checked_at: Some(timestamp(row.created_at)), ..preflight::check_message(check) })
-        }
-        Event::ArtifactStored { artifact_id, artifact_type, path, content_type, size_bytes, digest } => Wire::ArtifactStored(v1::Artifact {
+        Event::Preflight(check) => Wire::Preflight(v1::Preflight {
+            checked_at: Some(timestamp(row.created_at)),
+            ..preflight::check_message(check)
+        }),
+        Event::ArtifactStored {
+            artifact_id,
+            artifact_type,
+            path,
+            content_type,
+            size_bytes,
+            digest,
+        } => Wire::ArtifactStored(v1::Artifact {
             artifact_id: artifact_id.to_string(),
             run_id: row.run_id.to_string(),
             r#type: names::artifact_type_number(&artifact_type),
@@ -132,16 +152,24 @@ pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
             digest,
             created_at: Some(timestamp(row.created_at)),
         }),
-        Event::Diagnostics { queue, volume, shard_index, worker_name, preflight_status } => Wire::Diagnostics(v1::RunDiagnostics {
+        Event::Diagnostics {
+            queue,
+            volume,
+            shard_index,
+            worker_name,
+            preflight_status,
+        } => Wire::Diagnostics(v1::RunDiagnostics {
             queue,
             volume,
             shard_index,
             worker_name: worker_name.unwrap_or_default(),
             preflight_status: number::<_, v1::PreflightStatus>(preflight_status),
         }),
-        Event::Progress { job_id, stage, message } => {
-            Wire::Progress(v1::StageProgress { job_id: job_id.to_string(), stage: v1::Stage::from(stage).into(), message })
-        }
+        Event::Progress { job_id, stage, message } => Wire::Progress(v1::StageProgress {
+            job_id: job_id.to_string(),
+            stage: v1::Stage::from(stage).into(),
+            message,
+        }),
     };
     Some(v1::RunEvent {
         run_id: row.run_id.to_string(),

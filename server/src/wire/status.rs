@@ -36,7 +36,11 @@ pub fn status(error: Error) -> Status {
 
 /// What a caller is told about a refusal.
 pub fn refused(refusal: &domain::Error) -> Status {
-    let metadata: HashMap<String, String> = refusal.metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let metadata: HashMap<String, String> = refusal
+        .metadata
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
     let mut details = ErrorDetails::with_error_info(refusal.reason, DOMAIN, metadata);
     let code = match refusal.kind {
         Kind::Invalid(field) => {

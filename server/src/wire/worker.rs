@@ -80,7 +80,12 @@ pub fn welcome(registered: &Registered, timers: &Timers) -> v1::Welcome {
 
 /// An offer of a claimed job.
 pub fn offer(claimed: &Claimed) -> v1::Offer {
-    let Claimed { job, run, lease_token, timeout } = claimed;
+    let Claimed {
+        job,
+        run,
+        lease_token,
+        timeout,
+    } = claimed;
     let payload = job.payload();
     v1::Offer {
         job_id: job.id.to_string(),
@@ -100,7 +105,11 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
             run_started_at: Some(timestamp(run.started_at.unwrap_or(run.created_at))),
             discover: payload.discover.map(job::discover_message),
             submit: payload.submit.map(job::submit_message),
-            volume: if job.stage == Stage::Submit { run.codex_volume.clone().unwrap_or_default() } else { String::new() },
+            volume: if job.stage == Stage::Submit {
+                run.codex_volume.clone().unwrap_or_default()
+            } else {
+                String::new()
+            },
             shard_index: routing::shard_index(&job.queue).and_then(|index| i32::try_from(index).ok()),
         }),
     }
@@ -112,7 +121,13 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
 ///
 /// `INVALID_ID`, `INVALID_REPORT`, `INVALID_RESULT`.
 pub fn report(wire: v1::Report) -> Result<(Uuid, i64, i64, News), domain::Error> {
-    let missing = || domain::Error::invalid("report", "INVALID_REPORT", "a report needs news, and a finish an outcome: update the worker");
+    let missing = || {
+        domain::Error::invalid(
+            "report",
+            "INVALID_REPORT",
+            "a report needs news, and a finish an outcome: update the worker",
+        )
+    };
     let news = match wire.news.ok_or_else(missing)? {
         v1::report::News::Progress(progress) => News::Progress(progress.message),
         v1::report::News::Preflight(check) => News::Preflight(preflight::check(check)),
