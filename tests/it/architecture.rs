@@ -79,9 +79,14 @@ fn no_module_of_the_server_imports_what_its_row_does_not_name() {
         if ["lib", "main"].contains(&module.as_str()) {
             continue;
         }
-        let allowed = table.get(&module).unwrap_or_else(|| panic!("docs/ARCHITECTURE.md has no row for {module}"));
+        let allowed = table
+            .get(&module)
+            .unwrap_or_else(|| panic!("docs/ARCHITECTURE.md has no row for {module}"));
         let source = fs::read_to_string(&file).unwrap();
-        for import in imported(&source).into_iter().filter(|import| *import != module && !allowed.contains(import)) {
+        for import in imported(&source)
+            .into_iter()
+            .filter(|import| *import != module && !allowed.contains(import))
+        {
             wrong.push(format!("{} imports {import}", relative.display()));
         }
     }

@@ -16,14 +16,19 @@ async fn running_job(app: &TestApp) -> (ScriptedWorker, v1::Offer) {
     worker.credit("default", 1).await;
     let offer = worker.offer().await;
     worker.accept(&offer).await;
-    let progress = v1::StageProgress { message: "begun".to_owned(), ..Default::default() };
+    let progress = v1::StageProgress {
+        message: "begun".to_owned(),
+        ..Default::default()
+    };
     worker.report(&offer, 1, v1::report::News::Progress(progress)).await;
     assert_eq!(worker.acknowledged().await, Some(1));
     (worker, offer)
 }
 
 async fn download(app: &TestApp, artifact_id: &str) -> (v1::Artifact, Vec<u8>) {
-    let request = v1::DownloadArtifactRequest { artifact_id: artifact_id.to_owned() };
+    let request = v1::DownloadArtifactRequest {
+        artifact_id: artifact_id.to_owned(),
+    };
     let mut stream = app.runs().download_artifact(request).await.unwrap().into_inner();
     let mut artifact = None;
     let mut content = Vec::new();
@@ -47,7 +52,9 @@ async fn an_artifact_comes_back_as_it_was_and_is_stored_once() {
     let (artifact, downloaded) = download(&app, &first.artifact_id).await;
     assert_eq!(artifact, first);
     assert!(downloaded == content, "the content came back different");
-    let request = v1::ListArtifactsRequest { run_id: offer.run_id.clone() };
+    let request = v1::ListArtifactsRequest {
+        run_id: offer.run_id.clone(),
+    };
     let listed = app.runs().list_artifacts(request).await.unwrap().into_inner().artifacts;
     assert_eq!(listed, [first]);
 }
@@ -65,7 +72,12 @@ async fn content_that_is_not_what_was_announced_is_refused_and_so_is_a_path() {
         let refused = upload_as(&app, &offer, kind_of, b"content", &digest, name).await.unwrap_err();
         assert_eq!(kind(&refused), "InvalidArgument INVALID_FILE_NAME", "{name:?}");
     }
-    let listed = app.runs().list_artifacts(v1::ListArtifactsRequest { run_id: offer.run_id }).await.unwrap().into_inner();
+    let listed = app
+        .runs()
+        .list_artifacts(v1::ListArtifactsRequest { run_id: offer.run_id })
+        .await
+        .unwrap()
+        .into_inner();
     assert!(listed.artifacts.is_empty());
 }
 
@@ -73,17 +85,35 @@ async fn content_that_is_not_what_was_announced_is_refused_and_so_is_a_path() {
 async fn a_lease_that_has_passed_on_stores_nothing() {
     let app = TestApp::start().await;
     let (_worker, offer) = running_job(&app).await;
-    let stale = v1::Offer { lease_token: offer.lease_token - 1, ..offer.clone() };
-    assert_eq!(kind(&upload(&app, &stale, v1::ArtifactType::CodexLogs, b"x").await.unwrap_err()), "Aborted FENCED");
-    let piece = v1::UploadLogsRequest { job_id: offer.job_id, lease_token: stale.lease_token, offset: 0, content: "x".into() };
-    assert_eq!(kind(&app.workers().upload_logs(tokio_stream::iter([piece])).await.unwrap_err()), "Aborted FENCED");
+    let stale = v1::Offer {
+        lease_token: offer.lease_token - 1,
+        ..offer.clone()
+    };
+    assert_eq!(
+        kind(&upload(&app, &stale, v1::ArtifactType::CodexLogs, b"x").await.unwrap_err()),
+        "Aborted FENCED"
+    );
+    let piece = v1::UploadLogsRequest {
+        job_id: offer.job_id,
+        lease_token: stale.lease_token,
+        offset: 0,
+        content: "x".into(),
+    };
+    assert_eq!(
+        kind(&app.workers().upload_logs(tokio_stream::iter([piece])).await.unwrap_err()),
+        "Aborted FENCED"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_followed_while_it_grows_and_a_piece_sent_twice_is_stored_once() {
     let app = TestApp::start().await;
     let (mut worker, offer) = running_job(&app).await;
-    let request = v1::StreamRunLogsRequest { run_id: offer.run_id.clone(), follow: true, ..Default::default() };
+    let request = v1::StreamRunLogsRequest {
+        run_id: offer.run_id.clone(),
+        follow: true,
+        ..Default::default()
+    };
     let mut follow = app.runs().stream_run_logs(request).await.unwrap().into_inner();
     let piece = |offset: i64, content: &'static str| v1::UploadLogsRequest {
         job_id: offer.job_id.clone(),
@@ -92,7 +122,12 @@ async fn output_is_followed_while_it_grows_and_a_piece_sent_twice_is_stored_once
         content: content.into(),
     };
     let send = async |pieces: Vec<v1::UploadLogsRequest>| {
-        app.workers().upload_logs(tokio_stream::iter(pieces)).await.unwrap().into_inner().next_offset
+        app.workers()
+            .upload_logs(tokio_stream::iter(pieces))
+            .await
+            .unwrap()
+            .into_inner()
+            .next_offset
     };
     assert_eq!(send(vec![piece(0, "one "), piece(4, "two ")]).await, 8);
     assert_eq!(follow.message().await.unwrap().expect("output").content, "one ");
@@ -100,9 +135,17 @@ async fn output_is_followed_while_it_grows_and_a_piece_sent_twice_is_stored_once
     assert_eq!(send(vec![piece(4, "two ")]).await, 8);
     assert_eq!(send(vec![piece(20, "gap")]).await, 8);
     assert_eq!(send(vec![piece(8, "three")]).await, 13);
-    worker.report(&offer, 2, crate::support::scripted_worker::finished(discovered())).await;
+    worker
+        .report(&offer, 2, crate::support::scripted_worker::finished(discovered()))
+        .await;
     assert_eq!(worker.acknowledged().await, Some(2));
-    app.runs().cancel_run(v1::CancelRunRequest { run_id: offer.run_id.clone(), reason: String::new() }).await.unwrap();
+    app.runs()
+        .cancel_run(v1::CancelRunRequest {
+            run_id: offer.run_id.clone(),
+            reason: String::new(),
+        })
+        .await
+        .unwrap();
 
     let mut rest = String::new();
     while let Some(piece) = follow.message().await.unwrap() {
@@ -114,6 +157,11 @@ async fn output_is_followed_while_it_grows_and_a_piece_sent_twice_is_stored_once
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_artifact_is_not_found() {
     let app = TestApp::start().await;
-    let request = v1::DownloadArtifactRequest { artifact_id: "01932c07-a3f0-7aaa-8bbb-0123456789ab".to_owned() };
-    assert_eq!(kind(&app.runs().download_artifact(request).await.unwrap_err()), "NotFound ARTIFACT_NOT_FOUND");
+    let request = v1::DownloadArtifactRequest {
+        artifact_id: "01932c07-a3f0-7aaa-8bbb-0123456789ab".to_owned(),
+    };
+    assert_eq!(
+        kind(&app.runs().download_artifact(request).await.unwrap_err()),
+        "NotFound ARTIFACT_NOT_FOUND"
+    );
 }

@@ -8,12 +8,18 @@ use crate::support::{
 };
 
 async fn cancel(app: &TestApp, run_id: &str) -> Result<v1::Run, tonic::Status> {
-    let request = v1::CancelRunRequest { run_id: run_id.to_owned(), reason: "test".to_owned() };
+    let request = v1::CancelRunRequest {
+        run_id: run_id.to_owned(),
+        reason: "test".to_owned(),
+    };
     Ok(app.runs().cancel_run(request).await?.into_inner().run.expect("the run"))
 }
 
 async fn retry(app: &TestApp, run_id: &str, mode: v1::RetryMode) -> Result<v1::Run, tonic::Status> {
-    let request = v1::RetryRunRequest { run_id: run_id.to_owned(), mode: mode.into() };
+    let request = v1::RetryRunRequest {
+        run_id: run_id.to_owned(),
+        mode: mode.into(),
+    };
     Ok(app.runs().retry_run(request).await?.into_inner().run.expect("the run"))
 }
 
@@ -37,7 +43,9 @@ async fn a_running_job_is_told_to_stop_until_it_has() {
     worker.credit("default", 1).await;
     let offer = worker.offer().await;
     worker.accept(&offer).await;
-    worker.report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default())).await;
+    worker
+        .report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default()))
+        .await;
     assert_eq!(worker.acknowledged().await, Some(1));
 
     assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Running);
@@ -46,7 +54,10 @@ async fn a_running_job_is_told_to_stop_until_it_has() {
         loop {
             match worker.next().await.unwrap() {
                 Some(Frame::Cancel(frame)) => {
-                    assert_eq!((frame.job_id.as_str(), frame.lease_token), (offer.job_id.as_str(), offer.lease_token));
+                    assert_eq!(
+                        (frame.job_id.as_str(), frame.lease_token),
+                        (offer.job_id.as_str(), offer.lease_token)
+                    );
                     break;
                 }
                 Some(_) => {}
@@ -69,7 +80,9 @@ async fn a_cancel_that_comes_too_late_for_the_stage_still_ends_the_run_before_th
     worker.credit("default", 1).await;
     let offer = worker.offer().await;
     worker.accept(&offer).await;
-    worker.report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default())).await;
+    worker
+        .report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default()))
+        .await;
     assert_eq!(worker.acknowledged().await, Some(1));
     cancel(&app, &run.run_id).await.unwrap();
     worker.report(&offer, 2, finished(discovered())).await;
@@ -83,7 +96,10 @@ async fn a_run_that_has_ended_can_not_be_cancelled_nor_an_open_one_retried() {
     let app = TestApp::start().await;
     let mut worker = ScriptedWorker::default_worker(&app, "default-1").await;
     let run = app.create("001-a").await;
-    assert_eq!(kind(&retry(&app, &run.run_id, v1::RetryMode::Unspecified).await.unwrap_err()), "FailedPrecondition RUN_NOT_FAILED");
+    assert_eq!(
+        kind(&retry(&app, &run.run_id, v1::RetryMode::Unspecified).await.unwrap_err()),
+        "FailedPrecondition RUN_NOT_FAILED"
+    );
     worker.work("default", failed("TASKS_MISSING")).await;
     app.finished(&run.run_id).await;
     assert_eq!(kind(&cancel(&app, &run.run_id).await.unwrap_err()), "FailedPrecondition RUN_ENDED");

@@ -11,7 +11,10 @@ use crate::support::{
 };
 
 fn progress() -> v1::report::News {
-    v1::report::News::Progress(v1::StageProgress { message: "at work".to_owned(), ..Default::default() })
+    v1::report::News::Progress(v1::StageProgress {
+        message: "at work".to_owned(),
+        ..Default::default()
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +34,11 @@ async fn credits_bound_what_is_offered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_that_nobody_accepts_goes_to_another_worker_and_costs_no_attempt() {
-    let timers = Timers { accept_deadline: Duration::from_millis(200), poll: Duration::from_millis(50), ..Timers::default() };
+    let timers = Timers {
+        accept_deadline: Duration::from_millis(200),
+        poll: Duration::from_millis(50),
+        ..Timers::default()
+    };
     let app = TestApp::with_timers(timers).await;
     app.create("001-a").await;
     let mut slow = ScriptedWorker::default_worker(&app, "slow").await;
@@ -54,7 +61,11 @@ async fn a_rejected_offer_is_offered_again_and_costs_no_attempt() {
     let mut worker = ScriptedWorker::default_worker(&app, "w").await;
     worker.credit("default", 1).await;
     let offer = worker.offer().await;
-    let reject = v1::Reject { job_id: offer.job_id.clone(), lease_token: offer.lease_token, reason: "full".to_owned() };
+    let reject = v1::Reject {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        reason: "full".to_owned(),
+    };
     worker.send(connect_request::Frame::Reject(reject)).await;
     worker.credit("default", 1).await;
     let again = worker.offer().await;
@@ -78,7 +89,10 @@ async fn a_report_counts_once_and_in_its_order() {
         assert_eq!(worker.acknowledged().await, Some(4));
     }
     let events = app.events(&run.run_id).await;
-    let told = events.iter().filter(|event| matches!(event.event, Some(v1::run_event::Event::Progress(_)))).count();
+    let told = events
+        .iter()
+        .filter(|event| matches!(event.event, Some(v1::run_event::Event::Progress(_))))
+        .count();
     assert_eq!(told, 3);
 }
 
@@ -98,12 +112,28 @@ async fn a_cheap_stage_moves_to_another_worker_as_soon_as_its_stream_ends() {
     let mut second = ScriptedWorker::default_worker(&app, "second").await;
     second.credit("default", 1).await;
     let next = second.offer().await;
-    assert_eq!((next.run_id.as_str(), next.stage(), next.attempt), (run.run_id.as_str(), v1::Stage::Discover, 2));
+    assert_eq!(
+        (next.run_id.as_str(), next.stage(), next.attempt),
+        (run.run_id.as_str(), v1::Stage::Discover, 2)
+    );
     second.accept(&next).await;
 
     // The first comes back with what it found: its lease has passed on, and nothing of it counts.
-    let held = v1::HeldJob { job_id: offer.job_id.clone(), lease_token: offer.lease_token, finished: true, last_sequence: 2 };
-    let mut back = ScriptedWorker::connect(&app, v1::Hello { inventory: vec![held.clone()], ..instance }).await.unwrap();
+    let held = v1::HeldJob {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        finished: true,
+        last_sequence: 2,
+    };
+    let mut back = ScriptedWorker::connect(
+        &app,
+        v1::Hello {
+            inventory: vec![held.clone()],
+            ..instance
+        },
+    )
+    .await
+    .unwrap();
     assert_eq!(back.welcome.kill, [held]);
     back.report(&offer, 2, finished(failed("STALE"))).await;
     assert_eq!(back.acknowledged().await, None);
@@ -128,8 +158,16 @@ async fn a_blip_kills_no_agent_run_and_the_same_lease_goes_on() {
     let app = TestApp::start().await;
     let mut shard = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
     let offer = running_submit(&app, &mut shard).await;
-    let held = v1::HeldJob { job_id: offer.job_id.clone(), lease_token: offer.lease_token, finished: false, last_sequence: 1 };
-    let again = v1::Hello { inventory: vec![held.clone()], ..shard.hello.clone() };
+    let held = v1::HeldJob {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        finished: false,
+        last_sequence: 1,
+    };
+    let again = v1::Hello {
+        inventory: vec![held.clone()],
+        ..shard.hello.clone()
+    };
     shard.vanish();
 
     let mut shard = ScriptedWorker::connect(&app, again).await.unwrap();
@@ -142,7 +180,11 @@ async fn a_blip_kills_no_agent_run_and_the_same_lease_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_run_is_not_started_twice_until_the_lease_of_its_worker_has_run_out() {
-    let timers = Timers { lease: Duration::from_secs(2), poll: Duration::from_millis(50), ..Timers::default() };
+    let timers = Timers {
+        lease: Duration::from_secs(2),
+        poll: Duration::from_millis(50),
+        ..Timers::default()
+    };
     let app = TestApp::with_timers(timers).await;
     let mut shard = ScriptedWorker::shard_worker(&app, "first", 1).await;
     let offer = running_submit(&app, &mut shard).await;
@@ -156,7 +198,10 @@ async fn an_agent_run_is_not_started_twice_until_the_lease_of_its_worker_has_run
     second.credit("codex-1", 1).await;
     let next = second.offer().await;
     assert!(begun.elapsed() >= Duration::from_millis(1500), "after {:?} only", begun.elapsed());
-    assert_eq!((next.run_id, next.stage(), next.attempt), (offer.run_id, v1::Stage::Submit, 2));
+    assert_eq!(
+        (next.run_id.as_str(), next.stage(), next.attempt),
+        (offer.run_id.as_str(), v1::Stage::Submit, 2)
+    );
     assert!(next.lease_token > offer.lease_token);
 }
 
@@ -169,8 +214,14 @@ async fn what_a_restarted_worker_no_longer_has_is_queued_again_at_once() {
     let mut restarted = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
     restarted.credit("codex-1", 1).await;
     let next = restarted.offer().await;
-    assert_eq!((next.run_id, next.attempt), (offer.run_id, 2));
-    let first = app.get(&next.run_id).await.jobs.into_iter().find(|job| job.job_id == offer.job_id).unwrap();
+    assert_eq!((next.run_id.as_str(), next.attempt), (offer.run_id.as_str(), 2));
+    let first = app
+        .get(&next.run_id)
+        .await
+        .jobs
+        .into_iter()
+        .find(|job| job.job_id == offer.job_id)
+        .unwrap();
     assert_eq!(first.failure.unwrap().code, "WORKER_LOST");
 }
 
@@ -179,7 +230,9 @@ async fn a_stage_that_keeps_losing_its_workers_fails_in_the_end() {
     let app = TestApp::start().await;
     let run = app.create("001-a").await;
     for attempt in 1..=5 {
-        let mut worker = ScriptedWorker::connect(&app, hello(&format!("w-{attempt}"), "default")).await.unwrap();
+        let mut worker = ScriptedWorker::connect(&app, hello(&format!("w-{attempt}"), "default"))
+            .await
+            .unwrap();
         worker.credit("default", 1).await;
         let offer = worker.offer().await;
         assert_eq!(offer.attempt, attempt);
@@ -189,5 +242,8 @@ async fn a_stage_that_keeps_losing_its_workers_fails_in_the_end() {
         worker.vanish();
     }
     let failed = app.finished(&run.run_id).await.run.unwrap();
-    assert_eq!((failed.status(), failed.failure.unwrap().code.as_str()), (v1::RunStatus::Failed, "WORKER_LOST"));
+    assert_eq!(
+        (failed.status(), failed.failure.unwrap().code.as_str()),
+        (v1::RunStatus::Failed, "WORKER_LOST")
+    );
 }

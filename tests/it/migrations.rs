@@ -31,7 +31,10 @@ async fn the_way_down_leaves_nothing_and_the_way_up_can_be_gone_again() {
         from information_schema.columns where table_schema = 'public' and table_name not like '\\_\\_diesel%' order by 1";
     let first = lines(&mut connection, SCHEMA).await;
     assert!(first.len() > 100);
-    assert!(migrations::run(database.url()).await.unwrap().is_empty(), "the template has them all");
+    assert!(
+        migrations::run(database.url()).await.unwrap().is_empty(),
+        "the template has them all"
+    );
 
     migrations::revert_all(database.url()).await.unwrap();
     const LEFT: &str = "select relname::text as line from pg_class join pg_namespace on pg_namespace.oid = relnamespace
@@ -101,8 +104,14 @@ async fn diesel_knows_the_tables_as_they_are() {
             renamed = Some(name.to_owned());
         } else if let Some((column, kind)) = line.split_once(" -> ") {
             let kind = kind.trim_end_matches(',');
-            let (kind, null) = kind.strip_prefix("Nullable<").map_or((kind, "NO"), |inner| (inner.trim_end_matches('>'), "YES"));
-            known.push(format!("{table}.{} {} {null}", renamed.take().unwrap_or_else(|| column.to_owned()), kind.to_lowercase()));
+            let (kind, null) = kind
+                .strip_prefix("Nullable<")
+                .map_or((kind, "NO"), |inner| (inner.trim_end_matches('>'), "YES"));
+            known.push(format!(
+                "{table}.{} {} {null}",
+                renamed.take().unwrap_or_else(|| column.to_owned()),
+                kind.to_lowercase()
+            ));
         }
     }
     known.sort();

@@ -5,11 +5,7 @@ use std::time::Duration;
 use moorline_proto::v1::{
     self, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient, worker_service_client::WorkerServiceClient,
 };
-use moorline_server::{
-    Config, Running,
-    config::Database,
-    flow::Timers,
-};
+use moorline_server::{Config, Running, config::Database, flow::Timers};
 use moorline_tests::db::TestDb;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -29,7 +25,11 @@ pub struct TestApp {
 impl TestApp {
     /// A server with three shards and timers short enough for tests.
     pub async fn start() -> Self {
-        Self::with_timers(Timers { poll: Duration::from_millis(100), ..Timers::default() }).await
+        Self::with_timers(Timers {
+            poll: Duration::from_millis(100),
+            ..Timers::default()
+        })
+        .await
     }
 
     pub async fn with_timers(timers: Timers) -> Self {
@@ -38,7 +38,14 @@ impl TestApp {
         let shutdown = CancellationToken::new();
         let running = serve(&database, &artifacts, timers, &shutdown).await;
         let channel = connect(&running);
-        Self { database, artifacts, timers, channel, running: Some(running), shutdown }
+        Self {
+            database,
+            artifacts,
+            timers,
+            channel,
+            running: Some(running),
+            shutdown,
+        }
     }
 
     /// Stops the server and starts another on the same database and another port.
@@ -51,11 +58,6 @@ impl TestApp {
         let running = serve(&self.database, &self.artifacts, self.timers, &self.shutdown).await;
         self.channel = connect(&running);
         self.running = Some(running);
-    }
-
-    pub fn endpoint(&self) -> String {
-        let address = self.running.as_ref().expect("a running server").address;
-        format!("http://{address}")
     }
 
     pub fn runs(&self) -> RunServiceClient<Channel> {
@@ -76,16 +78,29 @@ impl TestApp {
     }
 
     pub async fn create_with(&self, request: v1::CreateRunRequest) -> Result<v1::Run, tonic::Status> {
-        Ok(self.runs().create_run(request).await?.into_inner().run.expect("the run in the answer"))
+        Ok(self
+            .runs()
+            .create_run(request)
+            .await?
+            .into_inner()
+            .run
+            .expect("the run in the answer"))
     }
 
     pub async fn get(&self, run_id: &str) -> v1::GetRunResponse {
-        self.runs().get_run(v1::GetRunRequest { run_id: run_id.to_owned() }).await.expect("the run").into_inner()
+        self.runs()
+            .get_run(v1::GetRunRequest { run_id: run_id.to_owned() })
+            .await
+            .expect("the run")
+            .into_inner()
     }
 
     /// Watches a run to its end; the events are all that it has.
     pub async fn events(&self, run_id: &str) -> Vec<v1::RunEvent> {
-        let request = v1::WatchRunRequest { run_id: run_id.to_owned(), after_sequence: 0 };
+        let request = v1::WatchRunRequest {
+            run_id: run_id.to_owned(),
+            after_sequence: 0,
+        };
         let mut stream = self.runs().watch_run(request).await.expect("a watch").into_inner();
         let mut events = Vec::new();
         while let Some(message) = stream.message().await.expect("an event") {
@@ -109,16 +124,25 @@ impl Drop for TestApp {
 
 /// A request for a run of `octo/hello`.
 pub fn request(feature_key: &str) -> v1::CreateRunRequest {
-    v1::CreateRunRequest { repository: "octo/hello".to_owned(), feature_key: feature_key.to_owned(), ..Default::default() }
+    v1::CreateRunRequest {
+        repository: "octo/hello".to_owned(),
+        feature_key: feature_key.to_owned(),
+        ..Default::default()
+    }
 }
 
 async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, shutdown: &CancellationToken) -> Running {
     let listen = "127.0.0.1:0".parse().expect("an address");
     let database = Database::External(SecretString::from(database.url().to_owned()));
-    let config = Config { timers, ..Config::new(listen, database, artifacts.path().to_owned()) };
+    let config = Config {
+        timers,
+        ..Config::new(listen, database, artifacts.path().to_owned())
+    };
     moorline_server::start(config, shutdown.clone()).await.expect("a server")
 }
 
 fn connect(running: &Running) -> Channel {
-    Channel::from_shared(format!("http://{}", running.address)).expect("an endpoint").connect_lazy()
+    Channel::from_shared(format!("http://{}", running.address))
+        .expect("an endpoint")
+        .connect_lazy()
 }

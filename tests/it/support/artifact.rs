@@ -28,8 +28,14 @@ pub async fn upload_as(
         content_type: "text/plain".to_owned(),
         digest: digest.to_owned(),
     };
-    let mut messages = vec![v1::UploadArtifactRequest { header: Some(header), content: bytes::Bytes::new() }];
-    messages.extend(content.chunks(7).map(|piece| v1::UploadArtifactRequest { header: None, content: bytes::Bytes::copy_from_slice(piece) }));
+    let mut messages = vec![v1::UploadArtifactRequest {
+        header: Some(header),
+        content: bytes::Bytes::new(),
+    }];
+    messages.extend(content.chunks(7).map(|piece| v1::UploadArtifactRequest {
+        header: None,
+        content: bytes::Bytes::copy_from_slice(piece),
+    }));
     let answer = app.workers().upload_artifact(tokio_stream::iter(messages)).await?;
     Ok(answer.into_inner().artifact.expect("the artifact in the answer"))
 }

@@ -18,5 +18,8 @@ pub fn kind(status: &Status) -> String {
 
 /// A fact from an error's metadata.
 pub fn fact(status: &Status, name: &str) -> String {
-    status.get_details_error_info().and_then(|info| info.metadata.get(name).cloned()).unwrap_or_default()
+    status
+        .get_details_error_info()
+        .and_then(|info| info.metadata.get(name).cloned())
+        .unwrap_or_default()
 }

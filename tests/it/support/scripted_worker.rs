@@ -35,9 +35,16 @@ impl ScriptedWorker {
     /// Says Hello; the refusal, if that is the answer.
     pub async fn connect(app: &TestApp, hello: v1::Hello) -> Result<Self, Status> {
         let (out, mut frames) = open(app).await;
-        out.send(frame(connect_request::Frame::Hello(hello.clone()))).await.expect("a stream");
+        out.send(frame(connect_request::Frame::Hello(hello.clone())))
+            .await
+            .expect("a stream");
         match receive(&mut frames).await? {
-            Some(Frame::Welcome(welcome)) => Ok(Self { hello, welcome, out, frames }),
+            Some(Frame::Welcome(welcome)) => Ok(Self {
+                hello,
+                welcome,
+                out,
+                frames,
+            }),
             other => panic!("expected Welcome, not {other:?}"),
         }
     }
@@ -54,7 +61,11 @@ impl ScriptedWorker {
     }
 
     pub async fn credit(&self, queue: &str, jobs: i32) {
-        self.send(connect_request::Frame::Credit(v1::Credit { queue: queue.to_owned(), jobs })).await;
+        self.send(connect_request::Frame::Credit(v1::Credit {
+            queue: queue.to_owned(),
+            jobs,
+        }))
+        .await;
     }
 
     /// The next frame; `None` when the server has ended the stream.
@@ -74,13 +85,21 @@ impl ScriptedWorker {
     }
 
     pub async fn accept(&self, offer: &v1::Offer) {
-        let accept = v1::Accept { job_id: offer.job_id.clone(), lease_token: offer.lease_token };
+        let accept = v1::Accept {
+            job_id: offer.job_id.clone(),
+            lease_token: offer.lease_token,
+        };
         self.send(connect_request::Frame::Accept(accept)).await;
     }
 
     /// Sends a report without waiting for its answer.
     pub async fn report(&self, offer: &v1::Offer, sequence: i64, news: v1::report::News) {
-        let report = v1::Report { job_id: offer.job_id.clone(), lease_token: offer.lease_token, sequence, news: Some(news) };
+        let report = v1::Report {
+            job_id: offer.job_id.clone(),
+            lease_token: offer.lease_token,
+            sequence,
+            news: Some(news),
+        };
         self.send(connect_request::Frame::Report(report)).await;
     }
 
@@ -109,9 +128,12 @@ impl ScriptedWorker {
     /// Ends the stream without a word, as a broken line does.
     pub fn vanish(self) {}
 
-    /// Says goodbye and ends the stream.
-    pub async fn leave(self) {
-        self.send(connect_request::Frame::Draining(v1::Draining { reason: "test".to_owned() })).await;
+    /// Says goodbye, ends its side of the stream, and waits for the server to end the other.
+    pub async fn leave(mut self) {
+        self.send(connect_request::Frame::Draining(v1::Draining { reason: "test".to_owned() }))
+            .await;
+        drop(self.out);
+        while receive(&mut self.frames).await.expect("a frame").is_some() {}
     }
 }
 
@@ -133,12 +155,19 @@ pub fn hello(name: &str, queue: &str) -> v1::Hello {
 pub fn shard_hello(name: &str, index: u32) -> v1::Hello {
     let (queue, volume) = (format!("codex-{index}"), format!("codex_auth_{index}"));
     let binding = v1::VolumeBinding {
-        diagnostics: Some(v1::VolumeDiagnostics { volume: volume.clone(), exists: true, ..Default::default() }),
+        diagnostics: Some(v1::VolumeDiagnostics {
+            volume: volume.clone(),
+            exists: true,
+            ..Default::default()
+        }),
         preflight: Some(check(name, index, v1::PreflightStatus::Passed, "Logged in")),
         volume,
         queue: queue.clone(),
     };
-    v1::Hello { volume: Some(binding), ..hello(name, &queue) }
+    v1::Hello {
+        volume: Some(binding),
+        ..hello(name, &queue)
+    }
 }
 
 /// A login check.
@@ -161,13 +190,25 @@ pub fn check(worker: &str, index: u32, status: v1::PreflightStatus, message: &st
 
 /// A report's end of a job.
 pub fn finished(outcome: v1::finished::Outcome) -> v1::report::News {
-    v1::report::News::Finished(v1::Finished { outcome: Some(outcome), duration: None })
+    v1::report::News::Finished(v1::Finished {
+        outcome: Some(outcome),
+        duration: None,
+    })
 }
 
 /// Discover found one task to do.
 pub fn discovered() -> v1::finished::Outcome {
-    let task = v1::Task { task_id: "T001".to_owned(), description: "Say hello".to_owned(), line: 5, ..Default::default() };
-    let phase = v1::TaskPhase { number: "1".to_owned(), title: "Setup".to_owned(), tasks: vec![task] };
+    let task = v1::Task {
+        task_id: "T001".to_owned(),
+        description: "Say hello".to_owned(),
+        line: 5,
+        ..Default::default()
+    };
+    let phase = v1::TaskPhase {
+        number: "1".to_owned(),
+        title: "Setup".to_owned(),
+        tasks: vec![task],
+    };
     discover_result(Some(phase))
 }
 
@@ -177,8 +218,14 @@ pub fn no_work() -> v1::finished::Outcome {
 }
 
 fn discover_result(phase: Option<v1::TaskPhase>) -> v1::finished::Outcome {
-    let result = v1::DiscoverResult { base_ref: "main".to_owned(), base_commit: "a".repeat(40), phase };
-    v1::finished::Outcome::Result(v1::JobResult { result: Some(v1::job_result::Result::Discover(result)) })
+    let result = v1::DiscoverResult {
+        base_ref: "main".to_owned(),
+        base_commit: "a".repeat(40),
+        phase,
+    };
+    v1::finished::Outcome::Result(v1::JobResult {
+        result: Some(v1::job_result::Result::Discover(result)),
+    })
 }
 
 /// Submit left a patch.
@@ -190,13 +237,21 @@ pub fn submitted(patch_artifact_id: &str) -> v1::finished::Outcome {
         files_changed: 1,
         ..Default::default()
     };
-    v1::finished::Outcome::Result(v1::JobResult { result: Some(v1::job_result::Result::Submit(result)) })
+    v1::finished::Outcome::Result(v1::JobResult {
+        result: Some(v1::job_result::Result::Submit(result)),
+    })
 }
 
 /// Publish pushed a commit.
 pub fn published(branch_name: &str) -> v1::finished::Outcome {
-    let result = v1::PublishResult { branch_name: branch_name.to_owned(), commit: "b".repeat(40), ..Default::default() };
-    v1::finished::Outcome::Result(v1::JobResult { result: Some(v1::job_result::Result::Publish(result)) })
+    let result = v1::PublishResult {
+        branch_name: branch_name.to_owned(),
+        commit: "b".repeat(40),
+        ..Default::default()
+    };
+    v1::finished::Outcome::Result(v1::JobResult {
+        result: Some(v1::job_result::Result::Publish(result)),
+    })
 }
 
 /// A stage failed by its own fault.
@@ -215,7 +270,12 @@ fn frame(frame: connect_request::Frame) -> ConnectRequest {
 
 async fn open(app: &TestApp) -> (mpsc::Sender<ConnectRequest>, Streaming<ConnectResponse>) {
     let (out, frames) = mpsc::channel(64);
-    let stream = app.workers().connect(ReceiverStream::new(frames)).await.expect("a stream").into_inner();
+    let stream = app
+        .workers()
+        .connect(ReceiverStream::new(frames))
+        .await
+        .expect("a stream")
+        .into_inner();
     (out, stream)
 }
 
