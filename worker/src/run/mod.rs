@@ -1,0 +1,102 @@
+//! The loop: offers in, jobs at work, reports out, drain.
+
+mod job;
+mod jobs;
+mod stop;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use moorline_proto::v1;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::worker::Worker;
+use crate::{
+    config::Config,
+    engine::{self, Engine},
+    link::{self, Link},
+    startup,
+};
+
+/// Longest time that a worker which was told to go waits for its jobs.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(600);
+
+/// Why a worker can't start, or can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine can't be used.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// Something that it needs is missing.
+    #[error(transparent)]
+    Startup(#[from] startup::Error),
+    /// The server will not have it.
+    #[error(transparent)]
+    Link(#[from] link::Error),
+    /// A task of its own broke.
+    #[error("the worker's own task `{task}` ended unexpectedly: start the worker again, and report this with its log")]
+    Task {
+        /// Its name.
+        task: &'static str,
+    },
+}
+
+/// Checks what the worker needs, then serves until `shutdown` is cancelled and its jobs have ended.
+///
+/// # Errors
+///
+/// When something that it needs is missing, and when the server refuses it for good.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+    run_with(config, shutdown, watch::Sender::new(false)).await
+}
+
+/// The same, and tells whether there is a session: `true` after each Welcome, `false` when the line is lost.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub async fn run_with(config: Config, shutdown: CancellationToken, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
+    let checked = async {
+        let engine = engine::connect::choose(&config).await?;
+        let ready = startup::check(&config, &engine).await?;
+        Ok::<_, Error>((engine, ready))
+    };
+    let (engine, ready) = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(()),
+        checked = checked => checked?,
+    };
+    serve(Arc::new(config), engine, ready, shutdown, on_welcome).await
+}
+
+/// Serves with an engine and a startup profile at hand.
+async fn serve(
+    config: Arc<Config>,
+    engine: Arc<dyn Engine>,
+    ready: startup::Ready,
+    shutdown: CancellationToken,
+    on_welcome: watch::Sender<bool>,
+) -> Result<(), Error> {
+    let hello = hello(&config, ready);
+    let (link, handle, events) = Link::new(&config.server, hello)?;
+    Worker::new(config, engine, handle, events, on_welcome).serve(link, shutdown).await
+}
+
+fn hello(config: &Config, ready: startup::Ready) -> v1::Hello {
+    v1::Hello {
+        worker_name: config.name.clone(),
+        instance_id: uuid::Uuid::now_v7().to_string(),
+        protocol_version: link::PROTOCOL_VERSION,
+        hostname: Config::hostname(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        queues: config.queues.clone(),
+        slots: i32::try_from(config.slots).unwrap_or(i32::MAX),
+        volume: ready.volume,
+        profile: Some(ready.profile),
+        inventory: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
