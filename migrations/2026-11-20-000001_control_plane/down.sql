@@ -1,0 +1,18 @@
+drop trigger jobs_guard on jobs;
+drop function jobs_guard();
+drop trigger runs_guard on runs;
+drop function runs_guard();
+drop table run_events;
+drop table credential_audits;
+drop table job_logs;
+drop table artifacts;
+drop table preflights;
+drop table jobs;
+drop sequence lease_tokens;
+drop table runs;
+drop table shards;
+drop table auth_volumes;
+drop table worker_sessions;
+drop table worker_instances;
+drop table workers;
+drop table routing_settings;

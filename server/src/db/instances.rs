@@ -1,0 +1,100 @@
+//! Tables `workers`, `worker_instances` and `worker_sessions`: who is there, and whose lease still runs.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_query,
+    sql_types::{Array, Double, Text, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{
+    Connection,
+    schema::{worker_instances, worker_sessions, workers},
+};
+
+/// A worker as it introduces itself.
+#[derive(Debug, Insertable, AsChangeset)]
+#[diesel(table_name = workers)]
+pub struct Worker<'a> {
+    /// Unique name.
+    pub name: &'a str,
+    /// Host that it runs on.
+    pub hostname: &'a str,
+    /// Version of the program.
+    pub version: &'a str,
+    /// Queues that it serves.
+    pub queues: &'a [String],
+    /// Jobs at once.
+    pub slots: i32,
+    /// Its startup profile.
+    pub profile: serde_json::Value,
+    /// Now.
+    pub last_heartbeat_at: DateTime<Utc>,
+}
+
+/// Stores a worker, or what has changed of it.
+pub async fn upsert_worker(connection: &mut Connection, worker: &Worker<'_>) -> QueryResult<usize> {
+    diesel::insert_into(workers::table)
+        .values(worker)
+        .on_conflict(workers::name)
+        .do_update()
+        .set(worker)
+        .execute(connection)
+        .await
+}
+
+/// Starts or renews the lease of one instance.
+pub async fn upsert_instance(connection: &mut Connection, id: Uuid, worker_name: &str, lease_seconds: f64) -> QueryResult<usize> {
+    sql_query(
+        "insert into worker_instances (id, worker_name, lease_expires_at) values ($1, $2, now() + make_interval(secs => $3))
+         on conflict (id) do update set lease_expires_at = excluded.lease_expires_at",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<Text, _>(worker_name)
+    .bind::<Double, _>(lease_seconds)
+    .execute(connection)
+    .await
+}
+
+/// Renews the leases of all these instances in one statement.
+pub async fn renew(connection: &mut Connection, ids: &[Uuid], lease_seconds: f64) -> QueryResult<usize> {
+    sql_query("update worker_instances set lease_expires_at = now() + make_interval(secs => $2) where id = any($1)")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Double, _>(lease_seconds)
+        .execute(connection)
+        .await
+}
+
+/// Ends the lease of an instance that has said goodbye.
+pub async fn end_lease(connection: &mut Connection, id: Uuid) -> QueryResult<usize> {
+    diesel::update(worker_instances::table.find(id))
+        .set(worker_instances::lease_expires_at.eq(diesel::dsl::now))
+        .execute(connection)
+        .await
+}
+
+/// Stores the beginning of a session.
+pub async fn open_session(connection: &mut Connection, id: Uuid, instance_id: Uuid, server_id: Uuid) -> QueryResult<usize> {
+    diesel::insert_into(worker_sessions::table)
+        .values((
+            worker_sessions::id.eq(id),
+            worker_sessions::instance_id.eq(instance_id),
+            worker_sessions::server_id.eq(server_id),
+        ))
+        .execute(connection)
+        .await
+}
+
+/// Stores the end of a session.
+pub async fn close_session(connection: &mut Connection, id: Uuid, reason: &str) -> QueryResult<usize> {
+    diesel::update(worker_sessions::table.find(id))
+        .filter(worker_sessions::ended_at.is_null())
+        .set((
+            worker_sessions::ended_at.eq(diesel::dsl::now),
+            worker_sessions::end_reason.eq(reason),
+        ))
+        .execute(connection)
+        .await
+}

@@ -1,0 +1,399 @@
+//! Table `jobs`: the queue, its leases and its fence.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_query,
+    sql_types::{Array, BigInt, Double, Text, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{
+    Connection,
+    schema::{jobs, worker_instances},
+};
+use crate::domain::{
+    job::{self, Failure, Payload},
+    stage::{Outcome, Stage},
+};
+
+/// A job as stored.
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable, Identifiable)]
+#[diesel(table_name = jobs)]
+#[allow(missing_docs, reason = "the columns are the fields of the proto message Job, documented there")]
+pub struct Job {
+    pub id: Uuid,
+    pub run_id: Uuid,
+    pub stage: Stage,
+    pub attempt: i32,
+    pub queue: String,
+    pub status: job::Status,
+    pub hold_reason: Option<job::HoldReason>,
+    pub priority: i32,
+    pub not_before: DateTime<Utc>,
+    pub lease_instance_id: Option<Uuid>,
+    pub lease_token: Option<i64>,
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    pub worker_name: Option<String>,
+    pub last_report_sequence: i64,
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    pub payload: serde_json::Value,
+    pub result: Option<serde_json::Value>,
+    pub failure: Option<serde_json::Value>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl Job {
+    /// What the job works from.
+    pub fn payload(&self) -> Payload {
+        serde_json::from_value(self.payload.clone()).unwrap_or_default()
+    }
+
+    /// What it reported, when it succeeded.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.result.clone().and_then(|result| serde_json::from_value(result).ok())
+    }
+
+    /// Why it failed, when it did.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.clone().and_then(|failure| serde_json::from_value(failure).ok())
+    }
+}
+
+/// A job to insert.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = jobs)]
+#[allow(missing_docs, reason = "the same columns as Job")]
+pub struct New<'a> {
+    pub id: Uuid,
+    pub run_id: Uuid,
+    pub stage: Stage,
+    pub attempt: i32,
+    pub queue: &'a str,
+    pub hold_reason: Option<job::HoldReason>,
+    pub priority: i32,
+    pub payload: serde_json::Value,
+}
+
+/// Who claims, and for how long the offer stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Claimant<'a> {
+    /// The worker's process: the lease hangs on it.
+    pub instance_id: Uuid,
+    /// Its name, for people.
+    pub worker_name: &'a str,
+    /// Seconds within which the offer must be accepted.
+    pub accept_within: f64,
+}
+
+/// Claims up to `limit` jobs of a queue: each gets the next lease token before anybody hears of it.
+pub async fn claim(connection: &mut Connection, queue: &str, limit: i64, claimant: Claimant<'_>) -> QueryResult<Vec<Job>> {
+    let mut claimed: Vec<Job> = sql_query(
+        "with next as (
+             select id from jobs
+             where queue = $1 and status = 'queued' and lease_instance_id is null and hold_reason is null and not_before <= now()
+             order by priority desc, id limit $2 for update skip locked)
+         update jobs set lease_instance_id = $3, lease_token = nextval('lease_tokens'), worker_name = $4, last_report_sequence = 0,
+             lease_expires_at = now() + make_interval(secs => $5)
+         from next where jobs.id = next.id returning jobs.*",
+    )
+    .bind::<Text, _>(queue)
+    .bind::<BigInt, _>(limit)
+    .bind::<SqlUuid, _>(claimant.instance_id)
+    .bind::<Text, _>(claimant.worker_name)
+    .bind::<Double, _>(claimant.accept_within)
+    .get_results(connection)
+    .await?;
+    // RETURNING doesn't keep the order of the claim.
+    claimed.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.id.cmp(&b.id)));
+    Ok(claimed)
+}
+
+/// Turns an offer into a running job, if this lease is still the job's. `None` means fenced.
+pub async fn accept(connection: &mut Connection, id: Uuid, lease_token: i64) -> QueryResult<Option<Job>> {
+    diesel::update(jobs::table.find(id))
+        .filter(
+            jobs::lease_token
+                .eq(lease_token)
+                .and(jobs::status.eq(job::Status::Queued))
+                .and(jobs::lease_instance_id.is_not_null()),
+        )
+        .set((
+            jobs::status.eq(job::Status::Running),
+            jobs::started_at.eq(diesel::dsl::now),
+            jobs::lease_expires_at.eq(None::<DateTime<Utc>>),
+        ))
+        .returning(Job::as_returning())
+        .get_result(connection)
+        .await
+        .optional()
+}
+
+/// Gives offers back that nobody accepted: no attempt is spent. Returns their queues.
+pub async fn release_expired_offers(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    diesel::update(jobs::table)
+        .filter(
+            jobs::status
+                .eq(job::Status::Queued)
+                .and(jobs::lease_instance_id.is_not_null())
+                .and(jobs::lease_expires_at.lt(diesel::dsl::now)),
+        )
+        .set((
+            jobs::lease_instance_id.eq(None::<Uuid>),
+            jobs::lease_expires_at.eq(None::<DateTime<Utc>>),
+            jobs::worker_name.eq(None::<String>),
+        ))
+        .returning(jobs::queue)
+        .get_results(connection)
+        .await
+}
+
+/// Gives back the offers of one instance: all of them, or the one with this lease. They are offered again after `seconds`.
+pub async fn release_offers(
+    connection: &mut Connection,
+    instance_id: Uuid,
+    only: Option<(Uuid, i64)>,
+    seconds: f64,
+) -> QueryResult<Vec<String>> {
+    let (id, token) = only.unwrap_or((Uuid::nil(), 0));
+    let rows: Vec<QueueName> = sql_query(
+        "update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null, not_before = now() + make_interval(secs => $4)
+         where lease_instance_id = $1 and status = 'queued' and ($2 = '00000000-0000-0000-0000-000000000000' or (id = $2 and lease_token = $3))
+         returning queue",
+    )
+    .bind::<SqlUuid, _>(instance_id)
+    .bind::<SqlUuid, _>(id)
+    .bind::<BigInt, _>(token)
+    .bind::<Double, _>(seconds)
+    .get_results(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.queue).collect())
+}
+
+#[derive(QueryableByName)]
+struct QueueName {
+    #[diesel(sql_type = Text)]
+    queue: String,
+}
+
+/// Inserts a job.
+pub async fn insert(connection: &mut Connection, new: &New<'_>) -> QueryResult<Job> {
+    diesel::insert_into(jobs::table)
+        .values(new)
+        .returning(Job::as_returning())
+        .get_result(connection)
+        .await
+}
+
+/// Finds a job.
+pub async fn find(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Job>> {
+    jobs::table.find(id).select(Job::as_select()).first(connection).await.optional()
+}
+
+/// The running job with this lease, locked. `None` means fenced.
+pub async fn lock_running(connection: &mut Connection, id: Uuid, lease_token: i64) -> QueryResult<Option<Job>> {
+    jobs::table
+        .find(id)
+        .filter(jobs::lease_token.eq(lease_token).and(jobs::status.eq(job::Status::Running)))
+        .select(Job::as_select())
+        .for_update()
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// The open job with this lease, locked, accepted or just offered: an upload may overtake the Accept, which goes another way. `None` means
+/// fenced.
+pub async fn lock_leased(connection: &mut Connection, id: Uuid, lease_token: i64) -> QueryResult<Option<Job>> {
+    jobs::table
+        .find(id)
+        .filter(jobs::lease_token.eq(lease_token).and(jobs::lease_instance_id.is_not_null()))
+        .filter(jobs::status.eq_any([job::Status::Queued, job::Status::Running]))
+        .select(Job::as_select())
+        .for_update()
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Jobs of a run, in the order of their making.
+pub async fn of_run(connection: &mut Connection, run_id: Uuid) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::run_id.eq(run_id))
+        .order((jobs::created_at, jobs::id))
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
+/// Failed jobs of some runs, in the order of their making.
+pub async fn failed_of_runs(connection: &mut Connection, run_ids: &[Uuid]) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::run_id.eq_any(run_ids).and(jobs::status.eq(job::Status::Failed)))
+        .order((jobs::created_at, jobs::id))
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
+/// Running jobs of an instance.
+pub async fn running_of_instance(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::lease_instance_id.eq(instance_id).and(jobs::status.eq(job::Status::Running)))
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
+/// Running jobs of all instances of a worker.
+pub async fn running_of_worker(connection: &mut Connection, worker_name: &str) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .inner_join(worker_instances::table.on(jobs::lease_instance_id.eq(worker_instances::id.nullable())))
+        .filter(
+            worker_instances::worker_name
+                .eq(worker_name)
+                .and(jobs::status.eq(job::Status::Running)),
+        )
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
+/// Running jobs whose instance's lease has lapsed.
+pub async fn running_without_lease(connection: &mut Connection, limit: i64) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .inner_join(worker_instances::table.on(jobs::lease_instance_id.eq(worker_instances::id.nullable())))
+        .filter(
+            jobs::status
+                .eq(job::Status::Running)
+                .and(worker_instances::lease_expires_at.lt(diesel::dsl::now)),
+        )
+        .limit(limit)
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
+/// Hands a running job to a new instance of its worker.
+pub async fn rehome(connection: &mut Connection, id: Uuid, lease_token: i64, instance_id: Uuid) -> QueryResult<usize> {
+    diesel::update(jobs::table.find(id))
+        .filter(jobs::lease_token.eq(lease_token).and(jobs::status.eq(job::Status::Running)))
+        .set(jobs::lease_instance_id.eq(instance_id))
+        .execute(connection)
+        .await
+}
+
+/// How a job ends.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = jobs)]
+pub struct End {
+    /// Its last status.
+    pub status: job::Status,
+    /// [`Outcome`] as JSON, when it succeeded.
+    pub result: Option<serde_json::Value>,
+    /// [`Failure`] as JSON, when it failed.
+    pub failure: Option<serde_json::Value>,
+    /// When.
+    pub finished_at: DateTime<Utc>,
+}
+
+/// Ends a job that the caller has locked; a parked one is no longer held.
+pub async fn end(connection: &mut Connection, id: Uuid, end: &End) -> QueryResult<Job> {
+    diesel::update(jobs::table.find(id))
+        .set((
+            end,
+            jobs::hold_reason.eq(None::<job::HoldReason>),
+            jobs::lease_expires_at.eq(None::<DateTime<Utc>>),
+        ))
+        .returning(Job::as_returning())
+        .get_result(connection)
+        .await
+}
+
+/// Takes a report's number down; the caller has locked the job.
+pub async fn set_report_sequence(connection: &mut Connection, id: Uuid, sequence: i64) -> QueryResult<usize> {
+    diesel::update(jobs::table.find(id))
+        .set(jobs::last_report_sequence.eq(sequence))
+        .execute(connection)
+        .await
+}
+
+/// Asks for a running job to be stopped; remembers the first time it was asked.
+pub async fn request_cancel(connection: &mut Connection, id: Uuid) -> QueryResult<usize> {
+    diesel::update(jobs::table.find(id))
+        .filter(jobs::cancel_requested_at.is_null())
+        .set(jobs::cancel_requested_at.eq(diesel::dsl::now))
+        .execute(connection)
+        .await
+}
+
+/// Running jobs of an instance that should stop.
+pub async fn to_cancel(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<(Uuid, i64)>> {
+    let rows: Vec<(Uuid, Option<i64>)> = jobs::table
+        .filter(
+            jobs::lease_instance_id
+                .eq(instance_id)
+                .and(jobs::status.eq(job::Status::Running))
+                .and(jobs::cancel_requested_at.is_not_null()),
+        )
+        .select((jobs::id, jobs::lease_token))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().filter_map(|(id, token)| token.map(|token| (id, token))).collect())
+}
+
+/// Parks or frees what is queued on a queue.
+pub async fn set_hold(connection: &mut Connection, queue: &str, hold: Option<job::HoldReason>) -> QueryResult<usize> {
+    diesel::update(jobs::table)
+        .filter(jobs::queue.eq(queue).and(jobs::status.eq(job::Status::Queued)))
+        .filter(
+            jobs::hold_reason
+                .is_null()
+                .or(jobs::hold_reason.eq_any([job::HoldReason::ShardOffline, job::HoldReason::ShardDraining])),
+        )
+        .set(jobs::hold_reason.eq(hold))
+        .execute(connection)
+        .await
+}
+
+/// How many jobs are queued and running on each of some queues.
+pub async fn counts(connection: &mut Connection, queues: &[String]) -> QueryResult<Vec<Count>> {
+    sql_query(
+        "select queue, count(*) filter (where status = 'queued') as queued, count(*) filter (where status = 'running') as running
+         from jobs where status in ('queued', 'running') and queue = any($1) group by queue",
+    )
+    .bind::<Array<Text>, _>(queues)
+    .get_results(connection)
+    .await
+}
+
+/// How busy a queue is.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Count {
+    /// The queue.
+    #[diesel(sql_type = Text)]
+    pub queue: String,
+    /// Jobs that wait.
+    #[diesel(sql_type = BigInt)]
+    pub queued: i64,
+    /// Jobs that run.
+    #[diesel(sql_type = BigInt)]
+    pub running: i64,
+}
+
+/// The latest succeeded submit of a feature, for a run that is to publish its patch.
+pub async fn latest_submit_of_feature(connection: &mut Connection, repository: &str, feature_key: &str) -> QueryResult<Option<Job>> {
+    use super::schema::runs;
+    jobs::table
+        .inner_join(runs::table.on(runs::id.eq(jobs::run_id)))
+        .filter(runs::repository.eq(repository).and(runs::feature_key.eq(feature_key)))
+        .filter(jobs::stage.eq(Stage::Submit).and(jobs::status.eq(job::Status::Succeeded)))
+        .order((runs::created_at.desc(), jobs::created_at.desc()))
+        .select(Job::as_select())
+        .first(connection)
+        .await
+        .optional()
+}

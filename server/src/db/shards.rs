@@ -1,0 +1,158 @@
+//! Tables `shards` and `routing_settings`.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_query,
+    sql_types::{Text, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use super::{
+    Connection,
+    schema::{auth_volumes, routing_settings, shards},
+    volumes::Volume,
+};
+use crate::domain::{job, run, shard};
+
+/// A shard as stored.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = shards)]
+#[allow(missing_docs, reason = "the columns are the fields of the proto message Shard, documented there")]
+pub struct Shard {
+    pub queue_name: String,
+    pub shard_index: i32,
+    pub volume_name: String,
+    pub status: shard::Status,
+    pub hash_modulo: i32,
+    pub worker_hostname: Option<String>,
+    pub last_heartbeat_at: Option<DateTime<Utc>>,
+}
+
+/// Inserts a shard; one that is there already is left as it is.
+pub async fn insert(connection: &mut Connection, shard: &Shard) -> QueryResult<usize> {
+    diesel::insert_into(shards::table)
+        .values(shard)
+        .on_conflict_do_nothing()
+        .execute(connection)
+        .await
+}
+
+/// Finds a shard by its queue.
+pub async fn find(connection: &mut Connection, queue: &str) -> QueryResult<Option<Shard>> {
+    shards::table
+        .find(queue)
+        .select(Shard::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// All shards with their volumes, or the one of a queue, in the order of their numbers.
+pub async fn with_volumes(connection: &mut Connection, queue: Option<&str>) -> QueryResult<Vec<(Shard, Volume)>> {
+    let mut query = shards::table
+        .inner_join(auth_volumes::table.on(auth_volumes::name.eq(shards::volume_name)))
+        .order(shards::shard_index)
+        .select((Shard::as_select(), Volume::as_select()))
+        .into_boxed();
+    if let Some(queue) = queue {
+        query = query.filter(shards::queue_name.eq(queue));
+    }
+    query.load(connection).await
+}
+
+/// Says that a shard's worker is there, or isn't.
+pub async fn set_status(
+    connection: &mut Connection,
+    queue: &str,
+    status: shard::Status,
+    worker_hostname: Option<&str>,
+) -> QueryResult<usize> {
+    diesel::update(shards::table.find(queue))
+        .set((
+            shards::status.eq(status),
+            worker_hostname.map(|hostname| shards::worker_hostname.eq(hostname)),
+            shards::last_heartbeat_at.eq(diesel::dsl::now),
+            shards::updated_at.eq(diesel::dsl::now),
+        ))
+        .execute(connection)
+        .await
+}
+
+/// Notes a sign of life for the shards whose volume is held by one of these instances.
+pub async fn heard(connection: &mut Connection, instances: &[Uuid]) -> QueryResult<usize> {
+    sql_query(
+        "update shards set last_heartbeat_at = now() from auth_volumes
+         where auth_volumes.name = shards.volume_name and auth_volumes.owner_instance_id = any($1)",
+    )
+    .bind::<diesel::sql_types::Array<SqlUuid>, _>(instances)
+    .execute(connection)
+    .await
+}
+
+/// Takes shards out of service whose volume nobody holds with a running lease, and returns their queues. The caller parks their jobs in
+/// the same transaction.
+pub async fn take_out_abandoned(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    let rows: Vec<TakenOut> = sql_query(
+        "update shards set status = 'offline', updated_at = now() from auth_volumes
+         left join worker_instances on worker_instances.id = auth_volumes.owner_instance_id
+         where auth_volumes.name = shards.volume_name and shards.status = 'active'
+           and (worker_instances.id is null or worker_instances.lease_expires_at < now())
+         returning queue_name as queue",
+    )
+    .get_results(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.queue).collect())
+}
+
+#[derive(QueryableByName)]
+struct TakenOut {
+    #[diesel(sql_type = Text)]
+    queue: String,
+}
+
+/// Why new work for a queue waits, if it does. Queues without a shard never hold.
+///
+/// The shard's row stays locked until the transaction ends: a shard that goes into or out of service meanwhile waits, and then finds the
+/// job that was queued under this reason.
+pub async fn hold_reason(connection: &mut Connection, queue: &str) -> QueryResult<Option<job::HoldReason>> {
+    let status: Option<shard::Status> = shards::table
+        .find(queue)
+        .select(shards::status)
+        .for_share()
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(status.and_then(shard::Status::hold_reason))
+}
+
+/// The latest run of a queue.
+pub async fn latest_run(connection: &mut Connection, queue: &str) -> QueryResult<Option<(Uuid, run::Status)>> {
+    use super::schema::runs;
+    runs::table
+        .filter(runs::codex_queue.eq(queue))
+        .order(runs::created_at.desc())
+        .select((runs::id, runs::status))
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// The modulo that new runs are routed by; `None` before the first start.
+pub async fn hash_modulo(connection: &mut Connection) -> QueryResult<Option<i32>> {
+    routing_settings::table
+        .select(routing_settings::hash_modulo)
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Sets the modulo at the first start; afterwards the database wins.
+pub async fn seed_hash_modulo(connection: &mut Connection, modulo: i32) -> QueryResult<usize> {
+    diesel::insert_into(routing_settings::table)
+        .values(routing_settings::hash_modulo.eq(modulo))
+        .on_conflict_do_nothing()
+        .execute(connection)
+        .await
+}

@@ -1,0 +1,14 @@
+//! Pure types and rules: no I/O, no async, nothing of ours imported.
+
+pub mod error;
+pub mod event;
+pub mod job;
+pub mod preflight;
+pub mod repository;
+pub mod routing;
+pub mod run;
+pub mod shard;
+pub mod stage;
+pub mod volume;
+
+pub use error::Error;
