@@ -22,7 +22,7 @@ pub struct World {
     pub root: TempDir,
     /// Part of every name, so that tests that run at once don't meet.
     pub tag: String,
-    docker: bool,
+    pub docker: bool,
 }
 
 impl World {
@@ -56,7 +56,7 @@ impl World {
         Self {
             engine: engine(root.path()),
             root,
-            tag: format!("w1-test-{}", uuid::Uuid::now_v7().simple()),
+            tag: format!("moorline-test-{}", uuid::Uuid::now_v7().simple()),
             docker,
         }
     }
@@ -192,6 +192,9 @@ impl Drop for World {
         }
         for name in list(&["volume", "ls", "-q", "--filter", &format!("name={}", self.tag)]).split_whitespace() {
             list(&["volume", "rm", name]);
+        }
+        for id in list(&["images", "-q", &self.tag]).split_whitespace() {
+            list(&["rmi", "-f", id]);
         }
     }
 }
