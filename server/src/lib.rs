@@ -6,5 +6,10 @@
 //!
 //! - [`domain`]: pure types and rules
 
+pub mod api;
+pub mod background;
 pub mod db;
 pub mod domain;
+pub mod flow;
+pub mod session;
+pub mod wire;

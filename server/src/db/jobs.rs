@@ -215,6 +215,16 @@ pub async fn of_run(connection: &mut Connection, run_id: Uuid) -> QueryResult<Ve
         .await
 }
 
+/// Failed jobs of some runs, in the order of their making.
+pub async fn failed_of_runs(connection: &mut Connection, run_ids: &[Uuid]) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::run_id.eq_any(run_ids).and(jobs::status.eq(job::Status::Failed)))
+        .order((jobs::created_at, jobs::id))
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
 /// Running jobs of an instance.
 pub async fn running_of_instance(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<Job>> {
     jobs::table
@@ -358,4 +368,18 @@ pub struct Count {
     /// Jobs that run.
     #[diesel(sql_type = BigInt)]
     pub running: i64,
+}
+
+/// The latest succeeded submit of a feature, for a run that is to publish its patch.
+pub async fn latest_submit_of_feature(connection: &mut Connection, repository: &str, feature_key: &str) -> QueryResult<Option<Job>> {
+    use super::schema::runs;
+    jobs::table
+        .inner_join(runs::table.on(runs::id.eq(jobs::run_id)))
+        .filter(runs::repository.eq(repository).and(runs::feature_key.eq(feature_key)))
+        .filter(jobs::stage.eq(Stage::Submit).and(jobs::status.eq(job::Status::Succeeded)))
+        .order((runs::created_at.desc(), jobs::created_at.desc()))
+        .select(Job::as_select())
+        .first(connection)
+        .await
+        .optional()
 }

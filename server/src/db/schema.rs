@@ -1,5 +1,7 @@
 //! The tables as diesel knows them. Written by hand beside the migrations; a test compares the two.
 
+#![allow(missing_docs, reason = "the migrations say what the tables and columns are")]
+
 diesel::table! {
     routing_settings (id) {
         id -> Bool,

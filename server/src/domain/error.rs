@@ -32,8 +32,8 @@ pub enum Kind {
     Precondition,
     /// The caller's lease has passed on.
     Fenced,
-    /// Not now; worth trying again.
-    Unavailable,
+    /// It is in the contract, but this server can't do it yet.
+    Unsupported,
 }
 
 impl Error {
@@ -60,6 +60,11 @@ impl Error {
     /// The caller's lease has passed on.
     pub fn fenced(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Fenced, "FENCED", message)
+    }
+
+    /// This server can't do it yet.
+    pub fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unsupported, "UNSUPPORTED", message)
     }
 
     /// Adds a fact for programs.

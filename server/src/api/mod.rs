@@ -1,0 +1,36 @@
+//! The gRPC services: one per file, thin. What they do is in `flow`, how it looks on the wire in `wire`.
+
+mod auth;
+mod page;
+mod run_service;
+mod shard_service;
+mod worker_service;
+
+use moorline_proto::v1::{
+    run_service_server::RunServiceServer, shard_service_server::ShardServiceServer, worker_service_server::WorkerServiceServer,
+};
+
+pub use auth::{Caller, KnowCaller};
+
+use crate::session::Sessions;
+
+/// Largest message that is taken in: logs and artifacts come in pieces of 64 KiB.
+const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+
+/// Content of one streamed piece of an artifact.
+const PIECE: usize = 64 * 1024;
+
+/// The three services of `moorline.v1`.
+pub fn services(
+    sessions: &Sessions,
+) -> (
+    RunServiceServer<run_service::Service>,
+    ShardServiceServer<shard_service::Service>,
+    WorkerServiceServer<worker_service::Service>,
+) {
+    (
+        RunServiceServer::new(run_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+        ShardServiceServer::new(shard_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+        WorkerServiceServer::new(worker_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+    )
+}

@@ -1,0 +1,293 @@
+//! `RunService`: starts runs, shows them, hands out what they have made.
+
+use std::collections::HashMap;
+
+use futures::{StreamExt as _, stream::BoxStream};
+use moorline_proto::v1;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{Caller, PIECE, page};
+use crate::{
+    db::runs::Filter,
+    domain::{run, stage::Stage},
+    flow::{Error, Flow, Topic, artifact, cancel, logs, retry, start, view},
+    session::Sessions,
+    wire::{self, names::FromWire as _, status::status},
+};
+
+/// See the module.
+pub struct Service {
+    flow: Flow,
+    shutdown: CancellationToken,
+}
+
+impl Service {
+    pub(super) fn new(sessions: &Sessions) -> Self {
+        Self {
+            flow: sessions.flow.clone(),
+            shutdown: sessions.shutdown.clone(),
+        }
+    }
+
+    async fn show(&self, id: uuid::Uuid) -> Result<v1::Run, Status> {
+        let view = view::run(&self.flow, id).await.map_err(status)?;
+        Ok(wire::run::message(&view.run, wire::run::failure_of(&view.jobs)))
+    }
+}
+
+fn id(field: &'static str, text: &str) -> Result<uuid::Uuid, Status> {
+    wire::id(field, text).map_err(|refusal| wire::status::refused(&refusal))
+}
+
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl v1::run_service_server::RunService for Service {
+    type WatchRunStream = Stream<v1::WatchRunResponse>;
+    type StreamRunLogsStream = Stream<v1::StreamRunLogsResponse>;
+    type DownloadArtifactStream = Stream<v1::DownloadArtifactResponse>;
+
+    async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::CreateRunResponse>, Status> {
+        let requested_by = Caller::of(&request).name().to_owned();
+        let wire = request.into_inner();
+        let options = wire::run::options_of(&wire.options.unwrap_or_default()).map_err(|refusal| wire::status::refused(&refusal))?;
+        let request = start::Request {
+            force_phase: run::Phase::from_wire(wire.force_phase()).filter(|phase| *phase != run::Phase::Complete),
+            agent: run::Agent::from_wire(wire.agent()).unwrap_or(run::Agent::Codex),
+            repository: wire.repository.trim().to_owned(),
+            feature_key: wire.feature_key,
+            affinity_key: wire.affinity_key,
+            base_ref: wire.base_ref,
+            task_id: wire.task_id,
+            codex_queue: wire.codex_queue,
+            notes: wire.notes,
+            idempotency_key: wire.idempotency_key,
+            options,
+            requested_by,
+        };
+        let (run, already_existed) = start::start(&self.flow, request).await.map_err(status)?;
+        Ok(Response::new(v1::CreateRunResponse {
+            run: Some(self.show(run.id).await?),
+            already_existed,
+        }))
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::GetRunResponse>, Status> {
+        let view = view::run(&self.flow, id("run_id", &request.into_inner().run_id)?)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::GetRunResponse {
+            run: Some(wire::run::message(&view.run, wire::run::failure_of(&view.jobs))),
+            jobs: view.jobs.iter().map(wire::job::message).collect(),
+            artifacts: view.artifacts.iter().map(wire::run::artifact).collect(),
+            preflight: view.preflight.as_ref().map(wire::preflight::message),
+        }))
+    }
+
+    async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let wire = request.into_inner();
+        let limit = match wire.page_size {
+            size @ 1.. => i64::from(size.min(PAGE_MAX)),
+            _ => PAGE_DEFAULT,
+        };
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let filter = Filter {
+            statuses: wire.statuses().filter_map(run::Status::from_wire).collect(),
+            repository: given(&wire.repository),
+            feature_key: given(&wire.feature_key),
+            codex_queue: given(&wire.codex_queue),
+            created_after: wire::time(wire.created_after.as_ref()),
+        };
+        let begin = page::begin(&filter, &wire.page_token).map_err(|refusal| wire::status::refused(&refusal))?;
+        // One more than asked for says whether there is another page.
+        let mut runs = view::runs(&self.flow, filter.clone(), begin, limit + 1).await.map_err(status)?;
+        let more = i64::try_from(runs.len()).unwrap_or(i64::MAX) > limit;
+        runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next_page_token = match runs.last() {
+            Some(last) if more => page::after(&filter, last.created_at, last.id),
+            _ => String::new(),
+        };
+        let failures = view::failures(&self.flow, &runs).await.map_err(status)?;
+        let runs = runs
+            .iter()
+            .map(|run| wire::run::message(run, failures.get(&run.id).cloned()))
+            .collect();
+        Ok(Response::new(v1::ListRunsResponse { runs, next_page_token }))
+    }
+
+    async fn watch_run(&self, request: Request<v1::WatchRunRequest>) -> Result<Response<Self::WatchRunStream>, Status> {
+        let wire = request.into_inner();
+        let run_id = id("run_id", &wire.run_id)?;
+        // An unknown run is told before the stream begins.
+        view::events(&self.flow, run_id, i64::MAX - 1).await.map_err(status)?;
+        let (flow, shutdown) = (self.flow.clone(), self.shutdown.clone());
+        let events = async_stream(async move |out| {
+            let subscription = flow.hints.subscribe([Topic::Run(run_id)]);
+            let mut seen = wire.after_sequence.max(0);
+            loop {
+                let (events, ended) = view::events(&flow, run_id, seen).await?;
+                let more = !events.is_empty();
+                for event in &events {
+                    seen = event.sequence;
+                    if let Some(event) = wire::run::event(event)
+                        && !out.send(v1::WatchRunResponse { event: Some(event) }).await
+                    {
+                        return Ok(());
+                    }
+                }
+                if ended {
+                    return Ok(());
+                }
+                if !more && !wait(&flow, &subscription, &shutdown).await {
+                    return Ok(());
+                }
+            }
+        });
+        Ok(Response::new(events))
+    }
+
+    async fn cancel_run(&self, request: Request<v1::CancelRunRequest>) -> Result<Response<v1::CancelRunResponse>, Status> {
+        let wire = request.into_inner();
+        let reason: String = wire.reason.chars().take(REASON_MAX).collect();
+        let run = cancel::cancel(&self.flow, id("run_id", &wire.run_id)?, &reason)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::CancelRunResponse {
+            run: Some(self.show(run.id).await?),
+        }))
+    }
+
+    async fn retry_run(&self, request: Request<v1::RetryRunRequest>) -> Result<Response<v1::RetryRunResponse>, Status> {
+        let wire = request.into_inner();
+        let mode = match wire.mode() {
+            v1::RetryMode::Unspecified | v1::RetryMode::ResumeFailedStage => retry::Mode::ResumeFailedStage,
+            v1::RetryMode::RestartFromDiscovery => retry::Mode::RestartFromDiscovery,
+        };
+        let run = retry::retry(&self.flow, id("run_id", &wire.run_id)?, mode).await.map_err(status)?;
+        Ok(Response::new(v1::RetryRunResponse {
+            run: Some(self.show(run.id).await?),
+        }))
+    }
+
+    async fn stream_run_logs(&self, request: Request<v1::StreamRunLogsRequest>) -> Result<Response<Self::StreamRunLogsStream>, Status> {
+        let wire = request.into_inner();
+        let run_id = id("run_id", &wire.run_id)?;
+        view::events(&self.flow, run_id, i64::MAX - 1).await.map_err(status)?;
+        let only = Stage::from_wire(wire.stage());
+        let (flow, shutdown) = (self.flow.clone(), self.shutdown.clone());
+        let pieces = async_stream(async move |out| {
+            let subscription = flow.hints.subscribe([Topic::Run(run_id)]);
+            let mut offsets: HashMap<uuid::Uuid, i64> = HashMap::new();
+            loop {
+                // Whether the run has ended is asked first: output that came before its end is then still read.
+                let (_, ended) = view::events(&flow, run_id, i64::MAX - 1).await?;
+                let mut more = false;
+                for job in logs::jobs(&flow, run_id)
+                    .await?
+                    .iter()
+                    .filter(|job| only.is_none_or(|stage| stage == job.stage))
+                {
+                    let offset = offsets.entry(job.id).or_default();
+                    for piece in logs::pieces(&flow, job.id, *offset).await? {
+                        more = true;
+                        *offset = piece.byte_offset + i64::try_from(piece.content.len()).unwrap_or(i64::MAX);
+                        let message = v1::StreamRunLogsResponse {
+                            job_id: piece.job_id.to_string(),
+                            stage: v1::Stage::from(piece.stage).into(),
+                            attempt: piece.attempt,
+                            offset: piece.byte_offset,
+                            content: piece.content.into(),
+                        };
+                        if !out.send(message).await {
+                            return Ok(());
+                        }
+                    }
+                }
+                if !more && (ended || !wire.follow || !wait(&flow, &subscription, &shutdown).await) {
+                    return Ok(());
+                }
+            }
+        });
+        Ok(Response::new(pieces))
+    }
+
+    async fn list_artifacts(&self, request: Request<v1::ListArtifactsRequest>) -> Result<Response<v1::ListArtifactsResponse>, Status> {
+        let view = view::run(&self.flow, id("run_id", &request.into_inner().run_id)?)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::ListArtifactsResponse {
+            artifacts: view.artifacts.iter().map(wire::run::artifact).collect(),
+        }))
+    }
+
+    async fn download_artifact(
+        &self,
+        request: Request<v1::DownloadArtifactRequest>,
+    ) -> Result<Response<Self::DownloadArtifactStream>, Status> {
+        let artifact_id = id("artifact_id", &request.into_inner().artifact_id)?;
+        let (row, content) = artifact::fetch(&self.flow, artifact_id).await.map_err(status)?;
+        let first = v1::DownloadArtifactResponse {
+            artifact: Some(wire::run::artifact(&row)),
+            content: bytes::Bytes::new(),
+        };
+        let pieces = content.flat_map(|chunk| match chunk {
+            Ok(chunk) => {
+                let pieces: Vec<_> = (0..chunk.len())
+                    .step_by(PIECE)
+                    .map(|at| {
+                        let content = chunk.slice(at..chunk.len().min(at + PIECE));
+                        Ok(v1::DownloadArtifactResponse { artifact: None, content })
+                    })
+                    .collect();
+                futures::stream::iter(pieces)
+            }
+            Err(error) => futures::stream::iter(vec![Err(status(Error::from(error)))]),
+        });
+        Ok(Response::new(futures::stream::iter([Ok(first)]).chain(pieces).boxed()))
+    }
+}
+
+const PAGE_DEFAULT: i64 = 50;
+const PAGE_MAX: i32 = 500;
+const REASON_MAX: usize = 512;
+
+/// Waits until there may be more to see. `false` when this server shuts down: the client resumes on another.
+async fn wait(flow: &Flow, subscription: &crate::flow::hints::Subscription, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = subscription.woken() => true,
+        () = tokio::time::sleep(flow.timers.poll) => true,
+        () = shutdown.cancelled() => false,
+    }
+}
+
+/// Where a stream's messages go.
+struct Out<T>(tokio::sync::mpsc::Sender<Result<T, Status>>);
+
+impl<T> Out<T> {
+    /// `false` when the client is gone.
+    async fn send(&self, message: T) -> bool {
+        self.0.send(Ok(message)).await.is_ok()
+    }
+}
+
+/// Runs `work` beside the response that it fills. It ends when the client is gone, since sending then fails.
+fn async_stream<T, W, F>(work: W) -> Stream<T>
+where
+    T: Send + 'static,
+    W: FnOnce(Out<T>) -> F,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    /// Messages that may wait for a slow client; the database is read no faster.
+    const CAPACITY: usize = 16;
+    let (sender, receiver) = tokio::sync::mpsc::channel(CAPACITY);
+    let failed = sender.clone();
+    let work = work(Out(sender));
+    tokio::spawn(async move {
+        if let Err(error) = work.await {
+            // A client that is gone doesn't miss the reason.
+            drop(failed.send(Err(status(error))).await);
+        }
+    });
+    tokio_stream::wrappers::ReceiverStream::new(receiver).boxed()
+}

@@ -1,0 +1,41 @@
+//! How a use case fails.
+
+use diesel_async::pooled_connection::deadpool::PoolError;
+
+use crate::{db::constraint, domain};
+
+/// How a use case fails. `Display` never prints its source: the chain is logged once, where it is turned into a status.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rule of the domain refused it.
+    #[error(transparent)]
+    Refused(#[from] domain::Error),
+    /// No connection to the database could be had.
+    #[error("the database does not answer: try again, and check Postgres if it lasts")]
+    Unavailable(#[from] PoolError),
+    /// The database refused a statement.
+    #[error("the database refused a statement")]
+    Database(#[source] diesel::result::Error),
+    /// The artifact store failed.
+    #[error("the artifact store failed: check the space and permissions of the artifact root")]
+    Artifacts(#[from] object_store::Error),
+    /// What is stored can't be read.
+    #[error("a stored document can't be read")]
+    Document(#[from] serde_json::Error),
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        match constraint::broken(&error).and_then(constraint::explain) {
+            Some(refusal) => Self::Refused(refusal),
+            None => Self::Database(error),
+        }
+    }
+}
+
+impl Error {
+    /// Whether a constraint that means this reason was broken.
+    pub fn is(&self, reason: &str) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.reason == reason)
+    }
+}

@@ -1,0 +1,96 @@
+//! Use cases: one per file, and each owns its transactions.
+//!
+//! A use case takes a [`Flow`], does what it does in one transaction, and wakes whoever waits for it once that has committed. No
+//! transaction spans the network, a container or a worker. Where both are locked, a run's row is locked before its jobs'.
+
+pub mod accept;
+mod advance;
+pub mod artifact;
+pub mod cancel;
+pub mod claim;
+pub mod error;
+pub mod expire;
+pub mod finish;
+pub mod hints;
+pub mod leave;
+mod ledger;
+pub mod logs;
+mod lost;
+pub mod register;
+pub mod report;
+pub mod retry;
+pub mod route;
+pub mod seed;
+pub mod start;
+pub mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use object_store::ObjectStore;
+use uuid::Uuid;
+
+pub use error::Error;
+pub use hints::{Hints, Topic};
+
+use crate::db;
+
+/// What every use case works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Flow {
+    /// Connections to Postgres.
+    pub pool: db::Pool,
+    /// Wakes sessions and watchers of this server.
+    pub hints: Hints,
+    /// Where artifacts are kept.
+    pub artifacts: Arc<dyn ObjectStore>,
+    /// How long things may take.
+    pub timers: Timers,
+    /// This server's own id, new at each start.
+    pub server_id: Uuid,
+}
+
+impl Flow {
+    /// A connection of the pool.
+    async fn connection(&self) -> Result<db::pool::Pooled, Error> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timers {
+    /// How long a stream may stay without its Hello.
+    pub hello_deadline: Duration,
+    /// How often workers ping.
+    pub ping_interval: Duration,
+    /// Without a sign of life for this long a stream is dead.
+    pub ping_timeout: Duration,
+    /// How long the leases of an instance last without a sign of life.
+    pub lease: Duration,
+    /// Within this time an offer must be accepted.
+    pub accept_deadline: Duration,
+    /// How often the reaper looks, and how often a session looks for work that no hint announced.
+    pub poll: Duration,
+    /// Longest time for discover.
+    pub discover_timeout: Duration,
+    /// Longest time for the agent, unless the run says otherwise.
+    pub submit_timeout: Duration,
+    /// Longest time for publish.
+    pub publish_timeout: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            hello_deadline: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(30),
+            lease: Duration::from_secs(600),
+            accept_deadline: Duration::from_secs(5),
+            poll: Duration::from_secs(1),
+            discover_timeout: Duration::from_secs(300),
+            submit_timeout: Duration::from_secs(3600),
+            publish_timeout: Duration::from_secs(600),
+        }
+    }
+}

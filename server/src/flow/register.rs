@@ -1,0 +1,200 @@
+//! A worker says hello: who it is, the login that it holds, and the jobs that it has in hand.
+
+use diesel_async::AsyncConnection as _;
+use tracing::info;
+use uuid::Uuid;
+
+use super::{Error, Flow, Topic, lost, report::store_check, route::GEMINI_QUEUE};
+use crate::{
+    db::{
+        Connection,
+        instances::{self, Worker},
+        jobs, preflights, runs, shards, volumes,
+    },
+    domain::{self, preflight::Preflight, shard},
+    flow::advance::DEFAULT_QUEUE,
+};
+
+/// A worker as it introduces itself.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the proto message Hello, documented there")]
+pub struct Hello {
+    pub worker_name: String,
+    pub instance_id: Uuid,
+    pub hostname: String,
+    pub version: String,
+    pub queues: Vec<String>,
+    pub slots: i32,
+    pub profile: serde_json::Value,
+    pub volume: Option<Binding>,
+    pub inventory: Vec<Held>,
+}
+
+/// The volume that a worker presents.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the proto message VolumeBinding, documented there")]
+pub struct Binding {
+    pub volume: String,
+    pub queue: String,
+    pub diagnostics: serde_json::Value,
+    pub preflight: Option<Preflight>,
+}
+
+/// A job that a worker has in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of the proto message HeldJob, documented there")]
+pub struct Held {
+    pub job_id: Uuid,
+    pub lease_token: i64,
+    pub finished: bool,
+    pub last_sequence: i64,
+}
+
+/// What becomes of the worker's jobs.
+#[derive(Debug, Clone, Default)]
+pub struct Registered {
+    /// Id of the session.
+    pub session_id: Uuid,
+    /// To go on with.
+    pub keep: Vec<Held>,
+    /// To stop: their lease has passed on.
+    pub kill: Vec<Held>,
+    /// Whose last report is stored.
+    pub acknowledged: Vec<Held>,
+}
+
+/// Registers a worker and begins its session.
+///
+/// # Errors
+///
+/// `INVALID_HELLO`, `UNKNOWN_QUEUE`, `VOLUME_MISMATCH`, `VOLUME_HELD`.
+pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
+    let mut connection = flow.connection().await?;
+    check(&mut connection, hello).await?;
+    let registered = connection
+        .transaction(async |connection| write(connection, flow, hello).await)
+        .await?;
+
+    // What an earlier process of this worker ran, and this one doesn't have, is lost for good: no need to wait for the lease.
+    let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
+    for job in jobs::running_of_worker(&mut connection, &hello.worker_name).await? {
+        if !kept.contains(&job.id) {
+            lost::give_up(flow, &job).await?;
+        }
+    }
+    info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
+        volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
+    flow.hints.wake_all(hello.queues.iter().cloned().map(Topic::Queue));
+    Ok(registered)
+}
+
+async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> {
+    if hello.worker_name.trim().is_empty() || hello.slots < 1 || hello.queues.is_empty() {
+        let message = "a Hello needs a worker_name, at least one queue and at least one slot: set MOORLINE_WORKER_NAME, MOORLINE_QUEUES, MOORLINE_SLOTS";
+        return Err(domain::Error::invalid("hello", "INVALID_HELLO", message).into());
+    }
+    for queue in &hello.queues {
+        let shard = shards::find(connection, queue).await?;
+        if shard.is_none() && queue != DEFAULT_QUEUE && queue != GEMINI_QUEUE {
+            let message = format!(
+                "there is no queue {queue:?}: set CODEX_QUEUE or MOORLINE_QUEUES to one that `moorline shard list` shows, or to default"
+            );
+            return Err(domain::Error::invalid("hello.queues", "UNKNOWN_QUEUE", message)
+                .with("queue", queue)
+                .into());
+        }
+        let Some(shard) = shard else { continue };
+        let presented = hello
+            .volume
+            .as_ref()
+            .filter(|binding| binding.queue == *queue)
+            .map(|binding| binding.volume.as_str());
+        if presented != Some(shard.volume_name.as_str()) {
+            let message = format!(
+                "queue {queue} belongs to volume {}, but worker {} presents {}: set CODEX_VOLUME_NAME to that volume",
+                shard.volume_name,
+                hello.worker_name,
+                presented.unwrap_or("none")
+            );
+            return Err(domain::Error::precondition("VOLUME_MISMATCH", message)
+                .with("queue", queue)
+                .with("volume", shard.volume_name)
+                .into());
+        }
+    }
+    Ok(())
+}
+
+async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
+    let now = runs::now(connection).await?;
+    let worker = Worker {
+        name: &hello.worker_name,
+        hostname: &hello.hostname,
+        version: &hello.version,
+        queues: &hello.queues,
+        slots: hello.slots,
+        profile: hello.profile.clone(),
+        last_heartbeat_at: now,
+    };
+    instances::upsert_worker(connection, &worker).await?;
+    instances::upsert_instance(connection, hello.instance_id, &hello.worker_name, flow.timers.lease.as_secs_f64()).await?;
+    let session_id = Uuid::now_v7();
+    instances::open_session(connection, session_id, hello.instance_id, flow.server_id).await?;
+    if let Some(binding) = &hello.volume {
+        bind(connection, hello, binding, now).await?;
+    }
+    take_stock(connection, hello, session_id).await
+}
+
+/// Takes the volume for this worker, and its shard into service.
+async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now: chrono::DateTime<chrono::Utc>) -> Result<(), Error> {
+    if !volumes::acquire(connection, &binding.volume, hello.instance_id, &hello.worker_name).await? {
+        let (holder, host) = volumes::holder(connection, &binding.volume).await?.unwrap_or_default();
+        let message = format!(
+            "volume {} is held by worker {holder} on host {host}: one login has one worker; stop that one first, or give this one a volume of its own",
+            binding.volume
+        );
+        return Err(domain::Error::already_exists("VOLUME_HELD", message)
+            .with("volume", binding.volume.as_str())
+            .with("worker", holder)
+            .with("hostname", host)
+            .into());
+    }
+    volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
+    if let Some(check) = binding.preflight.clone() {
+        let check = check.normalised();
+        preflights::insert(connection, &check, None, now).await?;
+        store_check(connection, &check, now).await?;
+    }
+    shards::set_status(connection, &binding.queue, shard::Status::Active, Some(&hello.hostname)).await?;
+    jobs::set_hold(connection, &binding.queue, None).await?;
+    Ok(())
+}
+
+async fn take_stock(connection: &mut Connection, hello: &Hello, session_id: Uuid) -> Result<Registered, Error> {
+    let mut registered = Registered {
+        session_id,
+        ..Registered::default()
+    };
+    for held in &hello.inventory {
+        let job = jobs::find(connection, held.job_id)
+            .await?
+            .filter(|job| job.lease_token == Some(held.lease_token));
+        let ours = job.filter(|job| job.worker_name.as_deref() == Some(hello.worker_name.as_str()));
+        let Some(job) = ours else {
+            registered.kill.push(*held);
+            continue;
+        };
+        if jobs::rehome(connection, job.id, held.lease_token, hello.instance_id).await? == 1 {
+            registered.keep.push(Held {
+                last_sequence: job.last_report_sequence,
+                ..*held
+            });
+        } else if held.finished && job.last_report_sequence >= held.last_sequence {
+            registered.acknowledged.push(*held);
+        } else {
+            registered.kill.push(*held);
+        }
+    }
+    Ok(registered)
+}

@@ -1,0 +1,50 @@
+//! The first start: shards and routing come from the settings once; afterwards the database wins.
+
+use diesel_async::AsyncConnection as _;
+use tracing::{info, warn};
+
+use super::{Error, Flow};
+use crate::{
+    db::{
+        shards::{self, Shard},
+        volumes,
+    },
+    domain::{routing, shard, volume},
+};
+
+/// Seeds an empty database with `count` shards. In a seeded one a difference from the settings is logged.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn seed(flow: &Flow, count: u32, volume_prefix: &str) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    let modulo = i32::try_from(count.max(1)).unwrap_or(i32::MAX);
+    connection
+        .transaction(async |connection| {
+            if let Some(stored) = shards::hash_modulo(connection).await? {
+                if stored != modulo {
+                    warn!(stored, configured = modulo, "CODEX_SHARDS differs from the database, which wins");
+                }
+                return Ok::<_, Error>(());
+            }
+            shards::seed_hash_modulo(connection, modulo).await?;
+            for index in 0..modulo {
+                let volume_name = format!("{volume_prefix}{index}");
+                volumes::insert(connection, &volume_name, volume::Provider::Codex).await?;
+                let shard = Shard {
+                    queue_name: routing::queue_name(index.unsigned_abs()),
+                    shard_index: index,
+                    volume_name,
+                    status: shard::Status::Offline,
+                    hash_modulo: modulo,
+                    worker_hostname: None,
+                    last_heartbeat_at: None,
+                };
+                shards::insert(connection, &shard).await?;
+            }
+            info!(shards = modulo, "database seeded");
+            Ok(())
+        })
+        .await
+}

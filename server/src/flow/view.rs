@@ -1,0 +1,141 @@
+//! What clients and operators look at.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Error, Flow, ledger::not_found};
+use crate::{
+    db::{
+        artifacts, events,
+        jobs::{self, Count, Job},
+        preflights,
+        runs::{self, Filter, Run},
+        shards::{self, Shard},
+        volumes::{self, Volume},
+    },
+    domain::{self, job::Failure, run},
+};
+
+/// A run with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct RunView {
+    /// The run.
+    pub run: Run,
+    /// Its jobs, in the order of their making.
+    pub jobs: Vec<Job>,
+    /// What it has stored.
+    pub artifacts: Vec<artifacts::Row>,
+    /// Its latest login check.
+    pub preflight: Option<preflights::Row>,
+}
+
+/// Shows a run.
+///
+/// # Errors
+///
+/// `RUN_NOT_FOUND`.
+pub async fn run(flow: &Flow, id: Uuid) -> Result<RunView, Error> {
+    let mut connection = flow.connection().await?;
+    let run = runs::find(&mut connection, id).await?.ok_or_else(|| not_found(id))?;
+    Ok(RunView {
+        jobs: jobs::of_run(&mut connection, id).await?,
+        artifacts: artifacts::of_run(&mut connection, id).await?,
+        preflight: preflights::latest_of_run(&mut connection, id).await?,
+        run,
+    })
+}
+
+/// Lists runs, newest first.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn runs(
+    flow: &Flow,
+    filter: Filter,
+    after: Option<(chrono::DateTime<chrono::Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Run>, Error> {
+    Ok(runs::list(&mut *flow.connection().await?, filter, after, limit).await?)
+}
+
+/// Why each of these runs failed, for those that did.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn failures(flow: &Flow, runs: &[Run]) -> Result<HashMap<Uuid, Failure>, Error> {
+    let failed: Vec<Uuid> = runs
+        .iter()
+        .filter(|run| run.status == run::Status::Failed)
+        .map(|run| run.id)
+        .collect();
+    let jobs = jobs::failed_of_runs(&mut *flow.connection().await?, &failed).await?;
+    // Later attempts overwrite earlier ones.
+    Ok(jobs
+        .iter()
+        .filter_map(|job| job.failure().map(|failure| (job.run_id, failure)))
+        .collect())
+}
+
+/// Events of a run after a number, and whether the run has ended with the last of them.
+///
+/// # Errors
+///
+/// `RUN_NOT_FOUND`.
+pub async fn events(flow: &Flow, id: Uuid, after: i64) -> Result<(Vec<events::Row>, bool), Error> {
+    /// Most events that one look returns.
+    const BATCH: i64 = 256;
+    let mut connection = flow.connection().await?;
+    // The run first: what it says of its end then covers the events that are read after it.
+    let run = runs::find(&mut connection, id).await?.ok_or_else(|| not_found(id))?;
+    let events = events::after(&mut connection, id, after, BATCH).await?;
+    let seen = events.last().map_or(after, |event| event.sequence);
+    Ok((events, run.status.is_terminal() && seen >= run.last_event_sequence))
+}
+
+/// A shard with the health of its login.
+#[derive(Debug, Clone)]
+pub struct ShardView {
+    /// The shard.
+    pub shard: Shard,
+    /// Its login.
+    pub volume: Volume,
+    /// The worker that holds the login.
+    pub owner_worker: Option<String>,
+    /// How busy it is.
+    pub count: Option<Count>,
+    /// Its latest run.
+    pub latest_run: Option<(Uuid, run::Status)>,
+    /// Its latest login check.
+    pub preflight: Option<preflights::Row>,
+}
+
+/// Shows all shards, or the one of a queue.
+///
+/// # Errors
+///
+/// `SHARD_NOT_FOUND`, when one was asked for by name.
+pub async fn shards(flow: &Flow, queue: Option<&str>) -> Result<Vec<ShardView>, Error> {
+    let mut connection = flow.connection().await?;
+    let found = shards::with_volumes(&mut connection, queue).await?;
+    if let (Some(queue), true) = (queue, found.is_empty()) {
+        let message = format!("there is no shard with queue {queue:?}: `moorline shard list` shows those that there are");
+        return Err(domain::Error::not_found("SHARD_NOT_FOUND", message).with("queue", queue).into());
+    }
+    let queues: Vec<String> = found.iter().map(|(shard, _)| shard.queue_name.clone()).collect();
+    let counts = jobs::counts(&mut connection, &queues).await?;
+    let mut views = Vec::with_capacity(found.len());
+    for (shard, volume) in found {
+        views.push(ShardView {
+            owner_worker: volumes::holder(&mut connection, &volume.name).await?.map(|(worker, _)| worker),
+            count: counts.iter().find(|count| count.queue == shard.queue_name).cloned(),
+            latest_run: shards::latest_run(&mut connection, &shard.queue_name).await?,
+            preflight: preflights::latest_of_volume(&mut connection, &volume.name).await?,
+            shard,
+            volume,
+        });
+    }
+    Ok(views)
+}

@@ -1,0 +1,199 @@
+//! One worker's stream, from its Hello to its end.
+//!
+//! The stream is the only sign of life of a worker. Each frame is taken in order; each turn of the loop does one thing.
+
+mod registry;
+mod turn;
+
+use std::{collections::HashMap, sync::atomic::AtomicI64, time::Duration};
+
+use futures::{Stream, StreamExt as _};
+use moorline_proto::v1::{ConnectRequest, ConnectResponse, connect_request, connect_response};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
+use tracing::{Instrument as _, debug, info_span, warn};
+
+pub use registry::{Control, Registry, Seat};
+
+use crate::{
+    domain,
+    flow::{
+        Flow, Topic,
+        leave::{self, Left},
+        register::{self, Hello},
+    },
+    wire::{status, worker},
+};
+
+/// Frames that may wait for a slow worker. A worker that lets them wait for longer than [`SEND_DEADLINE`] has a dead line.
+pub const OUTBOUND_CAPACITY: usize = 64;
+const SEND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The way to the worker.
+pub type Outbound = mpsc::Sender<Result<ConnectResponse, Status>>;
+
+/// What every session works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    /// The use cases.
+    pub flow: Flow,
+    /// Who is connected to this server.
+    pub registry: Registry,
+    /// Every session is a task of this tracker, so that a shutdown can wait for them.
+    pub tasks: TaskTracker,
+    /// Cancelled when this server shuts down.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The worker closed it, or the line broke.
+    Closed(String),
+    /// Nothing was heard for too long.
+    Silent,
+    /// The worker didn't take what was sent.
+    Stalled,
+    /// A newer stream of the same worker took its place.
+    Replaced,
+    /// This server is going.
+    Shutdown,
+    /// The worker broke the protocol.
+    Protocol(Box<domain::Error>),
+}
+
+/// A session at work.
+pub(crate) struct Session {
+    sessions: Sessions,
+    hello: Hello,
+    outbound: Outbound,
+    /// Jobs that the worker can still take, by queue.
+    credits: HashMap<String, u32>,
+    /// When the worker was last heard.
+    heard: Instant,
+    /// Whether the worker has said that it will go.
+    draining: bool,
+    /// Numbers of the pings that this side has sent, and who waits for the answer.
+    probes: HashMap<i64, tokio::sync::oneshot::Sender<()>>,
+    next_nonce: AtomicI64,
+}
+
+/// Serves one stream to its end. Every way out of here takes the session out of the database.
+pub async fn serve(sessions: Sessions, mut inbound: impl Stream<Item = Result<ConnectRequest, Status>> + Unpin + Send, outbound: Outbound) {
+    let hello = match first_frame(&sessions, &mut inbound).await {
+        Ok(hello) => hello,
+        Err(refusal) => return refuse(&outbound, refusal).await,
+    };
+    let span = info_span!("session", worker = hello.worker_name, instance_id = %hello.instance_id);
+    run(sessions, hello, inbound, outbound).instrument(span).await;
+}
+
+async fn first_frame(
+    sessions: &Sessions,
+    inbound: &mut (impl Stream<Item = Result<ConnectRequest, Status>> + Unpin),
+) -> Result<Hello, Status> {
+    let deadline = sessions.flow.timers.hello_deadline;
+    let first = tokio::time::timeout(deadline, inbound.next()).await;
+    let frame = match first {
+        Ok(Some(Ok(request))) => request.frame,
+        Ok(Some(Err(status))) => return Err(status),
+        Ok(None) => None,
+        Err(_) => None,
+    };
+    match frame {
+        Some(connect_request::Frame::Hello(hello)) => worker::hello(hello).map_err(|refusal| status::refused(&refusal)),
+        _ => {
+            let message = format!("a stream begins with Hello, within {} s: send it first", deadline.as_secs());
+            Err(status::refused(&domain::Error::precondition("HELLO_EXPECTED", message)))
+        }
+    }
+}
+
+async fn run(
+    sessions: Sessions,
+    hello: Hello,
+    inbound: impl Stream<Item = Result<ConnectRequest, Status>> + Unpin + Send,
+    outbound: Outbound,
+) {
+    let (seat, control) = match sessions.registry.enter(&hello).await {
+        Ok(taken) => taken,
+        Err(refusal) => return refuse(&outbound, status::refused(&refusal)).await,
+    };
+    // Interest is registered before the database is looked at, so that nothing between the two goes unseen.
+    let topics = hello
+        .queues
+        .iter()
+        .cloned()
+        .map(Topic::Queue)
+        .chain([Topic::Instance(hello.instance_id)]);
+    let subscription = sessions.flow.hints.subscribe(topics);
+    let registered = match register::register(&sessions.flow, &hello).await {
+        Ok(registered) => registered,
+        Err(error) => return refuse(&outbound, status::status(error)).await,
+    };
+    let session_id = registered.session_id;
+    let mut session = Session {
+        hello,
+        outbound,
+        credits: HashMap::new(),
+        heard: Instant::now(),
+        draining: false,
+        probes: HashMap::new(),
+        next_nonce: AtomicI64::new(1),
+        sessions,
+    };
+    let welcome = worker::welcome(&registered, &session.sessions.flow.timers);
+    let end = match session.send(connect_response::Frame::Welcome(welcome)).await {
+        Ok(()) => session.turns(inbound, subscription, control).await,
+        Err(end) => end,
+    };
+    session.leave(session_id, end, seat).await;
+}
+
+impl Session {
+    /// Sends a frame, or finds that the worker doesn't take it.
+    pub(crate) async fn send(&self, frame: connect_response::Frame) -> Result<(), End> {
+        let message = Ok(ConnectResponse { frame: Some(frame) });
+        match self.outbound.send_timeout(message, SEND_DEADLINE).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(End::Stalled),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(End::Closed("the worker is gone".to_owned())),
+        }
+    }
+
+    async fn leave(self, session_id: uuid::Uuid, end: End, seat: Seat) {
+        if let End::Protocol(refusal) = &end {
+            refuse(&self.outbound, status::refused(refusal)).await;
+        }
+        let reason = match end {
+            End::Closed(how) => how,
+            End::Silent => "nothing was heard for too long".to_owned(),
+            End::Stalled => "the worker did not take what was sent".to_owned(),
+            End::Replaced => "a newer stream of the worker took its place".to_owned(),
+            End::Shutdown => "this server is shutting down".to_owned(),
+            End::Protocol(refusal) => refusal.to_string(),
+        };
+        let shard_queue = self.hello.volume.map(|binding| binding.queue);
+        let left = Left {
+            session_id,
+            instance_id: self.hello.instance_id,
+            worker_name: self.hello.worker_name,
+            shard_queue,
+            reason,
+            goodbye: self.draining,
+        };
+        if let Err(error) = leave::leave(&self.sessions.flow, &left).await {
+            warn!(%error, "the end of a session could not be stored; the reaper will find it");
+        }
+        // The seat is given up last: whoever waits for it must find the database as this session has left it.
+        drop(seat);
+        debug!("session over");
+    }
+}
+
+async fn refuse(outbound: &Outbound, refusal: Status) {
+    warn!(code = ?refusal.code(), message = refusal.message(), "worker refused");
+    // A worker that is gone doesn't miss the reason.
+    drop(outbound.send_timeout(Err(refusal), SEND_DEADLINE).await);
+}

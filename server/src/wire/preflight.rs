@@ -1,0 +1,60 @@
+//! Login checks.
+
+use moorline_proto::v1;
+
+use super::{
+    millis,
+    names::{FromWire as _, number},
+    timestamp,
+};
+use crate::{
+    db::preflights::Row,
+    domain::preflight::{Preflight, Rung, Status},
+};
+
+/// A stored check as a message.
+pub fn message(row: &Row) -> v1::Preflight {
+    let check = Preflight {
+        status: row.status,
+        rung: row.rung,
+        message: row.message.clone(),
+        exit_code: row.exit_code,
+        duration_ms: row.duration_ms,
+        volume: row.volume_name.clone(),
+        queue: row.queue.clone(),
+        worker_name: row.worker_name.clone(),
+    };
+    v1::Preflight {
+        checked_at: Some(timestamp(row.checked_at)),
+        ..check_message(check)
+    }
+}
+
+/// A check as a message, without its time.
+pub fn check_message(check: Preflight) -> v1::Preflight {
+    v1::Preflight {
+        status: v1::PreflightStatus::from(check.status).into(),
+        rung: number::<_, v1::PreflightRung>(check.rung),
+        message: check.message,
+        exit_code: check.exit_code,
+        checked_at: None,
+        duration: Some(super::duration(std::time::Duration::from_millis(check.duration_ms.unsigned_abs()))),
+        volume: check.volume,
+        queue: check.queue,
+        worker_name: check.worker_name,
+    }
+}
+
+/// A check out of a message. An unspecified status is no pass: what isn't understood has failed.
+pub fn check(wire: v1::Preflight) -> Preflight {
+    Preflight {
+        status: Status::from_wire(wire.status()).unwrap_or(Status::Failed),
+        rung: Rung::from_wire(wire.rung()),
+        exit_code: wire.exit_code,
+        duration_ms: millis(wire.duration.as_ref()),
+        message: wire.message,
+        volume: wire.volume,
+        queue: wire.queue,
+        worker_name: wire.worker_name,
+    }
+}

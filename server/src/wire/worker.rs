@@ -1,0 +1,142 @@
+//! Frames of the worker stream.
+
+use moorline_proto::v1;
+use uuid::Uuid;
+
+use super::{document, duration, id, job, preflight, timestamp};
+use crate::{
+    domain::{self, routing, stage::Stage},
+    flow::{
+        Timers,
+        claim::Claimed,
+        register::{Binding, Held, Hello, Registered},
+        report::News,
+    },
+};
+
+/// The protocol that this server speaks.
+pub const PROTOCOL_VERSION: i32 = 1;
+
+/// A worker's introduction out of its first frame.
+///
+/// # Errors
+///
+/// `PROTOCOL_VERSION`, `INVALID_ID`.
+pub fn hello(wire: v1::Hello) -> Result<Hello, domain::Error> {
+    if wire.protocol_version != PROTOCOL_VERSION {
+        let message = format!(
+            "the worker speaks protocol {}, this server {PROTOCOL_VERSION}: run worker and server of the same release",
+            wire.protocol_version
+        );
+        return Err(domain::Error::precondition("PROTOCOL_VERSION", message).with("supported", PROTOCOL_VERSION.to_string()));
+    }
+    let binding = |binding: v1::VolumeBinding| Binding {
+        diagnostics: document::diagnostics(binding.diagnostics.unwrap_or_default()),
+        preflight: binding.preflight.map(preflight::check),
+        volume: binding.volume,
+        queue: binding.queue,
+    };
+    Ok(Hello {
+        instance_id: id("instance_id", &wire.instance_id)?,
+        profile: document::profile(wire.profile.unwrap_or_default()),
+        volume: wire.volume.map(binding),
+        inventory: wire.inventory.iter().map(held).collect::<Result<_, _>>()?,
+        worker_name: wire.worker_name,
+        hostname: wire.hostname,
+        version: wire.version,
+        queues: wire.queues,
+        slots: wire.slots,
+    })
+}
+
+fn held(wire: &v1::HeldJob) -> Result<Held, domain::Error> {
+    Ok(Held {
+        job_id: id("job_id", &wire.job_id)?,
+        lease_token: wire.lease_token,
+        finished: wire.finished,
+        last_sequence: wire.last_sequence,
+    })
+}
+
+/// The answer to Hello.
+pub fn welcome(registered: &Registered, timers: &Timers) -> v1::Welcome {
+    let held = |held: &Held| v1::HeldJob {
+        job_id: held.job_id.to_string(),
+        lease_token: held.lease_token,
+        finished: held.finished,
+        last_sequence: held.last_sequence,
+    };
+    v1::Welcome {
+        session_id: registered.session_id.to_string(),
+        ping_interval: Some(duration(timers.ping_interval)),
+        ping_timeout: Some(duration(timers.ping_timeout)),
+        lease_duration: Some(duration(timers.lease)),
+        accept_deadline: Some(duration(timers.accept_deadline)),
+        keep: registered.keep.iter().map(held).collect(),
+        kill: registered.kill.iter().map(held).collect(),
+        acknowledged: registered.acknowledged.iter().map(held).collect(),
+    }
+}
+
+/// An offer of a claimed job.
+pub fn offer(claimed: &Claimed) -> v1::Offer {
+    let Claimed {
+        job,
+        run,
+        lease_token,
+        timeout,
+    } = claimed;
+    let payload = job.payload();
+    v1::Offer {
+        job_id: job.id.to_string(),
+        run_id: run.id.to_string(),
+        lease_token: *lease_token,
+        stage: v1::Stage::from(job.stage).into(),
+        attempt: job.attempt,
+        queue: job.queue.clone(),
+        timeout: Some(duration(*timeout)),
+        spec: Some(v1::JobSpec {
+            repository: run.repository.clone(),
+            feature_key: run.feature_key.clone(),
+            base_ref: run.base_ref.clone().unwrap_or_default(),
+            branch_name: run.branch_name.clone(),
+            agent: v1::Agent::from(run.agent).into(),
+            // A run starts when its first job is accepted; an offer of that first job is made before.
+            run_started_at: Some(timestamp(run.started_at.unwrap_or(run.created_at))),
+            discover: payload.discover.map(job::discover_message),
+            submit: payload.submit.map(job::submit_message),
+            volume: if job.stage == Stage::Submit {
+                run.codex_volume.clone().unwrap_or_default()
+            } else {
+                String::new()
+            },
+            shard_index: routing::shard_index(&job.queue).and_then(|index| i32::try_from(index).ok()),
+        }),
+    }
+}
+
+/// A report out of its frame: the job, the lease, the number, the news.
+///
+/// # Errors
+///
+/// `INVALID_ID`, `INVALID_REPORT`, `INVALID_RESULT`.
+pub fn report(wire: v1::Report) -> Result<(Uuid, i64, i64, News), domain::Error> {
+    let missing = || {
+        domain::Error::invalid(
+            "report",
+            "INVALID_REPORT",
+            "a report needs news, and a finish an outcome: update the worker",
+        )
+    };
+    let news = match wire.news.ok_or_else(missing)? {
+        v1::report::News::Progress(progress) => News::Progress(progress.message),
+        v1::report::News::Preflight(check) => News::Preflight(preflight::check(check)),
+        v1::report::News::VolumeDiagnostics(seen) => News::VolumeDiagnostics(seen.volume.clone(), document::diagnostics(seen)),
+        v1::report::News::Finished(finished) => match finished.outcome.ok_or_else(missing)? {
+            v1::finished::Outcome::Result(result) => News::Succeeded(job::outcome(result)?),
+            v1::finished::Outcome::Failure(failure) => News::Failed(job::failure_of(failure)),
+            v1::finished::Outcome::Stopped(stopped) => News::Stopped(stopped.how),
+        },
+    };
+    Ok((id("job_id", &wire.job_id)?, wire.lease_token, wire.sequence, news))
+}
