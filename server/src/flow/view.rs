@@ -139,3 +139,13 @@ pub async fn shards(flow: &Flow, queue: Option<&str>) -> Result<Vec<ShardView>, 
     }
     Ok(views)
 }
+
+/// Whether the database answers.
+///
+/// # Errors
+///
+/// When it doesn't.
+pub async fn alive(flow: &Flow) -> Result<(), Error> {
+    runs::now(&mut *flow.connection().await?).await?;
+    Ok(())
+}

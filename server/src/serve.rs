@@ -1,0 +1,263 @@
+//! Wiring and shutdown: what a server is made of, in the order in which it starts and, backwards, stops.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use object_store::local::LocalFileSystem;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::transport::server::TcpIncoming;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{
+    api, background,
+    config::{Config, Database},
+    db, embedded,
+    flow::{self, Flow, Hints, seed},
+    session::{Registry, Sessions},
+};
+
+/// How long open calls have to end once the server shuts down. Streams are told at once; this is for what doesn't listen.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why a server could not start, or did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Listening there needs a word.
+    #[error(
+        "{0} is not a loopback address, and callers are not identified yet: listen on 127.0.0.1, or pass --insecure (MOORLINE_INSECURE=1) if nobody else reaches that network"
+    )]
+    Insecure(SocketAddr),
+    /// The address can't be had.
+    #[error("{address} can't be listened on: stop what listens there, or set MOORLINE_LISTEN to another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The artifact folder can't be used.
+    #[error("the artifact folder {folder} can't be used: make it writable, or set SPEC_WORKFLOW_ARTIFACT_ROOT to one that is")]
+    Artifacts {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The embedded Postgres.
+    #[error(transparent)]
+    Embedded(#[from] embedded::Error),
+    /// The migrations.
+    #[error(transparent)]
+    Migrations(#[from] db::migrations::Error),
+    /// The pool.
+    #[error("the connection pool could not be made")]
+    Pool(#[from] db::pool::deadpool_build::Error),
+    /// The first statements.
+    #[error("the database could not be prepared")]
+    Seed(#[from] flow::Error),
+    /// The reflection service.
+    #[error("the reflection service could not be made")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport.
+    #[error("the gRPC transport failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// A task of the server panicked.
+    #[error("the server's own task panicked: its log says where; please report it")]
+    Panic(#[from] tokio::task::JoinError),
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Running {
+    /// Where, with the port that was chosen when 0 was asked for.
+    pub address: SocketAddr,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    /// Waits until the server has shut down, which it does when the token that it was started with is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// When it ended otherwise.
+    pub async fn finished(self) -> Result<(), Error> {
+        self.task.await?
+    }
+}
+
+/// Starts a server; it listens when this returns.
+///
+/// # Errors
+///
+/// When a part can't start; then all that was started is stopped again.
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, Error> {
+    if !config.listen.ip().is_loopback() {
+        if !config.insecure {
+            return Err(Error::Insecure(config.listen));
+        }
+        warn!(address = %config.listen, "INSECURE: this server listens beyond loopback and does not know its callers");
+    }
+    let listener = TcpListener::bind(config.listen).await.map_err(|source| Error::Listen {
+        address: config.listen,
+        source,
+    })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen {
+        address: config.listen,
+        source,
+    })?;
+
+    let (database, cluster) = open(&config.database).await?;
+    let prepared = prepare(&config, &database).await;
+    let flow = match (prepared, cluster) {
+        (Ok(flow), cluster) => (flow, cluster),
+        (Err(error), Some(cluster)) => {
+            cluster.stop().await?;
+            return Err(error);
+        }
+        (Err(error), None) => return Err(error),
+    };
+    let (flow, cluster) = flow;
+    info!(%address, server_id = %flow.server_id, "server listens");
+    let task = tokio::spawn(run(flow, listener, shutdown, cluster));
+    Ok(Running { address, task })
+}
+
+/// Brings the schema up to date, for `moorline-server migrate`. Returns what ran.
+///
+/// # Errors
+///
+/// When the database can't be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> Result<Vec<String>, Error> {
+    let (database, cluster) = open(&config.database).await?;
+    let ran = db::migrations::run(database.expose_secret()).await;
+    if let Some(cluster) = cluster {
+        cluster.stop().await?;
+    }
+    Ok(ran?)
+}
+
+async fn open(database: &Database) -> Result<(SecretString, Option<embedded::Cluster>), Error> {
+    match database {
+        Database::External(url) => Ok((url.clone(), None)),
+        Database::Embedded { data_dir } => {
+            let cluster = embedded::start(embedded::Options::from_env(data_dir)).await?;
+            Ok((SecretString::from(cluster.connection_string(embedded::DATABASE)), Some(cluster)))
+        }
+    }
+}
+
+async fn prepare(config: &Config, database: &SecretString) -> Result<Flow, Error> {
+    let ran = db::migrations::run(database.expose_secret()).await?;
+    if !ran.is_empty() {
+        info!(migrations = ?ran, "schema brought up to date");
+    }
+    let artifacts_failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Artifacts {
+        folder: config.artifact_root.clone(),
+        source,
+    };
+    tokio::fs::create_dir_all(&config.artifact_root)
+        .await
+        .map_err(|source| artifacts_failed(source.into()))?;
+    let artifacts = LocalFileSystem::new_with_prefix(&config.artifact_root).map_err(|source| artifacts_failed(source.into()))?;
+    let flow = Flow {
+        pool: db::connect(database)?,
+        hints: Hints::default(),
+        artifacts: Arc::new(artifacts),
+        timers: config.timers,
+        server_id: Uuid::now_v7(),
+    };
+    seed::seed(&flow, config.shards, &config.volume_prefix).await?;
+    Ok(flow)
+}
+
+async fn run(flow: Flow, listener: TcpListener, shutdown: CancellationToken, cluster: Option<embedded::Cluster>) -> Result<(), Error> {
+    let tasks = TaskTracker::new();
+    let registry = Registry::default();
+    background::start(&flow, &registry, &tasks, &shutdown);
+    let sessions = Sessions {
+        flow,
+        registry,
+        tasks: tasks.clone(),
+        shutdown: shutdown.clone(),
+    };
+
+    let served = serve(&sessions, listener, &shutdown, cluster.as_ref()).await;
+
+    // Sessions take themselves out of the database, which must still be there.
+    shutdown.cancel();
+    tasks.close();
+    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        warn!(left = tasks.len(), "not everything ended in time");
+    }
+    sessions.flow.pool.close();
+    if let Some(cluster) = cluster {
+        cluster.stop().await?;
+    }
+    info!("server stopped");
+    served
+}
+
+async fn serve(
+    sessions: &Sessions,
+    listener: TcpListener,
+    shutdown: &CancellationToken,
+    cluster: Option<&embedded::Cluster>,
+) -> Result<(), Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = |builder: tonic_reflection::server::Builder<'static>| {
+        builder
+            .register_encoded_file_descriptor_set(moorline_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let (runs, shards, workers) = api::services(sessions);
+    let service = tonic::transport::Server::builder()
+        .layer(api::KnowCaller)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .add_service(health_service)
+        .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
+        .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?)
+        .add_service(runs)
+        .add_service(shards)
+        .add_service(workers)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.cancelled());
+
+    tokio::select! {
+        served = service => Ok(served?),
+        () = watch_health(sessions, health) => Ok(()),
+        // Open calls are told by the token; one that doesn't listen can't hold the server up.
+        () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {
+            warn!("open calls were cut");
+            Ok(())
+        }
+        how = async { match cluster { Some(cluster) => cluster.ended().await, None => std::future::pending().await } } => {
+            warn!(how, "the embedded Postgres ended; this server ends with it");
+            Ok(())
+        }
+    }
+}
+
+/// Calls that one connection may have open at once.
+const STREAMS_PER_CONNECTION: u32 = 4096;
+
+/// The health of the services is that of the database: without it they can do nothing.
+async fn watch_health(sessions: &Sessions, health: tonic_health::server::HealthReporter) {
+    loop {
+        let status = match flow::view::alive(&sessions.flow).await {
+            Ok(()) => tonic_health::ServingStatus::Serving,
+            Err(_) => tonic_health::ServingStatus::NotServing,
+        };
+        for service in [
+            "",
+            "moorline.v1.RunService",
+            "moorline.v1.ShardService",
+            "moorline.v1.WorkerService",
+        ] {
+            health.set_service_status(service, status).await;
+        }
+        tokio::time::sleep(sessions.flow.timers.poll).await;
+    }
+}
