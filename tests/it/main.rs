@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Behaviour through the public API, against a real Postgres, real streams and, where a test says so, the real worker and Codex CLI.
+//!
+//! A test runs against its own database; [`support`] holds what they share.
+
+mod support;
+
+mod architecture;
+mod artifacts;
+mod cancel_and_retry;
+mod create_run;
+mod fencing;
+mod list_runs;
+mod migrations;
+mod sessions;
+mod stages;
+mod watch_run;

@@ -3,5 +3,12 @@
 //! | module | stands for |
 //! | --- | --- |
 //! | [`model`] | the model that an agent CLI talks to: the OpenAI Responses API, with scripted answers |
+//! | [`forge`] | GitHub: git over smart HTTP, and the REST API for pull requests |
+//! | [`repo`] | a project with a Spec Kit feature: a bare origin and helpers |
+//! | [`db`] | nothing: a real Postgres database for each test |
 
+pub mod db;
+pub mod forge;
+mod git;
 pub mod model;
+pub mod repo;

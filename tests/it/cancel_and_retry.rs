@@ -1,0 +1,146 @@
+//! CancelRun and RetryRun.
+
+use moorline_proto::v1::{self, connect_response::Frame};
+
+use crate::support::{
+    ScriptedWorker, TestApp, kind,
+    scripted_worker::{discovered, failed, finished},
+};
+
+async fn cancel(app: &TestApp, run_id: &str) -> Result<v1::Run, tonic::Status> {
+    let request = v1::CancelRunRequest {
+        run_id: run_id.to_owned(),
+        reason: "test".to_owned(),
+    };
+    Ok(app.runs().cancel_run(request).await?.into_inner().run.expect("the run"))
+}
+
+async fn retry(app: &TestApp, run_id: &str, mode: v1::RetryMode) -> Result<v1::Run, tonic::Status> {
+    let request = v1::RetryRunRequest {
+        run_id: run_id.to_owned(),
+        mode: mode.into(),
+    };
+    Ok(app.runs().retry_run(request).await?.into_inner().run.expect("the run"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_run_is_cancelled_at_once_and_stays_so() {
+    let app = TestApp::start().await;
+    let run = app.create("001-a").await;
+    assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Cancelled);
+    assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Cancelled);
+    let jobs = app.get(&run.run_id).await.jobs;
+    assert!(jobs.iter().all(|job| job.status() == v1::JobStatus::Cancelled));
+    // The feature is free again.
+    app.create("001-a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_is_told_to_stop_until_it_has() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "default-1").await;
+    let run = app.create("001-a").await;
+    worker.credit("default", 1).await;
+    let offer = worker.offer().await;
+    worker.accept(&offer).await;
+    worker
+        .report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default()))
+        .await;
+    assert_eq!(worker.acknowledged().await, Some(1));
+
+    assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Running);
+    // Told more than once: the first telling may get lost.
+    for _ in 0..2 {
+        loop {
+            match worker.next().await.unwrap() {
+                Some(Frame::Cancel(frame)) => {
+                    assert_eq!(
+                        (frame.job_id.as_str(), frame.lease_token),
+                        (offer.job_id.as_str(), offer.lease_token)
+                    );
+                    break;
+                }
+                Some(_) => {}
+                None => panic!("the stream ended"),
+            }
+        }
+    }
+    let stopped = v1::finished::Outcome::Stopped(v1::Stopped { how: "stopped".to_owned() });
+    worker.report(&offer, 2, finished(stopped)).await;
+    let view = app.finished(&run.run_id).await;
+    assert_eq!(view.run.expect("the run").status(), v1::RunStatus::Cancelled);
+    assert_eq!(view.jobs[0].status(), v1::JobStatus::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_comes_too_late_for_the_stage_still_ends_the_run_before_the_next() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "default-1").await;
+    let run = app.create("001-a").await;
+    worker.credit("default", 1).await;
+    let offer = worker.offer().await;
+    worker.accept(&offer).await;
+    worker
+        .report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default()))
+        .await;
+    assert_eq!(worker.acknowledged().await, Some(1));
+    cancel(&app, &run.run_id).await.unwrap();
+    worker.report(&offer, 2, finished(discovered())).await;
+    let view = app.finished(&run.run_id).await;
+    assert_eq!(view.run.expect("the run").status(), v1::RunStatus::Cancelled);
+    assert_eq!(view.jobs.len(), 1, "no further stage was queued");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_ended_can_not_be_cancelled_nor_an_open_one_retried() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "default-1").await;
+    let run = app.create("001-a").await;
+    assert_eq!(
+        kind(&retry(&app, &run.run_id, v1::RetryMode::Unspecified).await.unwrap_err()),
+        "FailedPrecondition RUN_NOT_FAILED"
+    );
+    worker.work("default", failed("TASKS_MISSING")).await;
+    app.finished(&run.run_id).await;
+    assert_eq!(kind(&cancel(&app, &run.run_id).await.unwrap_err()), "FailedPrecondition RUN_ENDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_resumes_at_the_failed_stage_with_what_was_found_before() {
+    let app = TestApp::start().await;
+    let mut default = ScriptedWorker::default_worker(&app, "default-1").await;
+    let mut shard = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
+    let run = app.create("001-greeting").await;
+    default.work("default", discovered()).await;
+    shard.work("codex-1", failed("NO_CHANGES")).await;
+    app.finished(&run.run_id).await;
+
+    let retried = retry(&app, &run.run_id, v1::RetryMode::ResumeFailedStage).await.unwrap();
+    assert_eq!((retried.status(), retried.finished_at), (v1::RunStatus::Retrying, None));
+    shard.credit("codex-1", 1).await;
+    let offer = shard.offer().await;
+    assert_eq!((offer.stage(), offer.attempt), (v1::Stage::Submit, 2));
+    assert!(offer.spec.expect("a spec").discover.expect("what discover found").phase.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_can_start_over_and_a_newer_open_run_of_the_feature_forbids_it() {
+    let app = TestApp::start().await;
+    let mut default = ScriptedWorker::default_worker(&app, "default-1").await;
+    let mut shard = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
+    let run = app.create("001-greeting").await;
+    default.work("default", discovered()).await;
+    shard.work("codex-1", failed("NO_CHANGES")).await;
+    app.finished(&run.run_id).await;
+
+    let newer = app.create("001-greeting").await;
+    let refused = retry(&app, &run.run_id, v1::RetryMode::RestartFromDiscovery).await.unwrap_err();
+    assert_eq!(kind(&refused), "AlreadyExists RUN_ALREADY_OPEN");
+    assert_eq!(crate::support::fact(&refused, "run_id"), newer.run_id);
+
+    cancel(&app, &newer.run_id).await.unwrap();
+    retry(&app, &run.run_id, v1::RetryMode::RestartFromDiscovery).await.unwrap();
+    default.credit("default", 1).await;
+    let offer = default.offer().await;
+    assert_eq!((offer.stage(), offer.attempt, offer.run_id), (v1::Stage::Discover, 2, run.run_id));
+}

@@ -1,0 +1,148 @@
+//! A server on a database of its own, and clients of it.
+
+use std::time::Duration;
+
+use moorline_proto::v1::{
+    self, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient, worker_service_client::WorkerServiceClient,
+};
+use moorline_server::{Config, Running, config::Database, flow::Timers};
+use moorline_tests::db::TestDb;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+/// See the module. Stops when dropped.
+pub struct TestApp {
+    pub database: TestDb,
+    pub artifacts: TempDir,
+    pub timers: Timers,
+    channel: Channel,
+    running: Option<Running>,
+    shutdown: CancellationToken,
+}
+
+impl TestApp {
+    /// A server with three shards and timers short enough for tests.
+    pub async fn start() -> Self {
+        Self::with_timers(Timers {
+            poll: Duration::from_millis(100),
+            ..Timers::default()
+        })
+        .await
+    }
+
+    pub async fn with_timers(timers: Timers) -> Self {
+        let database = TestDb::new().await.expect("a test database");
+        let artifacts = tempfile::tempdir().expect("a folder");
+        let shutdown = CancellationToken::new();
+        let running = serve(&database, &artifacts, timers, &shutdown).await;
+        let channel = connect(&running);
+        Self {
+            database,
+            artifacts,
+            timers,
+            channel,
+            running: Some(running),
+            shutdown,
+        }
+    }
+
+    /// Stops the server and starts another on the same database and another port.
+    pub async fn restart(&mut self) {
+        self.shutdown.cancel();
+        if let Some(running) = self.running.take() {
+            running.finished().await.expect("a clean stop");
+        }
+        self.shutdown = CancellationToken::new();
+        let running = serve(&self.database, &self.artifacts, self.timers, &self.shutdown).await;
+        self.channel = connect(&running);
+        self.running = Some(running);
+    }
+
+    pub fn runs(&self) -> RunServiceClient<Channel> {
+        RunServiceClient::new(self.channel.clone())
+    }
+
+    pub fn shards(&self) -> ShardServiceClient<Channel> {
+        ShardServiceClient::new(self.channel.clone())
+    }
+
+    pub fn workers(&self) -> WorkerServiceClient<Channel> {
+        WorkerServiceClient::new(self.channel.clone())
+    }
+
+    /// Creates a run of a feature, and returns it.
+    pub async fn create(&self, feature_key: &str) -> v1::Run {
+        self.create_with(request(feature_key)).await.expect("a run")
+    }
+
+    pub async fn create_with(&self, request: v1::CreateRunRequest) -> Result<v1::Run, tonic::Status> {
+        Ok(self
+            .runs()
+            .create_run(request)
+            .await?
+            .into_inner()
+            .run
+            .expect("the run in the answer"))
+    }
+
+    pub async fn get(&self, run_id: &str) -> v1::GetRunResponse {
+        self.runs()
+            .get_run(v1::GetRunRequest { run_id: run_id.to_owned() })
+            .await
+            .expect("the run")
+            .into_inner()
+    }
+
+    /// Watches a run to its end; the events are all that it has.
+    pub async fn events(&self, run_id: &str) -> Vec<v1::RunEvent> {
+        let request = v1::WatchRunRequest {
+            run_id: run_id.to_owned(),
+            after_sequence: 0,
+        };
+        let mut stream = self.runs().watch_run(request).await.expect("a watch").into_inner();
+        let mut events = Vec::new();
+        while let Some(message) = stream.message().await.expect("an event") {
+            events.push(message.event.expect("the event in the message"));
+        }
+        events
+    }
+
+    /// Watches a run to its end, and returns it.
+    pub async fn finished(&self, run_id: &str) -> v1::GetRunResponse {
+        self.events(run_id).await;
+        self.get(run_id).await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A request for a run of `octo/hello`.
+pub fn request(feature_key: &str) -> v1::CreateRunRequest {
+    v1::CreateRunRequest {
+        repository: "octo/hello".to_owned(),
+        feature_key: feature_key.to_owned(),
+        ..Default::default()
+    }
+}
+
+async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, shutdown: &CancellationToken) -> Running {
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let database = Database::External(SecretString::from(database.url().to_owned()));
+    let config = Config {
+        timers,
+        ..Config::new(listen, database, artifacts.path().to_owned())
+    };
+    moorline_server::start(config, shutdown.clone()).await.expect("a server")
+}
+
+fn connect(running: &Running) -> Channel {
+    Channel::from_shared(format!("http://{}", running.address))
+        .expect("an endpoint")
+        .connect_lazy()
+}

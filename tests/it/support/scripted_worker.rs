@@ -1,0 +1,285 @@
+//! A worker that says exactly what a test tells it to: the protocol, without stages.
+
+use std::time::Duration;
+
+use moorline_proto::v1::{self, ConnectRequest, ConnectResponse, connect_request, connect_response::Frame};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+use uuid::Uuid;
+
+use super::TestApp;
+
+/// Nothing in these tests takes this long; a frame that hasn't come by then never does.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// See the module.
+pub struct ScriptedWorker {
+    pub hello: v1::Hello,
+    pub welcome: v1::Welcome,
+    out: mpsc::Sender<ConnectRequest>,
+    frames: Streaming<ConnectResponse>,
+}
+
+impl ScriptedWorker {
+    /// A worker for the default queue.
+    pub async fn default_worker(app: &TestApp, name: &str) -> Self {
+        Self::connect(app, hello(name, "default")).await.expect("a welcome")
+    }
+
+    /// A worker for a shard, with its volume and a login check that has passed.
+    pub async fn shard_worker(app: &TestApp, name: &str, index: u32) -> Self {
+        Self::connect(app, shard_hello(name, index)).await.expect("a welcome")
+    }
+
+    /// Says Hello; the refusal, if that is the answer.
+    pub async fn connect(app: &TestApp, hello: v1::Hello) -> Result<Self, Status> {
+        let (out, mut frames) = open(app).await;
+        out.send(frame(connect_request::Frame::Hello(hello.clone())))
+            .await
+            .expect("a stream");
+        match receive(&mut frames).await? {
+            Some(Frame::Welcome(welcome)) => Ok(Self {
+                hello,
+                welcome,
+                out,
+                frames,
+            }),
+            other => panic!("expected Welcome, not {other:?}"),
+        }
+    }
+
+    /// Opens a stream and sends this frame first.
+    pub async fn first_frame(app: &TestApp, first: connect_request::Frame) -> Result<Option<Frame>, Status> {
+        let (out, mut frames) = open(app).await;
+        out.send(frame(first)).await.expect("a stream");
+        receive(&mut frames).await
+    }
+
+    pub async fn send(&self, next: connect_request::Frame) {
+        self.out.send(frame(next)).await.expect("a stream");
+    }
+
+    pub async fn credit(&self, queue: &str, jobs: i32) {
+        self.send(connect_request::Frame::Credit(v1::Credit {
+            queue: queue.to_owned(),
+            jobs,
+        }))
+        .await;
+    }
+
+    /// The next frame; `None` when the server has ended the stream.
+    pub async fn next(&mut self) -> Result<Option<Frame>, Status> {
+        receive(&mut self.frames).await
+    }
+
+    /// The next offer; other frames are passed over.
+    pub async fn offer(&mut self) -> v1::Offer {
+        loop {
+            match self.next().await.expect("a frame") {
+                Some(Frame::Offer(offer)) => return offer,
+                Some(_) => {}
+                None => panic!("the stream ended before an offer"),
+            }
+        }
+    }
+
+    pub async fn accept(&self, offer: &v1::Offer) {
+        let accept = v1::Accept {
+            job_id: offer.job_id.clone(),
+            lease_token: offer.lease_token,
+        };
+        self.send(connect_request::Frame::Accept(accept)).await;
+    }
+
+    /// Sends a report without waiting for its answer.
+    pub async fn report(&self, offer: &v1::Offer, sequence: i64, news: v1::report::News) {
+        let report = v1::Report {
+            job_id: offer.job_id.clone(),
+            lease_token: offer.lease_token,
+            sequence,
+            news: Some(news),
+        };
+        self.send(connect_request::Frame::Report(report)).await;
+    }
+
+    /// The next answer to a report: the number that is acknowledged, or `None` when fenced.
+    pub async fn acknowledged(&mut self) -> Option<i64> {
+        loop {
+            match self.next().await.expect("a frame") {
+                Some(Frame::Ack(ack)) => return Some(ack.sequence),
+                Some(Frame::Fenced(_)) => return None,
+                Some(_) => {}
+                None => panic!("the stream ended before an answer"),
+            }
+        }
+    }
+
+    /// Takes the next job of a queue and ends it with this outcome.
+    pub async fn work(&mut self, queue: &str, outcome: v1::finished::Outcome) -> v1::Offer {
+        self.credit(queue, 1).await;
+        let offer = self.offer().await;
+        self.accept(&offer).await;
+        self.report(&offer, 1, finished(outcome)).await;
+        assert_eq!(self.acknowledged().await, Some(1));
+        offer
+    }
+
+    /// Ends the stream without a word, as a broken line does.
+    pub fn vanish(self) {}
+
+    /// Says goodbye, ends its side of the stream, and waits for the server to end the other.
+    pub async fn leave(mut self) {
+        self.send(connect_request::Frame::Draining(v1::Draining { reason: "test".to_owned() }))
+            .await;
+        drop(self.out);
+        while receive(&mut self.frames).await.expect("a frame").is_some() {}
+    }
+}
+
+/// A Hello of a worker that serves one queue without a volume.
+pub fn hello(name: &str, queue: &str) -> v1::Hello {
+    v1::Hello {
+        worker_name: name.to_owned(),
+        instance_id: Uuid::now_v7().to_string(),
+        protocol_version: 1,
+        hostname: format!("host-of-{name}"),
+        version: "test".to_owned(),
+        queues: vec![queue.to_owned()],
+        slots: 1,
+        ..Default::default()
+    }
+}
+
+/// A Hello of a worker that serves a shard.
+pub fn shard_hello(name: &str, index: u32) -> v1::Hello {
+    let (queue, volume) = (format!("codex-{index}"), format!("codex_auth_{index}"));
+    let binding = v1::VolumeBinding {
+        diagnostics: Some(v1::VolumeDiagnostics {
+            volume: volume.clone(),
+            exists: true,
+            ..Default::default()
+        }),
+        preflight: Some(check(name, index, v1::PreflightStatus::Passed, "Logged in")),
+        volume,
+        queue: queue.clone(),
+    };
+    v1::Hello {
+        volume: Some(binding),
+        ..hello(name, &queue)
+    }
+}
+
+/// A login check.
+pub fn check(worker: &str, index: u32, status: v1::PreflightStatus, message: &str) -> v1::Preflight {
+    let rung = match status {
+        v1::PreflightStatus::Passed => v1::PreflightRung::Present,
+        _ => v1::PreflightRung::NotLoggedIn,
+    };
+    v1::Preflight {
+        status: status.into(),
+        rung: rung.into(),
+        message: message.to_owned(),
+        exit_code: Some(0),
+        volume: format!("codex_auth_{index}"),
+        queue: format!("codex-{index}"),
+        worker_name: worker.to_owned(),
+        ..Default::default()
+    }
+}
+
+/// A report's end of a job.
+pub fn finished(outcome: v1::finished::Outcome) -> v1::report::News {
+    v1::report::News::Finished(v1::Finished {
+        outcome: Some(outcome),
+        duration: None,
+    })
+}
+
+/// Discover found one task to do.
+pub fn discovered() -> v1::finished::Outcome {
+    let task = v1::Task {
+        task_id: "T001".to_owned(),
+        description: "Say hello".to_owned(),
+        line: 5,
+        ..Default::default()
+    };
+    let phase = v1::TaskPhase {
+        number: "1".to_owned(),
+        title: "Setup".to_owned(),
+        tasks: vec![task],
+    };
+    discover_result(Some(phase))
+}
+
+/// Discover found nothing to do.
+pub fn no_work() -> v1::finished::Outcome {
+    discover_result(None)
+}
+
+fn discover_result(phase: Option<v1::TaskPhase>) -> v1::finished::Outcome {
+    let result = v1::DiscoverResult {
+        base_ref: "main".to_owned(),
+        base_commit: "a".repeat(40),
+        phase,
+    };
+    v1::finished::Outcome::Result(v1::JobResult {
+        result: Some(v1::job_result::Result::Discover(result)),
+    })
+}
+
+/// Submit left a patch.
+pub fn submitted(patch_artifact_id: &str) -> v1::finished::Outcome {
+    let result = v1::SubmitResult {
+        codex_task_id: "thread-1".to_owned(),
+        base_commit: "a".repeat(40),
+        patch_artifact_id: patch_artifact_id.to_owned(),
+        files_changed: 1,
+        ..Default::default()
+    };
+    v1::finished::Outcome::Result(v1::JobResult {
+        result: Some(v1::job_result::Result::Submit(result)),
+    })
+}
+
+/// Publish pushed a commit.
+pub fn published(branch_name: &str) -> v1::finished::Outcome {
+    let result = v1::PublishResult {
+        branch_name: branch_name.to_owned(),
+        commit: "b".repeat(40),
+        ..Default::default()
+    };
+    v1::finished::Outcome::Result(v1::JobResult {
+        result: Some(v1::job_result::Result::Publish(result)),
+    })
+}
+
+/// A stage failed by its own fault.
+pub fn failed(code: &str) -> v1::finished::Outcome {
+    v1::finished::Outcome::Failure(v1::Failure {
+        code: code.to_owned(),
+        message: format!("{code} in a test"),
+        class: v1::FailureClass::Job.into(),
+        ..Default::default()
+    })
+}
+
+fn frame(frame: connect_request::Frame) -> ConnectRequest {
+    ConnectRequest { frame: Some(frame) }
+}
+
+async fn open(app: &TestApp) -> (mpsc::Sender<ConnectRequest>, Streaming<ConnectResponse>) {
+    let (out, frames) = mpsc::channel(64);
+    let stream = app
+        .workers()
+        .connect(ReceiverStream::new(frames))
+        .await
+        .expect("a stream")
+        .into_inner();
+    (out, stream)
+}
+
+async fn receive(frames: &mut Streaming<ConnectResponse>) -> Result<Option<Frame>, Status> {
+    let message = tokio::time::timeout(PATIENCE, frames.message()).await.expect("a frame in time")?;
+    Ok(message.and_then(|message| message.frame))
+}
