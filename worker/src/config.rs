@@ -1,8 +1,13 @@
 //! Everything that can be set for a worker, read once at start.
 
+mod args;
+
 use std::{path::PathBuf, time::Duration};
 
+use clap::Parser;
 use secrecy::SecretString;
+
+pub use self::args::Args;
 
 /// Settings of one worker. `moorline-worker --help` names the variable of each.
 #[derive(Debug, Clone)]
@@ -72,3 +77,65 @@ pub enum EngineChoice {
     /// Local processes.
     Process,
 }
+
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line isn't understood; help and version come this way, too.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// A value can't be used.
+    #[error("{variable} {reason}")]
+    Invalid {
+        /// Name of the variable.
+        variable: &'static str,
+        /// What is wrong with it, and what to set.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads the environment alone.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::try_parse_from(["moorline-worker"])
+    }
+
+    /// Reads a command line (the program's name first), and the environment for what it doesn't say.
+    pub fn try_parse_from<I, T>(args: I) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        Only::try_parse_from(args)?.args.try_into()
+    }
+
+    /// The shard's queue, if it serves one.
+    pub fn shard_queue(&self) -> Option<&str> {
+        self.queues.iter().map(String::as_str).find(|queue| shard_index(queue).is_some())
+    }
+
+    /// Name of this machine.
+    pub fn hostname() -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+}
+
+/// The number in `codex-<n>`; `None` for another queue.
+pub fn shard_index(queue: &str) -> Option<u32> {
+    let digits = queue.strip_prefix("codex-")?;
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "moorline-worker")]
+struct Only {
+    #[command(flatten)]
+    args: Args,
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,25 @@
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
-//! - [`preflight`], [`volume`]: is the login good, and what does its volume look like
+//! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
+//! - [`redact`]: keeps secrets out of messages and logs
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 
+pub mod agent;
 pub mod config;
 pub mod engine;
+pub mod forge;
+pub mod git;
+pub mod link;
+pub mod login;
+pub mod preflight;
+pub mod redact;
+pub mod run;
 pub mod stage;
+pub mod startup;
+pub mod tasks;
+pub mod volume;
+
+#[cfg(test)]
+mod testing;

@@ -1,2 +1,123 @@
-//! Placeholder.
-fn main() {}
+//! The worker's program: reads its settings, serves until it is told to stop.
+//!
+//! Exit codes: 0 after a clean shutdown, 64 for settings that can't be used, 78 when something that the worker needs is missing
+//! or the server refuses it for good, 1 for anything else.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use moorline_worker::{
+    config::{Args, Config},
+    engine,
+    run::{self, Error},
+    startup,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Holds one stream to a Moorline server and does the jobs of its queues.
+#[derive(Debug, Parser)]
+#[command(name = "moorline-worker", version)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Check everything that the worker needs, and stop.
+    Check,
+}
+
+const USAGE: u8 = 64;
+const CONFIG: u8 = 78;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let config = match log().and_then(|()| Config::try_from(cli.args).map_err(|error| error.to_string())) {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("moorline-worker: {message}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let done = match cli.command {
+        None => serve(config).await,
+        Some(Command::Check) => check(config).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("moorline-worker: {error:#}");
+            ExitCode::from(code(&error))
+        }
+    }
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Engine(_) | Error::Startup(_) | Error::Link(_)) => CONFIG,
+        Some(Error::Task { .. }) | None => 1,
+    }
+}
+
+/// The first signal lets jobs finish, the second doesn't.
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let (mut terminate, mut interrupt) = signals()?;
+    let shutdown = CancellationToken::new();
+    let running = run::run(config, shutdown.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("told to stop: running jobs may finish; a second signal stops them");
+    shutdown.cancel();
+    tokio::select! {
+        ended = &mut running => Ok(ended.map(|()| ExitCode::SUCCESS)?),
+        _ = terminate.recv() => anyhow::bail!("stopped by a second signal, with jobs at work"),
+        _ = interrupt.recv() => anyhow::bail!("stopped by a second signal, with jobs at work"),
+    }
+}
+
+fn signals() -> anyhow::Result<(Signal, Signal)> {
+    let listen = |kind| signal(kind).context("can't listen for signals");
+    Ok((listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?))
+}
+
+async fn check(config: Config) -> anyhow::Result<ExitCode> {
+    let engine = engine::connect::choose(&config).await.map_err(Error::from)?;
+    let ready = startup::check(&config, &engine).await.map_err(Error::from)?;
+    for check in ready.profile.checks {
+        println!("{}  {}  {}", if check.ok { "ok    " } else { "failed" }, check.name, check.detail);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Logs to standard error, as text or, with `MOORLINE_LOG_FORMAT=json`, as one JSON object a line. `MOORLINE_LOG` filters.
+fn log() -> Result<(), String> {
+    let filter = std::env::var("MOORLINE_LOG").ok().filter(|filter| !filter.trim().is_empty());
+    let filter = filter.unwrap_or_else(|| "info".to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match std::env::var("MOORLINE_LOG_FORMAT").unwrap_or_default().trim() {
+        "" | "human" => registry.with(layer.with_target(false)).init(),
+        "json" => registry.with(layer.json().flatten_event(true)).init(),
+        other => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
+    }
+    Ok(())
+}

@@ -3,6 +3,14 @@
 //! An engine starts, awaits and stops *containers*: Docker containers, or local process groups on machines without Docker.
 //! Output never passes through the engine: a job writes it to files in its run's folder, where it can be read by offset
 //! and outlives the worker. Short commands, such as a login check, use [`Engine::capture`].
+//!
+//! Images (and machines that run local processes) must have coreutils' `timeout` and a `sh`.
+
+pub mod connect;
+pub mod docker;
+mod limit;
+pub mod process;
+pub mod user;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -116,7 +124,15 @@ pub struct VolumeFacts {
     pub driver: String,
     /// Where the engine keeps it.
     pub mountpoint: PathBuf,
+    /// Whether containers reach it at `mountpoint` without a mount, as local processes do.
+    pub in_place: bool,
 }
+
+/// Most of a stream that [`Engine::capture`] returns, in bytes.
+pub const CAPTURE_LIMIT: usize = 64 * 1024;
+
+/// Largest file that [`Engine::read_volume_file`] reads, in bytes; no credential file comes near it.
+pub const VOLUME_FILE_LIMIT: u64 = 1024 * 1024;
 
 /// Why an engine could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +187,8 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Creates a volume for `owner` (`uid:gid`) with mode 0700; leaves one that exists as it is.
     async fn create_volume(&self, name: &str, owner: &str) -> Result<(), Error>;
 
-    /// Starts a container; it is running when this returns.
+    /// Starts a container; it is running when this returns. A program that isn't there is [`Error::ProgramMissing`] where the engine can
+    /// tell, and else ends the container with code 127.
     async fn start(&self, spec: &ContainerSpec) -> Result<Container, Error>;
 
     /// Waits until a container has ended, however long that takes.

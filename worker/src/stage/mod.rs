@@ -1,11 +1,17 @@
 //! What a job does: one module per stage.
 
+pub mod discover;
+mod folder;
+mod message;
+pub mod publish;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
+pub use self::folder::hand_over;
 use crate::{config::Config, engine::Engine};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
@@ -73,3 +79,39 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 
 /// Longest time that a job is given to stop by itself.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Does what the offer asks for.
+///
+/// # Errors
+///
+/// Those of the stage; `UNKNOWN_STAGE` for one that this worker doesn't know.
+pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
+    use v1::job_result::Result as Done;
+    let done = match ctx.offer.stage() {
+        v1::Stage::Discover => Done::Discover(discover::run(&ctx).await?),
+        v1::Stage::Publish => Done::Publish(publish::run(&ctx).await?),
+        v1::Stage::Submit | v1::Stage::Unspecified => {
+            let message = "the worker doesn't know this stage: use a worker of the server's version";
+            return Err(Error::Failed(failure("UNKNOWN_STAGE", v1::FailureClass::Environment, message)));
+        }
+    };
+    Ok(v1::JobResult { result: Some(done) })
+}
+
+/// Whether an id may be part of a path.
+pub fn valid_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// A failure for the server to record: a stable upper-case code, whose it is, and one line that says what to do.
+pub fn failure(code: &str, class: v1::FailureClass, message: impl Into<String>) -> v1::Failure {
+    v1::Failure {
+        code: code.to_owned(),
+        message: message.into(),
+        class: class.into(),
+        details: std::collections::HashMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! Settings as they are written: on the command line or in the environment, all of them text. Blank counts as not given.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::ValueEnum;
+use url::Url;
+
+use super::{Config, EngineChoice, Error, shard_index};
+
+/// Settings of a worker, each with the variable that stands for it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Args {
+    /// The server [default: http://127.0.0.1:7420]
+    #[arg(long, env = "MOORLINE_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// Name of the worker, unique among live ones [default: the host name]
+    #[arg(long, env = "MOORLINE_WORKER_NAME", value_name = "NAME")]
+    worker_name: Option<String>,
+    /// Queue of the shard that it serves, such as codex-0
+    #[arg(long, env = "CODEX_QUEUE", value_name = "QUEUE")]
+    codex_queue: Option<String>,
+    /// Queues that it serves, comma-separated [default: default, unless a shard's queue is given]
+    #[arg(long, env = "MOORLINE_QUEUES", value_name = "QUEUES")]
+    queues: Option<String>,
+    /// Jobs that it runs at once, its shard's queue apart, which takes one [default: 4]
+    #[arg(long, env = "MOORLINE_SLOTS", value_name = "N")]
+    slots: Option<String>,
+    /// Auth volume of its shard
+    #[arg(long, env = "CODEX_VOLUME_NAME", value_name = "VOLUME")]
+    volume: Option<String>,
+    /// Folder for the runs' folders and the worker's own git directories [default: /work]
+    #[arg(long, env = "MOORLINE_WORK_ROOT", value_name = "FOLDER")]
+    work_root: Option<String>,
+    /// docker, process, or auto: Docker when it answers [default: auto]
+    #[arg(long, env = "MOORLINE_ENGINE", value_name = "ENGINE")]
+    engine: Option<String>,
+    /// Folder that stands for volumes with the process engine [default: <work root>/volumes]
+    #[arg(long, env = "MOORLINE_VOLUME_ROOT", value_name = "FOLDER")]
+    volume_root: Option<String>,
+    /// Image of jobs [default: moorline-job]
+    #[arg(long, env = "SPEC_AUTOMATION_JOB_IMAGE", value_name = "IMAGE")]
+    job_image: Option<String>,
+    /// Image of login checks [default: the job image]
+    #[arg(long, env = "CODEX_LOGIN_CHECK_IMAGE", value_name = "IMAGE")]
+    login_check_image: Option<String>,
+    /// User of jobs [default: 1000:1000]
+    #[arg(long, env = "MOORLINE_JOB_USER", value_name = "UID:GID")]
+    job_user: Option<String>,
+    /// Network of jobs [default: bridge]
+    #[arg(long, env = "MOORLINE_JOB_NETWORK", value_name = "NETWORK")]
+    job_network: Option<String>,
+    /// Memory of a job in MiB [default: 4096]
+    #[arg(long, env = "MOORLINE_JOB_MEMORY_MIB", value_name = "MIB")]
+    job_memory_mib: Option<String>,
+    /// Cores of a job in thousandths [default: 2000]
+    #[arg(long, env = "MOORLINE_JOB_CPU_MILLIS", value_name = "MILLIS")]
+    job_cpu_millis: Option<String>,
+    /// Processes and threads of a job [default: 512]
+    #[arg(long, env = "MOORLINE_JOB_PIDS", value_name = "N")]
+    job_pids: Option<String>,
+    /// Longest time of a login check in seconds [default: 60]
+    #[arg(long, env = "MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    preflight_timeout_seconds: Option<String>,
+    /// The Codex program [default: codex]
+    #[arg(long, env = "MOORLINE_CODEX_PROGRAM", value_name = "PROGRAM")]
+    codex_program: Option<String>,
+    /// Model that Codex is told to use
+    #[arg(long, env = "CODEX_MODEL", value_name = "MODEL")]
+    codex_model: Option<String>,
+    /// Profile that Codex is told to use
+    #[arg(long, env = "CODEX_PROFILE", value_name = "PROFILE")]
+    codex_profile: Option<String>,
+    /// Further key=value settings of Codex, TOML values, one a line; they show in the process list
+    #[arg(long, env = "MOORLINE_CODEX_CONFIG", value_name = "LINES")]
+    codex_config: Option<String>,
+    /// Where owner/name is found [default: https://github.com]
+    #[arg(long, env = "MOORLINE_GITHUB_URL", value_name = "URL")]
+    github_url: Option<String>,
+    /// API of the forge [default: https://api.github.com]
+    #[arg(long, env = "MOORLINE_GITHUB_API_URL", value_name = "URL")]
+    github_api_url: Option<String>,
+    /// Protocols that git may use, with colons between them [default: https:ssh]
+    #[arg(long, env = "MOORLINE_GIT_PROTOCOLS", value_name = "PROTOCOLS")]
+    git_protocols: Option<String>,
+    /// Author and committer of commits [default: Moorline <moorline@localhost>]
+    #[arg(long, env = "MOORLINE_GIT_AUTHOR", value_name = "NAME <ADDRESS>")]
+    git_author: Option<String>,
+    /// Whether a login that fails its check at start stops the start: 1 or 0 [default: 0]
+    #[arg(long, env = "MOORLINE_REQUIRE_LOGIN", value_name = "BOOL")]
+    require_login: Option<String>,
+}
+
+impl TryFrom<Args> for Config {
+    type Error = Error;
+
+    fn try_from(args: Args) -> Result<Self, Error> {
+        let work_root = folder("MOORLINE_WORK_ROOT", given(args.work_root).unwrap_or_else(|| "/work".to_owned()))?;
+        let volume_root = match given(args.volume_root) {
+            Some(path) => folder("MOORLINE_VOLUME_ROOT", path)?,
+            None => work_root.join("volumes"),
+        };
+        let memory_mib: u64 = number("MOORLINE_JOB_MEMORY_MIB", args.job_memory_mib, 4096, 64, 1 << 24)?;
+        let preflight_seconds = number("MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", args.preflight_timeout_seconds, 60, 1, 3600)?;
+        Ok(Self {
+            server: server(args.server)?,
+            name: given(args.worker_name).unwrap_or_else(Self::hostname),
+            queues: queues(args.codex_queue, args.queues)?,
+            slots: number("MOORLINE_SLOTS", args.slots, 4, 1, 1024)?,
+            volume: given(args.volume),
+            engine: engine(args.engine)?,
+            job_image: given(args.job_image).unwrap_or_else(|| "moorline-job".to_owned()),
+            login_check_image: given(args.login_check_image),
+            job_user: job_user(args.job_user)?,
+            job_network: given(args.job_network).unwrap_or_else(|| "bridge".to_owned()),
+            job_memory_bytes: memory_mib << 20,
+            job_cpu_millis: number("MOORLINE_JOB_CPU_MILLIS", args.job_cpu_millis, 2000, 10, 1 << 20)?,
+            job_pids: number("MOORLINE_JOB_PIDS", args.job_pids, 512, 16, 1 << 22)?,
+            preflight_timeout: Duration::from_secs(preflight_seconds),
+            codex_program: given(args.codex_program).unwrap_or_else(|| "codex".to_owned()),
+            codex_model: given(args.codex_model),
+            codex_profile: given(args.codex_profile),
+            codex_config: codex_config(args.codex_config)?,
+            // Only from the environment: the process list would show it.
+            github_token: given(std::env::var("GITHUB_TOKEN").ok()).map(Into::into),
+            github_url: address("MOORLINE_GITHUB_URL", args.github_url, "https://github.com")?,
+            github_api_url: address("MOORLINE_GITHUB_API_URL", args.github_api_url, "https://api.github.com")?,
+            git_protocols: given(args.git_protocols).unwrap_or_else(|| "https:ssh".to_owned()),
+            git_author: git_author(args.git_author)?,
+            require_login: boolean("MOORLINE_REQUIRE_LOGIN", args.require_login)?,
+            work_root,
+            volume_root,
+        })
+    }
+}
+
+fn given(value: Option<String>) -> Option<String> {
+    value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+fn invalid(variable: &'static str, reason: impl Into<String>) -> Error {
+    Error::Invalid {
+        variable,
+        reason: reason.into(),
+    }
+}
+
+fn number<N>(variable: &'static str, value: Option<String>, default: N, least: N, most: N) -> Result<N, Error>
+where
+    N: FromStr + PartialOrd + std::fmt::Display + Copy,
+{
+    let Some(value) = given(value) else {
+        return Ok(default);
+    };
+    match value.parse() {
+        Ok(number) if number >= least && number <= most => Ok(number),
+        _ => Err(invalid(
+            variable,
+            format!("is `{value}`: set a whole number from {least} to {most}, or leave it unset for {default}"),
+        )),
+    }
+}
+
+fn boolean(variable: &'static str, value: Option<String>) -> Result<bool, Error> {
+    match given(value).map(|value| value.to_ascii_lowercase()).as_deref() {
+        None | Some("0" | "false" | "no" | "off") => Ok(false),
+        Some("1" | "true" | "yes" | "on") => Ok(true),
+        Some(other) => Err(invalid(variable, format!("is `{other}`: set 1 or 0"))),
+    }
+}
+
+fn server(value: Option<String>) -> Result<String, Error> {
+    let url = address("MOORLINE_SERVER", value, "http://127.0.0.1:7420")?;
+    match url.starts_with("http:") {
+        true => Ok(url),
+        false => Err(invalid(
+            "MOORLINE_SERVER",
+            format!("is `{url}`: TLS between worker and server isn't supported yet, use http://"),
+        )),
+    }
+}
+
+fn address(variable: &'static str, value: Option<String>, default: &str) -> Result<String, Error> {
+    let value = given(value).unwrap_or_else(|| default.to_owned());
+    match Url::parse(&value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(value.trim_end_matches('/').to_owned()),
+        _ => Err(invalid(variable, format!("is `{value}`: set a URL such as {default}"))),
+    }
+}
+
+/// Absolute, since containers see it at the same path.
+fn folder(variable: &'static str, value: String) -> Result<PathBuf, Error> {
+    std::path::absolute(&value).map_err(|error| invalid(variable, format!("is `{value}`, which is no path: {error}")))
+}
+
+fn queues(shard: Option<String>, others: Option<String>) -> Result<Vec<String>, Error> {
+    let mut queues: Vec<String> = Vec::new();
+    if let Some(shard) = given(shard) {
+        if shard_index(&shard).is_none() {
+            return Err(invalid(
+                "CODEX_QUEUE",
+                format!("is `{shard}`: set the queue of a shard, such as codex-0"),
+            ));
+        }
+        queues.push(shard);
+    }
+    for queue in given(others)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|queue| !queue.is_empty())
+    {
+        let known = matches!(queue, "default" | "gemini") || shard_index(queue).is_some();
+        if !known {
+            return Err(invalid(
+                "MOORLINE_QUEUES",
+                format!("names the queue `{queue}`: use default, gemini or codex-<n>"),
+            ));
+        }
+        if !queues.iter().any(|known| known == queue) {
+            queues.push(queue.to_owned());
+        }
+    }
+    if queues.iter().filter(|queue| shard_index(queue).is_some()).count() > 1 {
+        return Err(invalid(
+            "MOORLINE_QUEUES",
+            "names more than one shard: start one worker for each, since a worker holds one volume",
+        ));
+    }
+    if queues.is_empty() {
+        queues.push("default".to_owned());
+    }
+    Ok(queues)
+}
+
+fn engine(value: Option<String>) -> Result<EngineChoice, Error> {
+    match given(value) {
+        None => Ok(EngineChoice::Auto),
+        Some(value) => EngineChoice::from_str(&value, true)
+            .map_err(|_| invalid("MOORLINE_ENGINE", format!("is `{value}`: set auto, docker or process"))),
+    }
+}
+
+fn job_user(value: Option<String>) -> Result<String, Error> {
+    let value = given(value).unwrap_or_else(|| "1000:1000".to_owned());
+    let numbers = value.split_once(':').map(|(uid, gid)| (uid.parse::<u32>(), gid.parse::<u32>()));
+    match numbers {
+        Some((Ok(uid), Ok(_))) if uid > 0 => Ok(value),
+        _ => Err(invalid(
+            "MOORLINE_JOB_USER",
+            format!("is `{value}`: set two numbers such as 1000:1000; jobs never run as root"),
+        )),
+    }
+}
+
+fn codex_config(value: Option<String>) -> Result<Vec<String>, Error> {
+    let lines = given(value).unwrap_or_default();
+    let lines: Vec<String> = lines
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect();
+    match lines.iter().find(|line| !line.contains('=')) {
+        Some(line) => Err(invalid(
+            "MOORLINE_CODEX_CONFIG",
+            format!("has the line `{line}`: write key=value on each"),
+        )),
+        None => Ok(lines),
+    }
+}
+
+fn git_author(value: Option<String>) -> Result<String, Error> {
+    let value = given(value).unwrap_or_else(|| "Moorline <moorline@localhost>".to_owned());
+    let parts = value.strip_suffix('>').and_then(|rest| rest.split_once('<'));
+    match parts {
+        Some((name, address)) if !name.trim().is_empty() && !address.is_empty() && !address.contains(['<', '>']) => Ok(value),
+        _ => Err(invalid(
+            "MOORLINE_GIT_AUTHOR",
+            format!("is `{value}`: set a name and an address, such as Moorline <moorline@example.com>"),
+        )),
+    }
+}

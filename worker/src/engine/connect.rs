@@ -1,0 +1,52 @@
+//! Which engine a worker uses.
+
+use std::sync::Arc;
+
+use super::{Engine, Error, docker::DockerEngine, process::ProcessEngine};
+use crate::{
+    config::{Config, EngineChoice},
+    redact::chain,
+};
+
+/// Connects to the engine that the settings name. `Auto` takes Docker when it answers, and says in the log what it took and why.
+///
+/// # Errors
+///
+/// [`Error::Unreachable`] when Docker was asked for by name and doesn't answer.
+pub async fn choose(config: &Config) -> Result<Arc<dyn Engine>, Error> {
+    match config.engine {
+        EngineChoice::Docker => {
+            let (engine, version) = docker(config).await?;
+            tracing::info!(engine = "docker", %version, "jobs run in Docker containers, as MOORLINE_ENGINE asks");
+            Ok(engine)
+        }
+        EngineChoice::Process => {
+            tracing::info!(engine = "process", "jobs run as local processes, as MOORLINE_ENGINE asks");
+            Ok(process(config)?)
+        }
+        EngineChoice::Auto => match docker(config).await {
+            Ok((engine, version)) => {
+                tracing::info!(engine = "docker", %version, "jobs run in Docker containers, since Docker answers");
+                Ok(engine)
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(engine = "process", %reason, "jobs run as local processes, without a container's walls, since Docker can't be used");
+                Ok(process(config)?)
+            }
+        },
+    }
+}
+
+async fn docker(config: &Config) -> Result<(Arc<dyn Engine>, String), Error> {
+    let image = config.login_check_image.as_ref().unwrap_or(&config.job_image);
+    let engine = DockerEngine::connect(&config.job_user, image)?;
+    let info = engine.info().await?;
+    engine.sweep().await;
+    Ok((Arc::new(engine), info.version))
+}
+
+fn process(config: &Config) -> Result<Arc<dyn Engine>, Error> {
+    let state = config.work_root.join("processes");
+    Ok(Arc::new(ProcessEngine::new(&config.volume_root, &state, &config.job_user)?))
+}

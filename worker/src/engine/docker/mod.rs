@@ -1,0 +1,154 @@
+//! Jobs in Docker containers, through the Engine API 1.41 and later.
+
+mod capture;
+mod error;
+mod spec;
+mod temporary;
+mod volume;
+mod wait;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{
+    Docker,
+    query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder},
+};
+use secrecy::SecretString;
+
+use self::temporary::Temporary;
+use super::{Captured, Container, ContainerSpec, Engine, EngineInfo, Error, Exit, SecretVec, VolumeFacts, user::User};
+
+/// The oldest API that has all that is used here.
+const OLDEST_API: (u32, u32) = (1, 41);
+
+/// Docker, or an engine that speaks its API.
+#[derive(Debug, Clone)]
+pub struct DockerEngine {
+    docker: Docker,
+    endpoint: String,
+    user: User,
+    helper_image: String,
+}
+
+impl DockerEngine {
+    /// Makes a client for `DOCKER_HOST`, or else the engine's usual socket. Containers run as `user` (`uid:gid`); `helper_image` is what
+    /// volumes are looked into with, by containers that are never started.
+    pub fn connect(user: &str, helper_image: &str) -> Result<Self, Error> {
+        let endpoint = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        Self::at(&endpoint, user, helper_image)
+    }
+
+    /// Makes a client for an endpoint such as `unix:///var/run/docker.sock`.
+    pub fn at(endpoint: &str, user: &str, helper_image: &str) -> Result<Self, Error> {
+        Ok(Self {
+            docker: Docker::connect_with_host(endpoint).map_err(|source| error::of(endpoint, "connect", source))?,
+            endpoint: endpoint.to_owned(),
+            user: user.parse().map_err(|source| error::other("read the job user", source))?,
+            helper_image: helper_image.to_owned(),
+        })
+    }
+
+    fn error(&self, doing: &str, source: bollard::errors::Error) -> Error {
+        error::of(&self.endpoint, doing, source)
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn info(&self) -> Result<EngineInfo, Error> {
+        let version = self
+            .docker
+            .version()
+            .await
+            .map_err(|source| self.error("tell its version", source))?;
+        let api = version.api_version.unwrap_or_default();
+        if api_number(&api).is_none_or(|number| number < OLDEST_API) {
+            let (major, minor) = OLDEST_API;
+            let needed = format!("its API is {api:?}, {major}.{minor} is needed: install Docker Engine 20.10 or later");
+            return Err(error::other("be used", needed));
+        }
+        Ok(EngineInfo {
+            kind: "docker",
+            version: format!("{} (API {api})", version.version.unwrap_or_default()),
+        })
+    }
+
+    async fn volume(&self, name: &str) -> Result<Option<VolumeFacts>, Error> {
+        self.volume_facts(name).await
+    }
+
+    async fn create_volume(&self, name: &str, owner: &str) -> Result<(), Error> {
+        self.new_volume(name, owner).await
+    }
+
+    async fn start(&self, spec: &ContainerSpec) -> Result<Container, Error> {
+        self.require_volume(spec).await?;
+        let temporary = Temporary::create(self, &spec.name, spec::job(spec, self.user)).await?;
+        if let Err(source) = self.docker.start_container(temporary.id(), None).await {
+            temporary.remove().await;
+            let doing = format!("start {} on the network {} (MOORLINE_JOB_NETWORK)", spec.name, spec.network);
+            return Err(self.error(&doing, source));
+        }
+        Ok(Container {
+            id: temporary.keep(),
+            labels: spec.labels.clone(),
+        })
+    }
+
+    async fn wait(&self, container: &Container) -> Result<Exit, Error> {
+        self.wait_for(&container.id).await
+    }
+
+    async fn stop(&self, container: &Container, grace: Duration) -> Result<(), Error> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        // The engine answers only when the container has ended, so the client must be more patient than the grace.
+        let docker = self.docker.clone().with_timeout(grace + Duration::from_secs(60));
+        let stopped = docker.stop_container(&container.id, Some(options)).await;
+        error::unless(stopped, &[304, 404]).map_err(|source| self.error("stop a container", source))
+    }
+
+    async fn remove(&self, container: &Container) -> Result<(), Error> {
+        // Anonymous volumes of the image go with it; named ones stay.
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        let removed = self.docker.remove_container(&container.id, Some(options)).await;
+        error::unless(removed, &[404]).map_err(|source| self.error("remove a container", source))
+    }
+
+    async fn list(&self, labels: &BTreeMap<String, String>) -> Result<Vec<Container>, Error> {
+        let wanted = std::iter::once(spec::job_filter()).chain(labels.iter().map(|(key, value)| format!("{key}={value}")));
+        let filters = std::collections::HashMap::from([("label".to_owned(), wanted.collect())]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let found = self.docker.list_containers(Some(options)).await;
+        let found = found.map_err(|source| self.error("list containers", source))?;
+        Ok(found.into_iter().filter_map(spec::container).collect())
+    }
+
+    async fn capture(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
+        self.require_volume(spec).await?;
+        self.run_short(spec, input).await
+    }
+
+    async fn read_volume_file(&self, volume: &str, path: &str) -> Result<Option<SecretVec>, Error> {
+        self.file_of_volume(volume, path).await
+    }
+}
+
+fn api_number(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn api_versions_compare_by_number_and_not_by_text() {
+        assert!(api_number("1.9").unwrap() < OLDEST_API);
+        assert!(api_number("1.41").unwrap() >= OLDEST_API);
+        assert!(api_number("2.0").unwrap() >= OLDEST_API);
+        assert_eq!(api_number("new"), None);
+    }
+}

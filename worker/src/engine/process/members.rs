@@ -1,0 +1,107 @@
+//! The processes of a container, found by the mark in their environment and by their session.
+
+use std::{fs, os::unix::ffi::OsStrExt, path::Path};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::MARK;
+
+/// One line of `/proc/<pid>/stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    pub(super) session: i32,
+    /// Whether only its exit status is left of it.
+    pub(super) dead: bool,
+    /// Start time in clock ticks since boot: with the pid it names one process for good.
+    pub(super) start: u64,
+}
+
+impl Stat {
+    /// Reads the kernel's line. The program's name in it may contain spaces and parentheses.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let (pid, rest) = line.split_once(" (")?;
+        let rest: Vec<&str> = rest.rsplit_once(") ")?.1.split_whitespace().collect();
+        Some(Self {
+            pid: pid.parse().ok()?,
+            dead: matches!(*rest.first()?, "Z" | "X"),
+            parent: rest.get(1)?.parse().ok()?,
+            session: rest.get(3)?.parse().ok()?,
+            start: rest.get(19)?.parse().ok()?,
+        })
+    }
+
+    /// The process with this pid as it is now.
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Whether this very process still runs.
+    pub(super) fn alive(&self) -> bool {
+        Self::of(self.pid).is_some_and(|now| now.start == self.start && !now.dead)
+    }
+}
+
+/// Every process of the machine.
+pub(super) fn all() -> impl Iterator<Item = Stat> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?))
+}
+
+/// Sends a signal to one process; one that has ended is no error.
+pub(super) fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Kills whatever bears the container's mark.
+pub(super) fn kill_all(folder: &Path) {
+    kill_all_but(folder, None);
+}
+
+/// Kills a container's processes but for its supervisor, which has their end to write down.
+pub(super) fn kill_all_but(folder: &Path, supervisor: Option<Stat>) {
+    let ours = |stat: &Stat| {
+        let kept = supervisor.is_some_and(|supervisor| supervisor.pid == stat.pid);
+        let session = supervisor.is_some_and(|supervisor| supervisor.session == stat.session);
+        !kept && !stat.dead && (session || marked(stat.pid, folder))
+    };
+    // Again, for what was born while the first round went on; a few rounds outrun anything but a fork bomb.
+    for _ in 0..5 {
+        let found: Vec<Stat> = all().filter(ours).collect();
+        if found.is_empty() {
+            break;
+        }
+        found.iter().for_each(|stat| signal(stat.pid, Signal::KILL));
+    }
+}
+
+fn marked(pid: i32, folder: &Path) -> bool {
+    let mark = [MARK.as_bytes(), b"=", folder.as_os_str().as_bytes()].concat();
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|entry| entry == mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stat;
+
+    #[test]
+    fn a_program_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
+        let line = "77 (a) b (c) S 1 77 76 0 -1 4194560 9 0 0 0 1 2 0 0 20 0 1 0 123456 7000 90";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(
+            (stat.pid, stat.parent, stat.session, stat.dead, stat.start),
+            (77, 1, 76, false, 123456)
+        );
+    }
+
+    #[test]
+    fn this_process_is_alive_and_another_with_its_number_is_not() {
+        let me = Stat::of(std::process::id().try_into().unwrap()).unwrap();
+        assert!(me.alive());
+        assert!(!Stat { start: me.start + 1, ..me }.alive());
+    }
+}

@@ -1,0 +1,111 @@
+//! The way from one job to the server.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use moorline_proto::v1::{self, report::News};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::{Handle, Lease, refusal, transfer};
+use crate::{
+    redact::one_line,
+    stage::{Outlet, RunFolder, failure},
+};
+
+/// What a stage sends of its job.
+#[derive(Debug)]
+pub struct JobOutlet {
+    handle: Handle,
+    lease: Lease,
+    stage: v1::Stage,
+    folder: RunFolder,
+    stop: CancellationToken,
+}
+
+/// Characters of a line of progress that are sent.
+const LONGEST_LINE: usize = 512;
+
+impl JobOutlet {
+    /// The outlet of a job. When `stop` is cancelled, transfers are tried once more but not again.
+    pub fn new(handle: Handle, lease: Lease, stage: v1::Stage, folder: RunFolder, stop: CancellationToken) -> Self {
+        Self {
+            handle,
+            lease,
+            stage,
+            folder,
+            stop,
+        }
+    }
+
+    fn failed(&self, doing: &str, status: &tonic::Status) -> v1::Failure {
+        tracing::warn!(job_id = %self.lease.job_id, %status, "could not {doing}");
+        let reason = refusal::reason(status);
+        let name = if reason.is_empty() {
+            format!("{:?}", status.code())
+        } else {
+            reason
+        };
+        let message = format!(
+            "the worker could not {doing} ({name}: {}): see the server's log, then retry the run",
+            status.message()
+        );
+        failure("TRANSFER_FAILED", v1::FailureClass::Environment, message)
+    }
+}
+
+#[async_trait]
+impl Outlet for JobOutlet {
+    async fn progress(&self, message: &str) {
+        let message = one_line(message, LONGEST_LINE);
+        tracing::info!(job_id = %self.lease.job_id, "{message}");
+        let progress = v1::StageProgress {
+            job_id: self.lease.job_id.clone(),
+            stage: self.stage.into(),
+            message,
+        };
+        self.handle.ledger.report(&self.lease, News::Progress(progress));
+    }
+
+    async fn preflight(&self, preflight: v1::Preflight) {
+        self.handle.set_volume(None, Some(preflight.clone()));
+        self.handle.ledger.report(&self.lease, News::Preflight(preflight));
+    }
+
+    async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics) {
+        self.handle.set_volume(Some(diagnostics.clone()), None);
+        self.handle.ledger.report(&self.lease, News::VolumeDiagnostics(diagnostics));
+    }
+
+    async fn upload_artifact(&self, kind: v1::ArtifactType, file: &Path, content_type: &str) -> Result<v1::Artifact, v1::Failure> {
+        let header = v1::ArtifactHeader {
+            job_id: self.lease.job_id.clone(),
+            lease_token: self.lease.token,
+            r#type: kind.into(),
+            file_name: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            content_type: content_type.to_owned(),
+            digest: String::new(),
+        };
+        transfer::upload(&self.handle.bulk, &self.folder, file, header, &self.stop)
+            .await
+            .map_err(|status| self.failed(&format!("store the artifact {}", file.display()), &status))
+    }
+
+    async fn download_artifact(&self, artifact_id: &str, to: &Path) -> Result<(), v1::Failure> {
+        transfer::download(&self.handle.bulk, artifact_id, to, &self.stop)
+            .await
+            .map_err(|status| match status.code() {
+                Code::NotFound => {
+                    let message = format!("the artifact {artifact_id} is no longer stored: retry the run from discovery");
+                    failure("ARTIFACT_MISSING", v1::FailureClass::Job, message)
+                }
+                _ => self.failed(&format!("fetch the artifact {artifact_id}"), &status),
+            })
+    }
+
+    async fn follow_output(&self, file: &Path, done: CancellationToken) -> Result<(), v1::Failure> {
+        transfer::follow(&self.handle.bulk, &self.folder, file, &self.lease, &done, &self.stop)
+            .await
+            .map_err(|status| self.failed("send the job's output", &status))
+    }
+}

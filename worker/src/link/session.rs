@@ -1,0 +1,257 @@
+//! One stream, from Hello to its end.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use moorline_proto::v1::{
+    self, ConnectRequest, ConnectResponse, connect_request::Frame, connect_response, worker_service_client::WorkerServiceClient,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming, transport::Endpoint};
+
+use super::{Error, Event, Lease, Ledger, QUEUE, Voice, Welcomed, refusal};
+use crate::redact::chain;
+
+/// Within this time a dialled server must have welcomed the worker.
+const WELCOME_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How a session, or the attempt to open one, ended.
+pub(super) enum End {
+    /// The worker is not wanted, and waiting won't help.
+    Refused(Error),
+    /// The line broke, or the server refused for now; `ping_interval` is set when there was a session.
+    Lost {
+        reason: String,
+        hint: Option<Duration>,
+        ping_interval: Option<Duration>,
+    },
+    /// The server asks to dial again.
+    Redirected { reason: String, after: Duration },
+    /// Nobody listens for events any more.
+    Unheard,
+}
+
+/// What a session does next.
+enum Turn {
+    Heard(ConnectResponse),
+    Say(Frame),
+    Sent(()),
+    Look,
+    Ping,
+}
+
+/// A session that the server has welcomed.
+pub(super) struct Session<'a> {
+    ledger: &'a Ledger,
+    events: &'a mpsc::Sender<Event>,
+    inbound: Streaming<ConnectResponse>,
+    outbound: mpsc::Sender<ConnectRequest>,
+    /// What the loop says.
+    said: mpsc::Receiver<Frame>,
+    end: CancellationToken,
+    /// Frames on their way, signs of life first; reports are drawn only when it is empty.
+    queue: VecDeque<Frame>,
+    sent: BTreeMap<Lease, i64>,
+    ping: Interval,
+    ping_timeout: Duration,
+    last_pong: Instant,
+    nonce: i64,
+}
+
+impl<'a> Session<'a> {
+    /// Dials, says hello, and waits for the welcome.
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        hello: v1::Hello,
+        ledger: &'a Ledger,
+        events: &'a mpsc::Sender<Event>,
+    ) -> Result<Self, End> {
+        let opening = async {
+            let channel = endpoint.connect().await.map_err(|error| lost(chain(&error)))?;
+            let (outbound, requests) = mpsc::channel(64);
+            // Hello waits in the channel before the call is made: the server reads it before it answers.
+            let first = ConnectRequest {
+                frame: Some(Frame::Hello(hello)),
+            };
+            outbound.try_send(first).map_err(|error| lost(error.to_string()))?;
+            let refused = |status: Status| refusal::end(&status, None);
+            let call = WorkerServiceClient::new(channel).connect(ReceiverStream::new(requests)).await;
+            let mut inbound = call.map_err(refused)?.into_inner();
+            match inbound.message().await.map_err(refused)?.and_then(|response| response.frame) {
+                Some(connect_response::Frame::Welcome(welcome)) => Ok((inbound, outbound, welcome)),
+                Some(connect_response::Frame::Redirect(redirect)) => Err(redirected(redirect)),
+                _ => Err(lost("the server did not begin with Welcome".to_owned())),
+            }
+        };
+        let opened = tokio::time::timeout(WELCOME_DEADLINE, opening).await;
+        let (inbound, outbound, welcome) = opened.unwrap_or_else(|_| Err(lost("the server did not answer Hello in time".to_owned())))?;
+
+        let (frames, said) = mpsc::channel(QUEUE);
+        let end = CancellationToken::new();
+        let interval = duration(welcome.ping_interval, Duration::from_secs(10));
+        let mut ping = tokio::time::interval_at(Instant::now() + interval, interval);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let session = Self {
+            ledger,
+            events,
+            inbound,
+            outbound,
+            said,
+            end: end.clone(),
+            queue: VecDeque::new(),
+            sent: BTreeMap::new(),
+            ping,
+            ping_timeout: duration(welcome.ping_timeout, Duration::from_secs(30)),
+            last_pong: Instant::now(),
+            nonce: 0,
+        };
+        session.take_stock(welcome, Voice { frames, end }).await?;
+        Ok(session)
+    }
+
+    /// What the server says of the inventory, then the welcome itself.
+    async fn take_stock(&self, welcome: v1::Welcome, voice: Voice) -> Result<(), End> {
+        tracing::info!(session_id = %welcome.session_id, "the server has welcomed this worker");
+        for job in &welcome.acknowledged {
+            let lease = Lease::new(&job.job_id, job.lease_token);
+            if self.ledger.acknowledge(&lease, job.last_sequence) {
+                self.tell(Event::Settled(lease)).await?;
+            }
+        }
+        for job in &welcome.kill {
+            let lease = Lease::new(&job.job_id, job.lease_token);
+            self.ledger.forget(&lease);
+            self.tell(Event::Fenced(lease, "its lease has passed on while the line was down".to_owned()))
+                .await?;
+        }
+        let lease_duration = duration(welcome.lease_duration, Duration::from_secs(600));
+        self.tell(Event::Welcomed(Box::new(Welcomed { voice, lease_duration }))).await
+    }
+
+    /// Holds the session to its end.
+    pub(super) async fn hold(mut self) -> End {
+        let end = loop {
+            if let Err(end) = self.step().await {
+                break end;
+            }
+        };
+        match self.tell(Event::Lost(self.last_pong)).await {
+            Ok(()) => end,
+            Err(unheard) => unheard,
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), End> {
+        // What the loop has said goes before reports: an Accept before the first report of its job.
+        while let Ok(frame) = self.said.try_recv() {
+            self.queue.push_back(frame);
+        }
+        if self.queue.is_empty() {
+            self.queue.extend(self.ledger.next(&mut self.sent).map(Frame::Report));
+        }
+        let interval = Some(self.ping.period());
+        let lost = |reason: &str| End::Lost {
+            reason: reason.to_owned(),
+            hint: None,
+            ping_interval: interval,
+        };
+        let turn = tokio::select! {
+            response = self.inbound.message() => match response {
+                Ok(Some(response)) => Turn::Heard(response),
+                Ok(None) => return Err(lost("the server ended the stream")),
+                Err(status) => return Err(refusal::end(&status, interval)),
+            },
+            permit = self.outbound.reserve(), if !self.queue.is_empty() => match permit {
+                Ok(permit) => Turn::Sent(permit.send(ConnectRequest { frame: self.queue.pop_front() })),
+                Err(_) => return Err(lost("the stream is closed")),
+            },
+            Some(frame) = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(frame),
+            () = self.ledger.changed(), if self.queue.is_empty() => Turn::Look,
+            _ = self.ping.tick() => Turn::Ping,
+            () = tokio::time::sleep_until(self.last_pong + self.ping_timeout) => return Err(lost("the server did not answer pings")),
+            () = self.end.cancelled() => return Err(lost("too much waited to be sent")),
+            () = self.events.closed() => return Err(End::Unheard),
+        };
+        match turn {
+            // A frame that isn't known is one of a newer protocol; the version in Hello keeps away those that matter.
+            Turn::Heard(response) => self.heard(response.frame).await?,
+            Turn::Say(frame) => self.queue.push_back(frame),
+            Turn::Ping => self.ping(),
+            Turn::Sent(()) | Turn::Look => {}
+        }
+        Ok(())
+    }
+
+    fn ping(&mut self) {
+        // One that still waits says as much as two.
+        if !matches!(self.queue.front(), Some(Frame::Ping(_))) {
+            self.nonce += 1;
+            self.queue.push_front(Frame::Ping(v1::Ping { nonce: self.nonce }));
+        }
+    }
+
+    async fn heard(&mut self, frame: Option<connect_response::Frame>) -> Result<(), End> {
+        use connect_response::Frame as Heard;
+        let Some(frame) = frame else {
+            return Ok(());
+        };
+        match frame {
+            Heard::Ping(ping) => self.queue.push_front(Frame::Pong(v1::Pong { nonce: ping.nonce })),
+            Heard::Pong(_) => self.last_pong = Instant::now(),
+            Heard::Offer(offer) => return self.tell(Event::Offer(Box::new(offer))).await,
+            Heard::Ack(ack) => {
+                let lease = Lease::new(ack.job_id, ack.lease_token);
+                if self.ledger.acknowledge(&lease, ack.sequence) {
+                    return self.tell(Event::Settled(lease)).await;
+                }
+            }
+            Heard::Fenced(fenced) => {
+                let lease = Lease::new(fenced.job_id, fenced.lease_token);
+                self.ledger.forget(&lease);
+                return self.tell(Event::Fenced(lease, fenced.reason)).await;
+            }
+            Heard::Cancel(cancel) => {
+                return self
+                    .tell(Event::Cancel(Lease::new(cancel.job_id, cancel.lease_token), cancel.reason))
+                    .await;
+            }
+            Heard::Command(command) => return self.tell(Event::Command(command)).await,
+            Heard::Redirect(redirect) => return Err(redirected(redirect)),
+            Heard::Welcome(_) => tracing::warn!("the server welcomed this worker twice; the second is ignored"),
+        }
+        Ok(())
+    }
+
+    /// The loop never waits for the session, so this wait is short.
+    async fn tell(&self, event: Event) -> Result<(), End> {
+        self.events.send(event).await.map_err(|_| End::Unheard)
+    }
+}
+
+fn lost(reason: String) -> End {
+    End::Lost {
+        reason,
+        hint: None,
+        ping_interval: None,
+    }
+}
+
+fn redirected(redirect: v1::Redirect) -> End {
+    End::Redirected {
+        after: duration(redirect.retry_after, Duration::from_millis(100)),
+        reason: redirect.reason,
+    }
+}
+
+/// A time that the server names, or the default where it names none.
+fn duration(given: Option<prost_types::Duration>, default: Duration) -> Duration {
+    let given = given.and_then(|given| Duration::try_from(given).ok());
+    given.filter(|given| !given.is_zero()).unwrap_or(default)
+}

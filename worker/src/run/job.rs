@@ -1,0 +1,210 @@
+//! One job, from Accept to the report of its end.
+
+use std::{sync::Arc, time::Duration};
+
+use moorline_proto::v1::{self, FailureClass, finished::Outcome, report::News};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::{
+    jobs::Ticket,
+    stop::{Stop, Why},
+};
+use crate::{
+    config::Config,
+    engine::Engine,
+    link::{Handle, JobOutlet, Lease},
+    stage::{self, Context, RunFolder, STOP_GRACE, failure},
+};
+
+/// Longest time of a stage whose offer names none.
+const LONGEST: Duration = Duration::from_secs(7200);
+/// What a stage that was told to stop may take, before it is given up.
+const STOP_LIMIT: Duration = STOP_GRACE.saturating_mul(3);
+
+/// A job that was accepted.
+pub(super) struct Job {
+    context: Context,
+    handle: Handle,
+    ticket: Ticket,
+}
+
+impl Job {
+    pub(super) fn new(config: &Arc<Config>, engine: &Arc<dyn Engine>, handle: &Handle, offer: v1::Offer, ticket: Ticket) -> Self {
+        let folder = RunFolder::below(&config.work_root, &offer.run_id, &offer.job_id);
+        let token = ticket.stop.token.clone();
+        let outlet = JobOutlet::new(handle.clone(), ticket.lease.clone(), offer.stage(), folder.clone(), token.clone());
+        let context = Context {
+            config: config.clone(),
+            engine: engine.clone(),
+            offer,
+            folder,
+            outlet: Arc::new(outlet),
+            stop: token,
+        };
+        Self {
+            context,
+            handle: handle.clone(),
+            ticket,
+        }
+    }
+
+    /// Runs the stage and reports its end, whatever it is.
+    pub(super) async fn run(self) -> Lease {
+        let span = self.span();
+        self.work().instrument(span).await
+    }
+
+    fn span(&self) -> tracing::Span {
+        let (offer, config) = (&self.context.offer, &self.context.config);
+        let spec = offer.spec.as_ref();
+        tracing::info_span!(
+            "job",
+            run_id = %offer.run_id,
+            job_id = %offer.job_id,
+            stage = offer.stage().as_str_name(),
+            attempt = offer.attempt,
+            queue = %offer.queue,
+            volume = spec.map(|spec| spec.volume.as_str()).unwrap_or_default(),
+            shard_index = spec.and_then(|spec| spec.shard_index),
+            worker = %config.name,
+        )
+    }
+
+    async fn work(self) -> Lease {
+        let accepted = Instant::now();
+        tracing::info!("job accepted");
+        let outcome = self.outcome(accepted).await;
+        match &outcome {
+            Outcome::Result(_) => tracing::info!("job succeeded"),
+            Outcome::Failure(failure) => tracing::warn!(code = %failure.code, "job failed: {}", failure.message),
+            Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
+        }
+        self.tidy().await;
+        let finished = v1::Finished {
+            outcome: Some(outcome),
+            duration: prost_types::Duration::try_from(accepted.elapsed()).ok(),
+        };
+        self.handle.ledger.report(&self.ticket.lease, News::Finished(finished));
+        self.ticket.lease
+    }
+
+    async fn outcome(&self, accepted: Instant) -> Outcome {
+        let stop = &self.ticket.stop;
+        let timeout = self.context.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
+        let deadline = accepted + timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
+        // Jobs of one run share its folder: one that was fenced may still be at work.
+        let _turn = tokio::select! {
+            biased;
+            () = stop.token.cancelled() => return self.stopped("not_started"),
+            turn = self.ticket.turn.lock() => turn,
+        };
+        if let Err(error) = self.context.folder.prepare(&self.context) {
+            return Outcome::Failure(error);
+        }
+        // In a task of its own, so that a panic is a failure and not silence.
+        let stage = tokio::spawn(stage::run(self.context.clone()).in_current_span());
+        match supervise(AbortOnDropHandle::new(stage), stop, deadline, STOP_LIMIT).await {
+            Some(Ok(Ok(result))) => Outcome::Result(result),
+            Some(Ok(Err(stage::Error::Failed(failure)))) => Outcome::Failure(failure),
+            Some(Ok(Err(stage::Error::Stopped(how)))) => self.stopped(how),
+            Some(Err(error)) => {
+                tracing::error!(%error, "a stage broke");
+                let message = "the stage broke in the worker itself: retry the run, and report this with the worker's log";
+                Outcome::Failure(failure("INTERNAL", FailureClass::Environment, message))
+            }
+            None => self.stopped("killed"),
+        }
+    }
+
+    /// What it means that a stage was stopped.
+    fn stopped(&self, how: &str) -> Outcome {
+        let lost = |code, message: &str| Outcome::Failure(failure(code, FailureClass::LostWorker, message));
+        match self.ticket.stop.why() {
+            Some(Why::TimedOut) => {
+                let message = "the stage took longer than it may: retry the run, with a longer agent_timeout where the agent needs it";
+                Outcome::Failure(failure("STAGE_TIMED_OUT", FailureClass::Job, message))
+            }
+            Some(Why::LostContact) => lost("LOST_CONTACT", "the worker stopped the job because it had no line to the server"),
+            Some(Why::Leaving) => lost("WORKER_STOPPED", "the worker was stopped before the job had ended"),
+            Some(Why::Cancelled | Why::Fenced) => Outcome::Stopped(v1::Stopped { how: how.to_owned() }),
+            None => Outcome::Failure(failure(
+                "INTERNAL",
+                FailureClass::Environment,
+                "the stage stopped without being told to: retry the run",
+            )),
+        }
+    }
+
+    /// Whatever is worth keeping is an artifact by now.
+    async fn tidy(&self) {
+        let (folder, submit) = (self.context.folder.clone(), self.context.offer.stage() == v1::Stage::Submit);
+        let removed = tokio::task::spawn_blocking(move || {
+            folder.remove_private()?;
+            if submit { folder.remove_shared() } else { Ok(()) }
+        });
+        if let Ok(Err(error)) = removed.await {
+            tracing::warn!(%error, folder = %self.context.folder.root.display(), "the run's folder could not be removed");
+        }
+    }
+}
+
+type Running = AbortOnDropHandle<Result<v1::JobResult, stage::Error>>;
+type Joined = Result<Result<v1::JobResult, stage::Error>, tokio::task::JoinError>;
+
+/// Waits for a stage. One that passes its deadline is told to stop; one that doesn't stop is given up (`None`).
+async fn supervise(mut stage: Running, stop: &Stop, deadline: Instant, limit: Duration) -> Option<Joined> {
+    tokio::select! {
+        joined = &mut stage => return Some(joined),
+        () = stop.token.cancelled() => {}
+        () = tokio::time::sleep_until(deadline) => {
+            stop.trip(Why::TimedOut);
+        }
+    }
+    tokio::time::timeout(limit, stage).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spawn(stage: impl Future<Output = Result<v1::JobResult, stage::Error>> + Send + 'static) -> Running {
+        AbortOnDropHandle::new(tokio::spawn(stage))
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_passes_its_deadline_is_told_to_stop() {
+        let stop = Stop::default();
+        let token = stop.token.clone();
+        let stage = spawn(async move {
+            token.cancelled().await;
+            Err(stage::Error::Stopped("stopped"))
+        });
+        let joined = supervise(stage, &stop, Instant::now(), LONGEST).await;
+        assert!(matches!(joined, Some(Ok(Err(stage::Error::Stopped("stopped"))))));
+        assert_eq!(stop.why(), Some(Why::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_does_not_stop_is_given_up() {
+        let stop = Stop::default();
+        stop.trip(Why::Cancelled);
+        let joined = supervise(
+            spawn(std::future::pending()),
+            &stop,
+            Instant::now() + LONGEST,
+            Duration::from_millis(10),
+        )
+        .await;
+        assert!(joined.is_none());
+        assert_eq!(stop.why(), Some(Why::Cancelled));
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_stage_is_caught() {
+        let stage = spawn(async { panic!("a stage of the test breaks on purpose") });
+        let joined = supervise(stage, &Stop::default(), Instant::now() + LONGEST, LONGEST).await;
+        assert!(matches!(joined, Some(Err(error)) if error.is_panic()));
+    }
+}

@@ -1,0 +1,133 @@
+//! Which jobs are in hand, and where there is room for more.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use moorline_proto::v1;
+use tokio::sync::Mutex;
+
+use super::stop::{Stop, Why};
+use crate::{config::Config, link::Lease};
+
+/// Jobs in hand: at work, or ended without an acknowledgement.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    /// Jobs at once, by queue.
+    room: BTreeMap<String, u32>,
+    entries: BTreeMap<Lease, Entry>,
+    /// Jobs of one run share its folder, so they go one after the other.
+    runs: HashMap<String, Arc<Mutex<()>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    queue: String,
+    run_id: String,
+    stop: Stop,
+    ended: bool,
+    settled: bool,
+}
+
+/// What a job needs to begin.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) lease: Lease,
+    pub(super) stop: Stop,
+    /// Held while the job is at work.
+    pub(super) turn: Arc<Mutex<()>>,
+}
+
+impl Jobs {
+    /// Room for `slots` jobs of the default queue, and for one of each queue that needs a login, since a login serves one.
+    pub(super) fn new(config: &Config) -> Self {
+        let room = |queue: &String| (queue.clone(), if queue == "default" { config.slots } else { 1 });
+        Self {
+            room: config.queues.iter().map(room).collect(),
+            entries: BTreeMap::new(),
+            runs: HashMap::new(),
+        }
+    }
+
+    /// The room that is left, by queue.
+    pub(super) fn free(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.room
+            .iter()
+            .map(|(queue, room)| (queue.as_str(), room.saturating_sub(self.taken(queue))))
+            .filter(|(_, free)| *free > 0)
+    }
+
+    pub(super) fn has_room(&self, queue: &str) -> bool {
+        self.room.get(queue).is_some_and(|room| self.taken(queue) < *room)
+    }
+
+    fn taken(&self, queue: &str) -> u32 {
+        u32::try_from(self.entries.values().filter(|entry| entry.queue == queue).count()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn holds(&self, lease: &Lease) -> bool {
+        self.entries.contains_key(lease)
+    }
+
+    /// Leases of one job whose reports still count.
+    pub(super) fn leases_of(&self, job_id: &str) -> Vec<Lease> {
+        let of_job = |(lease, entry): &(&Lease, &Entry)| lease.job_id == job_id && !entry.settled;
+        self.entries.iter().filter(of_job).map(|(lease, _)| lease.clone()).collect()
+    }
+
+    pub(super) fn begin(&mut self, lease: &Lease, offer: &v1::Offer) -> Ticket {
+        let stop = Stop::default();
+        let entry = Entry {
+            queue: offer.queue.clone(),
+            run_id: offer.run_id.clone(),
+            stop: stop.clone(),
+            ended: false,
+            settled: false,
+        };
+        self.entries.insert(lease.clone(), entry);
+        let turn = self.runs.entry(offer.run_id.clone()).or_default().clone();
+        Ticket {
+            lease: lease.clone(),
+            stop,
+            turn,
+        }
+    }
+
+    /// Returns whether this was the first cause to stop it.
+    pub(super) fn stop(&self, lease: &Lease, why: Why) -> bool {
+        self.entries.get(lease).is_some_and(|entry| !entry.ended && entry.stop.trip(why))
+    }
+
+    /// Returns whether there was anything to stop.
+    pub(super) fn stop_all(&self, why: Why) -> bool {
+        let leases: Vec<&Lease> = self.entries.keys().collect();
+        leases.into_iter().filter(|lease| self.stop(lease, why)).count() > 0
+    }
+
+    /// The job's task has ended. Returns the queue in which there is room again.
+    pub(super) fn ended(&mut self, lease: &Lease) -> Option<String> {
+        self.entries.get_mut(lease)?.ended = true;
+        self.release(lease)
+    }
+
+    /// The job's reports are acknowledged, or don't count any more. Returns the queue in which there is room again.
+    pub(super) fn settled(&mut self, lease: &Lease) -> Option<String> {
+        self.entries.get_mut(lease)?.settled = true;
+        self.release(lease)
+    }
+
+    fn release(&mut self, lease: &Lease) -> Option<String> {
+        let entry = self.entries.get(lease).filter(|entry| entry.ended && entry.settled)?;
+        let (queue, run_id) = (entry.queue.clone(), entry.run_id.clone());
+        self.entries.remove(lease);
+        if !self.entries.values().any(|entry| entry.run_id == run_id) {
+            self.runs.remove(&run_id);
+        }
+        Some(queue)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}

@@ -1,0 +1,342 @@
+//! The whole loop against a server that the test plays by hand, with real git repositories.
+
+use std::net::TcpListener;
+
+use moorline_proto::v1::{connect_response::Frame as Answer, finished::Outcome, report::News};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::testing::{Idle, Line, Server, calm, patient, sh};
+
+struct Place {
+    server: Server,
+    dir: TempDir,
+    shutdown: CancellationToken,
+    welcomed: watch::Receiver<bool>,
+    running: JoinHandle<Result<(), Error>>,
+    /// Takes connections of git and never answers.
+    silent: TcpListener,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let (server, dir) = (Server::start().await, TempDir::new().expect("a folder"));
+        let script = "git init -q --bare -b main origin.git; git init -q -b main seed; cd seed; mkdir -p specs/001-x
+            printf '## Phase 1: Setup\\n- [ ] T001 Do it\\n' > specs/001-x/tasks.md
+            git add -A; git -c user.name=A -c user.email=a@b commit -qm seed; git push -q ../origin.git HEAD:main";
+        sh(dir.path(), script);
+        let root = dir.path().join("work").display().to_string();
+        let args = [
+            "moorline-worker",
+            "--server",
+            &server.url,
+            "--work-root",
+            &root,
+            "--slots",
+            "2",
+            "--git-protocols",
+            "file:git",
+        ];
+        let config = Config::try_parse_from(args).expect("settings");
+        let (shutdown, on_welcome) = (CancellationToken::new(), watch::Sender::new(false));
+        let welcomed = on_welcome.subscribe();
+        let running = serve(
+            Arc::new(config),
+            Arc::new(Idle),
+            startup::Ready::default(),
+            shutdown.clone(),
+            on_welcome,
+        );
+        let running = tokio::spawn(running);
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self {
+            server,
+            dir,
+            shutdown,
+            welcomed,
+            running,
+            silent,
+        }
+    }
+
+    /// A discover job that ends by itself.
+    fn quick(&self, token: i64) -> v1::Offer {
+        self.offer(token, format!("file://{}", self.dir.path().join("origin.git").display()))
+    }
+
+    /// A discover job that waits for ever.
+    fn slow(&self, token: i64) -> v1::Offer {
+        self.offer(token, format!("git://{}/x", self.silent.local_addr().expect("an address")))
+    }
+
+    fn offer(&self, token: i64, repository: String) -> v1::Offer {
+        v1::Offer {
+            job_id: "job-1".to_owned(),
+            run_id: "run-1".to_owned(),
+            lease_token: token,
+            stage: v1::Stage::Discover.into(),
+            attempt: 1,
+            queue: "default".to_owned(),
+            timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            spec: Some(v1::JobSpec {
+                repository,
+                feature_key: "001-x".to_owned(),
+                ..Default::default()
+            }),
+        }
+    }
+
+    /// Begins a slow job on a new line; it is at work when this returns.
+    async fn at_work(&mut self, token: i64) -> Line {
+        let mut line = self.server.welcomed().await;
+        line.send(Answer::Offer(self.slow(token))).await;
+        line.until(|frame| matches!(frame, Frame::Report(_))).await;
+        line
+    }
+
+    async fn gone(&mut self) -> Result<(), Error> {
+        patient(&mut self.running).await.expect("no panic")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+fn names(frames: &[Frame]) -> Vec<String> {
+    let name = |frame: &Frame| match frame {
+        Frame::Credit(credit) => format!("credit {} {}", credit.queue, credit.jobs),
+        Frame::Accept(accept) => format!("accept {}", accept.lease_token),
+        Frame::Reject(reject) => format!("reject {}: {}", reject.lease_token, reject.reason),
+        Frame::Report(report) => format!("report {}.{}", report.lease_token, report.sequence),
+        Frame::Draining(_) => "draining".to_owned(),
+        other => format!("{other:?}"),
+    };
+    frames.iter().map(name).collect()
+}
+
+fn outcome(report: &v1::Report) -> &Outcome {
+    match &report.news {
+        Some(News::Finished(v1::Finished {
+            outcome: Some(outcome), ..
+        })) => outcome,
+        other => panic!("no end: {other:?}"),
+    }
+}
+
+fn code(report: &v1::Report) -> &str {
+    match outcome(report) {
+        Outcome::Failure(failure) => &failure.code,
+        other => panic!("no failure: {other:?}"),
+    }
+}
+
+fn is_credit(frame: &Frame) -> bool {
+    matches!(frame, Frame::Credit(_))
+}
+
+#[tokio::test]
+async fn a_job_is_accepted_done_reported_and_its_slot_offered_again() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 2"]);
+    assert!(*place.welcomed.wait_for(|welcomed| *welcomed).await.expect("a worker"));
+    line.send(Answer::Offer(place.quick(7))).await;
+    assert_eq!(names(&[line.heard().await, line.heard().await]), ["accept 7", "report 7.1"]);
+    let end = line.finished().await;
+    match outcome(&end) {
+        Outcome::Result(v1::JobResult {
+            result: Some(v1::job_result::Result::Discover(found)),
+        }) => {
+            assert_eq!(found.phase.as_ref().expect("a phase").tasks[0].task_id, "T001");
+        }
+        other => panic!("not found: {other:?}"),
+    }
+    line.acknowledge(&end).await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 1"]);
+    assert!(
+        !place.dir.path().join("work/git/run-1/job-1").exists(),
+        "the job's folder is removed"
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_job_stops_and_says_so() {
+    let mut place = Place::new().await;
+    let mut line = place.at_work(7).await;
+    line.send(Answer::Cancel(v1::Cancel {
+        job_id: "job-1".to_owned(),
+        lease_token: 7,
+        reason: "the client asks".to_owned(),
+    }))
+    .await;
+    let end = line.finished().await;
+    assert!(matches!(outcome(&end), Outcome::Stopped(stopped) if stopped.how == "stopped"));
+    line.acknowledge(&end).await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 1"]);
+}
+
+#[tokio::test]
+async fn a_fenced_job_stops_and_reports_nothing() {
+    let mut place = Place::new().await;
+    let mut line = place.at_work(7).await;
+    line.send(Answer::Fenced(v1::Fenced {
+        job_id: "job-1".to_owned(),
+        lease_token: 7,
+        reason: "claimed elsewhere".to_owned(),
+    }))
+    .await;
+    let frames = line.until(is_credit).await;
+    assert_eq!(names(&frames), ["credit default 1"]);
+}
+
+#[tokio::test]
+async fn a_job_goes_on_while_the_line_is_down() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    line.send(Answer::Offer(place.quick(7))).await;
+    line.until(|frame| matches!(frame, Frame::Accept(_))).await;
+    drop(line);
+    let mut line = place.server.welcomed().await;
+    assert_eq!(
+        (line.hello.inventory[0].job_id.as_str(), line.hello.inventory[0].lease_token),
+        ("job-1", 7)
+    );
+    let end = line.finished().await;
+    assert!(matches!(outcome(&end), Outcome::Result(_)));
+}
+
+#[tokio::test]
+async fn an_offer_that_comes_twice_is_accepted_twice_and_done_once() {
+    let mut place = Place::new().await;
+    let mut line = place.at_work(7).await;
+    line.send(Answer::Offer(place.slow(7))).await;
+    assert_eq!(names(&[line.heard().await]), ["accept 7"]);
+    // A newer claim replaces the older one, and waits for its end.
+    line.send(Answer::Offer(place.quick(8))).await;
+    let end = line.finished().await;
+    assert_eq!(end.lease_token, 8);
+    assert!(matches!(outcome(&end), Outcome::Result(_)));
+}
+
+#[tokio::test]
+async fn offers_beyond_the_worker_s_room_are_refused() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    line.heard().await;
+    let strange = v1::Offer {
+        queue: "codex-0".to_owned(),
+        ..place.quick(1)
+    };
+    let escaping = v1::Offer {
+        run_id: "../..".to_owned(),
+        ..place.quick(2)
+    };
+    line.send(Answer::Offer(strange)).await;
+    line.send(Answer::Offer(escaping)).await;
+    let heard = [line.heard().await, line.heard().await];
+    assert_eq!(
+        names(&heard),
+        [
+            "reject 1: the worker has no room in that queue",
+            "reject 2: the offer bears no valid ids"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_stage_that_takes_too_long_fails() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    let hasty = v1::Offer {
+        timeout: Some(prost_types::Duration {
+            seconds: 0,
+            nanos: 50_000_000,
+        }),
+        ..place.slow(7)
+    };
+    line.send(Answer::Offer(hasty)).await;
+    assert_eq!(code(&line.finished().await), "STAGE_TIMED_OUT");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_told_to_go_finishes_its_jobs_first() {
+    let mut place = Place::new().await;
+    let mut line = place.at_work(7).await;
+    place.shutdown.cancel();
+    assert_eq!(names(&[line.heard().await]), ["draining"]);
+    line.send(Answer::Offer(v1::Offer {
+        job_id: "job-2".to_owned(),
+        ..place.quick(8)
+    }))
+    .await;
+    assert_eq!(names(&[line.heard().await]), ["reject 8: the worker is going"]);
+    line.send(Answer::Cancel(v1::Cancel {
+        job_id: "job-1".to_owned(),
+        lease_token: 7,
+        ..Default::default()
+    }))
+    .await;
+    let end = line.finished().await;
+    assert!(!place.running.is_finished(), "the end isn't acknowledged yet");
+    line.acknowledge(&end).await;
+    place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn an_idle_worker_goes_at_once_even_without_a_server() {
+    let mut place = Place::new().await;
+    place.shutdown.cancel();
+    place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn without_a_server_for_most_of_its_lease_a_worker_stops_its_jobs() {
+    let mut place = Place::new().await;
+    let mut line = place.server.line().await;
+    let lease_duration = Some(prost_types::Duration {
+        seconds: 0,
+        nanos: 100_000_000,
+    });
+    line.send(Answer::Welcome(v1::Welcome { lease_duration, ..calm() })).await;
+    line.send(Answer::Offer(place.slow(7))).await;
+    line.until(|frame| matches!(frame, Frame::Report(_))).await;
+    drop(line);
+    // It dials again at once, but a server that doesn't welcome it is no contact.
+    let mut line = place.server.line().await;
+    let git = place.dir.path().join("work/git/run-1/job-1");
+    patient(async {
+        while git.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    line.send(Answer::Welcome(calm())).await;
+    assert_eq!(code(&line.finished().await), "LOST_CONTACT");
+}
+
+#[tokio::test]
+async fn a_worker_without_a_volume_says_so_when_asked_to_check_one() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    let check = v1::command::Command::CheckVolume(v1::CheckVolumeCommand {
+        volume: "codex_auth_0".to_owned(),
+    });
+    line.send(Answer::Command(v1::Command {
+        command_id: "c".to_owned(),
+        command: Some(check),
+    }))
+    .await;
+    let frames = line.until(|frame| matches!(frame, Frame::CommandResult(_))).await;
+    let Some(Frame::CommandResult(v1::CommandResult {
+        result: Some(v1::command_result::Result::Failure(failure)),
+        ..
+    })) = frames.last()
+    else {
+        panic!("no failure: {frames:?}");
+    };
+    assert_eq!(failure.code, "VOLUME_NOT_HELD");
+}

