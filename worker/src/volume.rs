@@ -1,1 +1,94 @@
-//! Placeholder.
+//! Auth volumes from outside: what short commands see of them, and how they look.
+
+mod diagnostics;
+mod probe;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use crate::{
+    agent::Agent,
+    config::Config,
+    engine::{ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
+};
+
+pub(crate) use self::diagnostics::timestamp;
+pub use self::probe::{CredentialFacts, Probe, probe};
+
+/// A volume that exists, and where an agent's short commands find it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Name of the volume.
+    pub volume: String,
+    /// What the engine knows of it.
+    pub facts: VolumeFacts,
+    /// The agent's home folder, as its commands see it.
+    pub home: PathBuf,
+}
+
+impl Place {
+    /// Looks a volume up; `None` when it doesn't exist.
+    pub async fn find(engine: &dyn Engine, agent: &dyn Agent, volume: &str) -> Result<Option<Self>, Error> {
+        let facts = engine.volume(volume).await?;
+        Ok(facts.map(|facts| Self {
+            volume: volume.to_owned(),
+            home: match facts.in_place {
+                true => facts.mountpoint.clone(),
+                false => agent.image_home().to_owned(),
+            },
+            facts,
+        }))
+    }
+
+    /// A short command of the agent on this volume, without a network.
+    pub fn command(&self, config: &Config, agent: &dyn Agent, what: &str, argv: Vec<String>) -> ContainerSpec {
+        ContainerSpec {
+            name: format!("moorline-{what}-{}", uuid::Uuid::now_v7().simple()),
+            image: login_image(config).to_owned(),
+            argv,
+            env: environment(agent, &self.home),
+            labels: BTreeMap::from([
+                ("moorline.worker".to_owned(), config.name.clone()),
+                ("moorline.volume".to_owned(), self.volume.clone()),
+            ]),
+            run_dir: None,
+            workdir: None,
+            volume: Some(VolumeMount {
+                volume: self.volume.clone(),
+                target: self.home.clone(),
+                read_only: false,
+            }),
+            limits: Limits {
+                memory_bytes: 512 << 20,
+                cpu_millis: 1000,
+                pids: 128,
+                time: config.preflight_timeout,
+            },
+            network: "none".to_owned(),
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        }
+    }
+}
+
+/// The image that login commands run in.
+pub fn login_image(config: &Config) -> &str {
+    config.login_check_image.as_deref().unwrap_or(&config.job_image)
+}
+
+fn environment(agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
+    let path = |path: &Path| SecretString::from(path.display().to_string());
+    BTreeMap::from([
+        (agent.home_variable().to_owned(), path(home)),
+        ("HOME".to_owned(), path(home.parent().unwrap_or(home))),
+    ])
+}
+
+/// What an engine may need beyond a command's own limit before it is taken for stuck.
+pub(crate) const ENGINE_SLACK: Duration = Duration::from_secs(45);

@@ -3,6 +3,9 @@
 //! The Docker half needs an engine that answers and the image `debian:bookworm-slim` (or the one that `MOORLINE_TEST_IMAGE` names). It fails
 //! without them; `MOORLINE_TEST_NO_DOCKER=1` skips it.
 
+// All of this is tests; clippy knows only functions that bear the attribute.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/process.rs"]

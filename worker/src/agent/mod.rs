@@ -1,1 +1,124 @@
-//! Placeholder.
+//! The agent CLIs: what they are called with, what they print, and which files they keep.
+//!
+//! All of that changes between their versions, so it is here and nowhere else, with recorded answers as fixtures. An answer that isn't
+//! known is [`v1::PreflightRung::Unknown`] or a failure, never a success.
+
+pub mod codex;
+
+use std::{path::Path, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use moorline_proto::v1;
+
+use crate::{
+    config::Config,
+    engine::{Exit, SecretVec},
+};
+
+/// A credential file, as far as it could be had.
+#[derive(Debug)]
+pub enum CredentialFile {
+    /// There is none.
+    Missing,
+    /// Its content.
+    Content(SecretVec),
+    /// It can't be read as a file; why.
+    Unusable(String),
+}
+
+/// What is known of a stored login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Where on the ladder it is.
+    pub rung: v1::PreflightRung,
+    /// What was found, in words that fit into a message; on failure also the CLI's own.
+    pub detail: String,
+    /// `api_key` or `chatgpt`; empty when unknown.
+    pub method: &'static str,
+    /// When the stored token expires, if it says so.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What an agent has reported so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// Its own name for the conversation.
+    pub thread_id: String,
+    /// Events that were understood as such, known or not.
+    pub events: u64,
+    /// How its turn ended; `None` while it works, and for ever if it was cut off.
+    pub turn: Option<Turn>,
+    /// The latest error that it told of; not the end by itself, since agents try again.
+    pub last_error: Option<String>,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// The agent says that it is done, which doesn't mean that the work is.
+    Completed,
+    /// It gave up, for this reason.
+    Failed(String),
+}
+
+/// Why an agent failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Stable upper-case name.
+    pub code: &'static str,
+    /// Whose failure it is.
+    pub class: v1::FailureClass,
+    /// What happened and, where the login isn't the cause, what to do; may hold secrets until it is redacted.
+    pub detail: String,
+}
+
+/// One agent CLI.
+pub trait Agent: Send + Sync + std::fmt::Debug {
+    /// For people, such as `Codex`.
+    fn name(&self) -> &'static str;
+
+    /// Folder of its files in images, where its volume is mounted for short commands.
+    fn image_home(&self) -> &'static Path;
+
+    /// Folder of its files below `HOME` in jobs.
+    fn home_folder(&self) -> &'static str;
+
+    /// Variable that tells it where that folder is.
+    fn home_variable(&self) -> &'static str;
+
+    /// File in that folder that holds the login.
+    fn credential_file(&self) -> &'static str;
+
+    /// Command that tells whether a login is stored. Must not need the network.
+    fn status_command(&self) -> Vec<String>;
+
+    /// Command that stores an API key from standard input.
+    fn api_key_command(&self) -> Vec<String>;
+
+    /// Command that a person types to log in again.
+    fn login_command(&self) -> String;
+
+    /// What the status command's exit code and output, and the credential file, say together.
+    fn login(&self, code: i32, output: &str, file: &CredentialFile, now: DateTime<Utc>) -> Login;
+
+    /// Command that works on the prompt from standard input, in the repository at `repo`, without asking anything.
+    fn work_command(&self, repo: &Path) -> Vec<String>;
+
+    /// Takes one line of its output into the transcript, and returns what of it people may want to see at once.
+    fn read_line(&self, line: &str, repo: &Path, transcript: &mut Transcript) -> Option<String>;
+
+    /// Whether the agent has done its turn, by how its container ended and by what it has said.
+    fn verdict(&self, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault>;
+}
+
+/// The agent that a run asks for; `None` when this worker doesn't know it.
+pub fn of(agent: v1::Agent, config: &Config) -> Option<Arc<dyn Agent>> {
+    match agent {
+        v1::Agent::Unspecified | v1::Agent::Codex => Some(Arc::new(codex::Codex::new(config))),
+        v1::Agent::Gemini => None,
+    }
+}

@@ -112,7 +112,7 @@ pub async fn list_takes_all_labels_and_remove_forgets(world: &World) {
         labels.insert("moorline.job".to_owned(), job.to_owned());
         labels
     };
-    assert_eq!(world.engine.list(&with("j1")).await.unwrap(), [container.clone()]);
+    assert_eq!(world.engine.list(&with("j1")).await.unwrap(), std::slice::from_ref(&container));
     assert_eq!(world.engine.list(&with("j2")).await.unwrap(), []);
     world.engine.remove(&container).await.unwrap();
     assert_eq!(world.engine.list(&with("j1")).await.unwrap(), []);

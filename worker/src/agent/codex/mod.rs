@@ -1,0 +1,103 @@
+//! OpenAI's Codex CLI, as of 0.163 and 0.169.
+
+mod command;
+mod credential;
+mod events;
+mod status;
+mod verdict;
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use moorline_proto::v1::PreflightRung as Rung;
+
+use self::credential::Credential;
+use super::{Agent, CredentialFile, Fault, Login, Transcript};
+use crate::{config::Config, engine::Exit};
+
+/// Codex with the settings that it is called with.
+#[derive(Debug, Clone)]
+pub struct Codex {
+    program: String,
+    model: Option<String>,
+    profile: Option<String>,
+    settings: Vec<String>,
+}
+
+impl Codex {
+    /// Codex as the worker's settings want it called.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            program: config.codex_program.clone(),
+            model: config.codex_model.clone(),
+            profile: config.codex_profile.clone(),
+            settings: config.codex_config.clone(),
+        }
+    }
+}
+
+impl Agent for Codex {
+    fn name(&self) -> &'static str {
+        "Codex"
+    }
+
+    fn image_home(&self) -> &'static Path {
+        Path::new("/home/app/.codex")
+    }
+
+    fn home_folder(&self) -> &'static str {
+        ".codex"
+    }
+
+    fn home_variable(&self) -> &'static str {
+        "CODEX_HOME"
+    }
+
+    fn credential_file(&self) -> &'static str {
+        "auth.json"
+    }
+
+    fn status_command(&self) -> Vec<String> {
+        [&self.program, "login", "status"].map(str::to_owned).to_vec()
+    }
+
+    fn api_key_command(&self) -> Vec<String> {
+        [&self.program, "login", "--with-api-key"].map(str::to_owned).to_vec()
+    }
+
+    fn login_command(&self) -> String {
+        format!("{} login --device-auth", self.program)
+    }
+
+    fn login(&self, code: i32, output: &str, file: &CredentialFile, now: DateTime<Utc>) -> Login {
+        let credential = Credential::of(file);
+        let (rung, detail) = match status::failed(code, output, &self.program) {
+            Some(failed) => failed,
+            None => credential.judged(now),
+        };
+        Login {
+            rung,
+            detail,
+            method: credential.method(),
+            expires_at: credential.expires_at(),
+        }
+    }
+
+    fn work_command(&self, repo: &Path) -> Vec<String> {
+        command::work(self, repo)
+    }
+
+    fn read_line(&self, line: &str, repo: &Path, transcript: &mut Transcript) -> Option<String> {
+        events::read(line, repo, transcript)
+    }
+
+    fn verdict(&self, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault> {
+        verdict::of(&self.program, exit, transcript, stderr)
+    }
+}
+
+/// A rung with the words for it.
+type Judged = (Rung, String);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! Recorded answers of the real CLI, and what they must be taken for.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use moorline_proto::v1::{FailureClass as Class, PreflightRung as Rung};
+
+use super::{super::Turn, Agent, Codex, CredentialFile, Transcript};
+use crate::engine::Exit;
+
+fn codex() -> Codex {
+    Codex {
+        program: "codex".to_owned(),
+        model: Some("gpt-5.5-codex".to_owned()),
+        profile: Some("ci".to_owned()),
+        settings: vec!["openai_base_url=\"http://10.0.0.5/v1\"".to_owned()],
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn file(content: &str) -> CredentialFile {
+    CredentialFile::Content(content.as_bytes().to_vec().into())
+}
+
+fn chatgpt(exp: i64, refresh: &str) -> String {
+    let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+    let jwt = format!(
+        "{}.{}.{}",
+        part("{}".to_owned()),
+        part(format!("{{\"exp\":{exp}}}")),
+        part("s".to_owned())
+    );
+    format!(
+        r#"{{"auth_mode":"chatgpt","OPENAI_API_KEY":null,"tokens":{{"id_token":"{jwt}","access_token":"{jwt}","refresh_token":"{refresh}","account_id":"a"}},"last_refresh":"2025-01-01T00:00:00Z"}}"#
+    )
+}
+
+fn rung(code: i32, output: &str, file: &CredentialFile) -> Rung {
+    codex().login(code, output, file, now()).rung
+}
+
+const API_KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
+const WITH_KEY: &str = "Logged in using an API key - sk-test-***fghij\n";
+const WITH_CHATGPT: &str = "Logged in using ChatGPT\n";
+
+#[test]
+fn a_stored_login_is_worth_what_its_file_says() {
+    let later = now().timestamp() + 60;
+    let earlier = now().timestamp() - 60;
+    for (output, content, expected) in [
+        (WITH_KEY, API_KEY.to_owned(), Rung::Present),
+        ("API key configured - sk-test-***fghij\nx\n", API_KEY.to_owned(), Rung::Present),
+        (WITH_KEY, r#"{"OPENAI_API_KEY":"sk-x"}"#.to_owned(), Rung::Present),
+        (WITH_CHATGPT, chatgpt(later, "rt"), Rung::Unexpired),
+        (WITH_CHATGPT, chatgpt(earlier, "rt"), Rung::Present),
+        (WITH_CHATGPT, chatgpt(earlier, ""), Rung::Expired),
+        // The CLI's false positives.
+        (WITH_CHATGPT, "{}".to_owned(), Rung::Corrupt),
+        (WITH_CHATGPT, r#"{"tokens":null}"#.to_owned(), Rung::Corrupt),
+        (WITH_CHATGPT, "".to_owned(), Rung::Corrupt),
+        (WITH_KEY, r#"{"auth_mode":"apikey","OPENAI_API_KEY":" "}"#.to_owned(), Rung::Corrupt),
+        (WITH_KEY, API_KEY[..30].to_owned(), Rung::Corrupt),
+        (WITH_CHATGPT, r#"{"auth_mode":"agentIdentity"}"#.to_owned(), Rung::Unknown),
+    ] {
+        assert_eq!(rung(0, output, &file(&content)), expected, "{content}");
+    }
+    assert_eq!(rung(0, WITH_KEY, &CredentialFile::Missing), Rung::Unknown);
+    assert_eq!(rung(0, WITH_KEY, &CredentialFile::Unusable("a link".to_owned())), Rung::Unknown);
+}
+
+#[test]
+fn each_refusal_of_the_cli_is_told_apart() {
+    let warning = "WARNING: proceeding, even though we could not create PATH aliases: Read-only file system (os error 30)\n";
+    for (code, output, expected) in [
+        (1, "Not logged in\n".to_owned(), Rung::NotLoggedIn),
+        (1, format!("{warning}Not logged in\n"), Rung::NotLoggedIn),
+        (
+            1,
+            "Error checking login status: EOF while parsing a value at line 1 column 0".to_owned(),
+            Rung::Corrupt,
+        ),
+        (
+            1,
+            "Error checking login status: invalid ID token format x".to_owned(),
+            Rung::Corrupt,
+        ),
+        (
+            1,
+            "Error checking login status: invalid credential JSON (Data at line 1 column 31)".to_owned(),
+            Rung::Corrupt,
+        ),
+        (
+            1,
+            "Error checking login status: Permission denied (os error 13)".to_owned(),
+            Rung::Unreadable,
+        ),
+        (
+            1,
+            "Error loading configuration: Failed to read config file /x/config.toml: Permission denied (os error 13)".to_owned(),
+            Rung::Unreadable,
+        ),
+        (
+            1,
+            "Error loading configuration: /x/config.toml:1:11: expected `=`".to_owned(),
+            Rung::EnvironmentBroken,
+        ),
+        (127, "sh: 1: codex: not found".to_owned(), Rung::EnvironmentBroken),
+        (1, format!("{warning}Something new"), Rung::Unknown),
+        (1, "Error checking login status: the moon is full".to_owned(), Rung::Unknown),
+        (2, "error: unrecognized subcommand 'status'".to_owned(), Rung::Unknown),
+        (139, String::new(), Rung::Unknown),
+    ] {
+        assert_eq!(rung(code, &output, &file(API_KEY)), expected, "{output}");
+    }
+}
+
+#[test]
+fn what_is_known_of_a_login_holds_no_secret() {
+    let known = codex().login(0, WITH_CHATGPT, &file(&chatgpt(1_800_000_060, "rt-very-secret")), now());
+    assert_eq!((known.method, known.expires_at.unwrap().timestamp()), ("chatgpt", 1_800_000_060));
+    let keyed = codex().login(0, WITH_KEY, &file(API_KEY), now());
+    assert_eq!((keyed.method, keyed.expires_at), ("api_key", None));
+    let shown = format!("{known:?} {keyed:?} {:?}", file(API_KEY));
+    assert!(
+        !shown.contains("rt-very-secret") && !shown.contains("eyJ") && !shown.contains("fghij"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn work_is_asked_for_without_questions_and_without_traces_in_the_volume() {
+    insta::assert_snapshot!(codex().work_command(Path::new("/work/runs/r 1/repo")).join("\n"), @r#"
+    codex
+    -a
+    never
+    exec
+    --json
+    --skip-git-repo-check
+    -s
+    danger-full-access
+    --disable
+    plugins
+    --disable
+    unbounded_connection_retries
+    -m
+    gpt-5.5-codex
+    -p
+    ci
+    -c
+    projects={"/work/runs/r 1/repo"={trust_level="untrusted"}}
+    -c
+    openai_base_url="http://10.0.0.5/v1"
+    -
+    "#);
+}
+
+/// Reads a recorded log; what people see of it, too.
+fn recorded(name: &str) -> (Transcript, Vec<String>) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("src/agent/codex/fixtures")
+        .join(name);
+    let mut transcript = Transcript::default();
+    let log = std::fs::read_to_string(path).unwrap();
+    let lines = log
+        .lines()
+        .filter_map(|line| codex().read_line(line, Path::new("/run/repo"), &mut transcript));
+    let lines = lines.collect();
+    (transcript, lines)
+}
+
+#[test]
+fn a_log_of_work_tells_thread_tokens_and_what_was_done() {
+    let (transcript, lines) = recorded("command.jsonl");
+    assert_eq!(transcript.turn, Some(Turn::Completed));
+    assert_eq!(transcript.thread_id, "01a1f859-d658-7760-ac19-d5fd21b6e0b2");
+    assert_eq!((transcript.input_tokens, transcript.output_tokens), (20, 10));
+    assert_eq!(lines, [r"$ printf '%s\\n' 'hello from the fake model' > hello.txt"]);
+    let (_, lines) = recorded("file_change.jsonl");
+    assert_eq!(lines, ["changed: add hello.txt"]);
+}
+
+#[test]
+fn what_is_no_event_is_passed_over() {
+    let mut transcript = Transcript::default();
+    for line in ["", "not json", "[1]", "{\"type\":3}", "{}", "\u{fffd}"] {
+        assert_eq!(codex().read_line(line, Path::new("/"), &mut transcript), None);
+    }
+    assert_eq!(transcript, Transcript::default());
+    codex().read_line(r#"{"type":"brand.new","x":[]}"#, Path::new("/"), &mut transcript);
+    assert_eq!(transcript.events, 1);
+}
+
+#[test]
+fn each_recorded_failure_has_its_code() {
+    for (log, code, class) in [
+        ("401.jsonl", "REVOKED", Class::Login),
+        ("refresh_token_reused.jsonl", "REVOKED", Class::Login),
+        ("429.jsonl", "RATE_LIMITED", Class::Login),
+        ("rate_limit_exceeded.jsonl", "RATE_LIMITED", Class::Login),
+        ("insufficient_quota.jsonl", "RATE_LIMITED", Class::Login),
+        ("400.jsonl", "AGENT_FAILED", Class::Job),
+        ("500.jsonl", "AGENT_FAILED", Class::Job),
+        ("connection_refused.jsonl", "AGENT_FAILED", Class::Job),
+    ] {
+        let (transcript, _) = recorded(log);
+        let fault = codex().verdict(Exit::Code(1), &transcript, "").unwrap_err();
+        assert_eq!((fault.code, fault.class), (code, class), "{log}: {fault:?}");
+        assert!(fault.detail.contains("exit code 1"), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_turn_counts_only_if_it_was_completed_and_the_exit_code_is_zero() {
+    let (done, _) = recorded("command.jsonl");
+    let stderr = "2026 ERROR codex_login: Failed to refresh token: your refresh token was already used.";
+    let code = |exit, transcript: &Transcript, stderr| codex().verdict(exit, transcript, stderr).err().map(|fault| fault.code);
+    assert_eq!(code(Exit::Code(0), &done, stderr), None, "it did its work all the same");
+    assert_eq!(code(Exit::Code(1), &done, ""), Some("AGENT_FAILED"));
+    assert_eq!(code(Exit::TimedOut, &done, ""), Some("AGENT_TIMED_OUT"));
+    assert_eq!(code(Exit::OutOfMemory, &done, ""), Some("AGENT_OUT_OF_MEMORY"));
+    assert_eq!(code(Exit::Signal(9), &done, ""), Some("AGENT_KILLED"));
+    let none = Transcript::default();
+    assert_eq!(code(Exit::Code(0), &none, ""), Some("AGENT_NO_OUTPUT"));
+    assert_eq!(
+        code(Exit::Code(127), &none, "sh: 1: exec: codex: not found"),
+        Some("AGENT_CLI_MISSING")
+    );
+    let cut = Transcript { turn: None, ..done };
+    assert_eq!(code(Exit::Code(0), &cut, ""), Some("AGENT_FAILED"));
+}
+
+#[test]
+fn an_error_at_the_start_is_told_without_its_stack_trace() {
+    let stderr = "Error: Model provider `nope` not found\n\nStack backtrace:\n   0: <unknown>\n";
+    let fault = codex().verdict(Exit::Code(1), &Transcript::default(), stderr).unwrap_err();
+    assert_eq!(
+        fault.detail,
+        "codex printed no events and ended with exit code 1: Error: Model provider `nope` not found"
+    );
+}
