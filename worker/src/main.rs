@@ -3,7 +3,7 @@
 //! Exit codes: 0 after a clean shutdown, 64 for settings that can't be used, 78 when something that the worker needs is missing
 //! or the server refuses it for good, 1 for anything else.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -113,7 +113,8 @@ fn log() -> Result<(), String> {
     let filter = filter.unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     match std::env::var("MOORLINE_LOG_FORMAT").unwrap_or_default().trim() {
         "" | "human" => registry.with(layer.with_target(false)).init(),
         "json" => registry.with(layer.json().flatten_event(true)).init(),

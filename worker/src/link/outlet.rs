@@ -68,6 +68,9 @@ impl Outlet for JobOutlet {
     }
 
     async fn preflight(&self, preflight: v1::Preflight) {
+        // Queue, shard and worker are in the job's span.
+        let (status, rung) = (preflight.status().as_str_name(), preflight.rung().as_str_name());
+        tracing::info!(volume = %preflight.volume, status, rung, "login checked: {}", preflight.message);
         self.handle.set_volume(None, Some(preflight.clone()));
         self.handle.ledger.report(&self.lease, News::Preflight(preflight));
     }

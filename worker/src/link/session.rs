@@ -42,7 +42,7 @@ pub(super) enum End {
 enum Turn {
     Heard(ConnectResponse),
     Say(Frame),
-    Sent(()),
+    Sent,
     Look,
     Ping,
 }
@@ -169,7 +169,10 @@ impl<'a> Session<'a> {
                 Err(status) => return Err(refusal::end(&status, interval)),
             },
             permit = self.outbound.reserve(), if !self.queue.is_empty() => match permit {
-                Ok(permit) => Turn::Sent(permit.send(ConnectRequest { frame: self.queue.pop_front() })),
+                Ok(permit) => {
+                    permit.send(ConnectRequest { frame: self.queue.pop_front() });
+                    Turn::Sent
+                }
                 Err(_) => return Err(lost("the stream is closed")),
             },
             Some(frame) = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(frame),
@@ -184,7 +187,7 @@ impl<'a> Session<'a> {
             Turn::Heard(response) => self.heard(response.frame).await?,
             Turn::Say(frame) => self.queue.push_back(frame),
             Turn::Ping => self.ping(),
-            Turn::Sent(()) | Turn::Look => {}
+            Turn::Sent | Turn::Look => {}
         }
         Ok(())
     }

@@ -2,12 +2,15 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{PermissionsExt, lchown},
-    path::{Path, PathBuf},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{PermissionsExt, lchown},
+    },
+    path::{Component, Path, PathBuf},
 };
 
 use moorline_proto::v1;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags};
 
 use super::{Context, RunFolder};
 use crate::engine::user::{User, is_root};
@@ -69,12 +72,7 @@ impl RunFolder {
     /// that leads to the worker's secrets: no link is followed, and only a regular file is opened.
     pub fn open(&self, path: &Path) -> io::Result<fs::File> {
         let file = match path.strip_prefix(&self.root) {
-            Ok(inside) => {
-                let root = fs::File::open(&self.root)?;
-                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-                fs::File::from(rustix::fs::openat2(root, inside, flags, Mode::empty(), resolve)?)
-            }
+            Ok(inside) => open_beneath(&self.root, inside)?,
             Err(_) => fs::File::open(path)?,
         };
         match file.metadata()?.is_file() {
@@ -85,13 +83,31 @@ impl RunFolder {
 
     /// Removes what the job has left.
     pub fn remove_private(&self) -> io::Result<()> {
-        remove(&self.private())
+        remove(&self.private())?;
+        // The folder around it goes with the run's last job.
+        if let Some(run) = self.private().parent() {
+            let _ = fs::remove_dir(run);
+        }
+        Ok(())
     }
 
     /// Removes what the run has left on this worker.
     pub fn remove_shared(&self) -> io::Result<()> {
         remove(&self.root)
     }
+}
+
+/// Goes down one name at a time, so that no name on the way is a link either.
+fn open_beneath(root: &Path, inside: &Path) -> io::Result<fs::File> {
+    let mut at: OwnedFd = fs::File::open(root)?.into();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    for name in inside.components() {
+        let Component::Normal(name) = name else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the run's folder"));
+        };
+        at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
+    }
+    Ok(at.into())
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

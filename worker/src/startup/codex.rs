@@ -6,8 +6,10 @@ use moorline_proto::v1::{Preflight, PreflightStatus, StartupCheck, VolumeBinding
 
 use super::{missing, passed};
 use crate::{
+    agent::codex::Codex,
     config::Config,
     engine::{self, ContainerSpec, Engine, Exit, Limits},
+    preflight,
     redact::{chain, one_line},
 };
 
@@ -102,6 +104,5 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
 
 /// Checks the login of a volume.
 pub(super) async fn login(config: &Config, engine: &Arc<dyn Engine>, queue: &str, volume: &str) -> (Preflight, VolumeDiagnostics) {
-    let _ = (config, engine, queue, volume);
-    (Preflight::default(), VolumeDiagnostics::default())
+    preflight::check(engine.as_ref(), &Codex::new(config), config, queue, Some(volume)).await
 }

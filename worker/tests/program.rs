@@ -1,0 +1,74 @@
+//! The program itself: its exit codes, and what it says.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+fn worker(dir: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moorline-worker"));
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.env("MOORLINE_WORK_ROOT", dir.path()).env("MOORLINE_ENGINE", "process");
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn bad_settings_end_with_64_and_name_the_variable() {
+    let dir = TempDir::new().expect("a folder");
+    let output = worker(&dir).env("MOORLINE_SLOTS", "many").output().expect("the program");
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output).contains("MOORLINE_SLOTS is `many`"), "{}", text(&output));
+    let output = worker(&dir).arg("--nonsense").output().expect("the program");
+    assert_eq!(output.status.code(), Some(64));
+    let output = worker(&dir).env("MOORLINE_LOG_FORMAT", "xml").output().expect("the program");
+    assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once_and_ends_with_78() {
+    let dir = TempDir::new().expect("a folder");
+    let shard = [
+        ("CODEX_QUEUE", "codex-0"),
+        ("CODEX_VOLUME_NAME", "codex_auth_0"),
+        ("MOORLINE_CODEX_PROGRAM", "no-such-codex"),
+    ];
+    let output = worker(&dir).envs(shard).output().expect("the program");
+    assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+    for said in [
+        "codex_volume: the volume codex_auth_0 does not exist",
+        "codex_cli: no-such-codex was not found",
+    ] {
+        assert!(text(&output).contains(said), "{}", text(&output));
+    }
+    assert!(
+        !dir.path().join("volumes/codex_auth_0").exists(),
+        "a volume is never made by looking for it"
+    );
+}
+
+#[test]
+fn check_lists_what_was_found() {
+    let dir = TempDir::new().expect("a folder");
+    let output = worker(&dir).arg("check").output().expect("the program");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ok      git  git version"));
+}
+
+#[test]
+fn a_signal_ends_an_idle_worker_with_0() {
+    let dir = TempDir::new().expect("a folder");
+    let nowhere = [("MOORLINE_SERVER", "http://127.0.0.1:1"), ("MOORLINE_LOG_FORMAT", "json")];
+    let mut child = worker(&dir).envs(nowhere).stderr(Stdio::piped()).spawn().expect("the program");
+    let mut lines = BufReader::new(child.stderr.take().expect("its log")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with('{') && line.contains("no line to the server")));
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
+    lines.by_ref().for_each(drop);
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+}
