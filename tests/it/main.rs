@@ -9,6 +9,7 @@ mod artifacts;
 mod cancel_and_retry;
 mod create_run;
 mod fencing;
+mod foreign_clients;
 mod list_runs;
 mod migrations;
 mod sessions;

@@ -205,6 +205,20 @@ pub async fn lock_running(connection: &mut Connection, id: Uuid, lease_token: i6
         .optional()
 }
 
+/// The open job with this lease, locked, accepted or just offered: an upload may overtake the Accept, which goes another way. `None` means
+/// fenced.
+pub async fn lock_leased(connection: &mut Connection, id: Uuid, lease_token: i64) -> QueryResult<Option<Job>> {
+    jobs::table
+        .find(id)
+        .filter(jobs::lease_token.eq(lease_token).and(jobs::lease_instance_id.is_not_null()))
+        .filter(jobs::status.eq_any([job::Status::Queued, job::Status::Running]))
+        .select(Job::as_select())
+        .for_update()
+        .first(connection)
+        .await
+        .optional()
+}
+
 /// Jobs of a run, in the order of their making.
 pub async fn of_run(connection: &mut Connection, run_id: Uuid) -> QueryResult<Vec<Job>> {
     jobs::table

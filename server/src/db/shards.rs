@@ -91,12 +91,15 @@ pub async fn heard(connection: &mut Connection, instances: &[Uuid]) -> QueryResu
     .await
 }
 
-/// Queues of active shards whose volume nobody holds with a running lease.
-pub async fn abandoned(connection: &mut Connection) -> QueryResult<Vec<String>> {
-    let rows: Vec<Abandoned> = sql_query(
-        "select queue_name as queue from shards join auth_volumes on auth_volumes.name = shards.volume_name
+/// Takes shards out of service whose volume nobody holds with a running lease, and returns their queues. The caller parks their jobs in
+/// the same transaction.
+pub async fn take_out_abandoned(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    let rows: Vec<TakenOut> = sql_query(
+        "update shards set status = 'offline', updated_at = now() from auth_volumes
          left join worker_instances on worker_instances.id = auth_volumes.owner_instance_id
-         where shards.status = 'active' and (worker_instances.id is null or worker_instances.lease_expires_at < now())",
+         where auth_volumes.name = shards.volume_name and shards.status = 'active'
+           and (worker_instances.id is null or worker_instances.lease_expires_at < now())
+         returning queue_name as queue",
     )
     .get_results(connection)
     .await?;
@@ -104,14 +107,19 @@ pub async fn abandoned(connection: &mut Connection) -> QueryResult<Vec<String>> 
 }
 
 #[derive(QueryableByName)]
-struct Abandoned {
+struct TakenOut {
     #[diesel(sql_type = Text)]
     queue: String,
 }
 
 /// Why new work for a queue waits, if it does. Queues without a shard never hold.
+///
+/// The shard's row stays locked until the transaction ends: a shard that goes into or out of service meanwhile waits, and then finds the
+/// job that was queued under this reason.
 pub async fn hold_reason(connection: &mut Connection, queue: &str) -> QueryResult<Option<job::HoldReason>> {
-    Ok(find(connection, queue).await?.and_then(|shard| shard.status.hold_reason()))
+    let status: Option<shard::Status> =
+        shards::table.find(queue).select(shards::status).for_share().first(connection).await.optional()?;
+    Ok(status.and_then(shard::Status::hold_reason))
 }
 
 /// The latest run of a queue.

@@ -68,7 +68,7 @@ where
     let (row, written) = connection
         .transaction(async |connection| {
             let mut ledger = Ledger::lock(connection, run_id).await?;
-            if jobs::lock_running(connection, header.job_id, header.lease_token).await?.is_none() {
+            if jobs::lock_leased(connection, header.job_id, header.lease_token).await?.is_none() {
                 return Err(fenced(header.job_id));
             }
             let new = New {

@@ -1,5 +1,6 @@
 //! What the reaper does: offers that nobody accepted, leases that ran out, shards whose worker is gone.
 
+use diesel_async::AsyncConnection as _;
 use tracing::info;
 
 use super::{Error, Flow, Topic, lost};
@@ -33,13 +34,16 @@ pub async fn leases(flow: &Flow) -> Result<(), Error> {
     for job in &expired {
         lost::give_up(flow, job).await?;
     }
-    let mut connection = flow.connection().await?;
-    for queue in shards::abandoned(&mut connection).await? {
-        info!(queue, "shard offline: the lease of its worker has run out");
-        shards::set_status(&mut connection, &queue, shard::Status::Offline, None).await?;
-        jobs::set_hold(&mut connection, &queue, shard::Status::Offline.hold_reason()).await?;
-    }
-    Ok(())
+    flow.connection()
+        .await?
+        .transaction(async |connection| {
+            for queue in shards::take_out_abandoned(connection).await? {
+                info!(queue, "shard offline: the lease of its worker has run out");
+                jobs::set_hold(connection, &queue, shard::Status::Offline.hold_reason()).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Renews the leases of these instances, in one statement, and notes a sign of life on their shards.

@@ -1,5 +1,6 @@
 //! A worker's stream has ended.
 
+use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
@@ -38,8 +39,12 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
     let queues = jobs::release_offers(&mut connection, left.instance_id, None, 0.0).await?;
     flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
     if let Some(queue) = &left.shard_queue {
-        shards::set_status(&mut connection, queue, shard::Status::Offline, None).await?;
-        jobs::set_hold(&mut connection, queue, shard::Status::Offline.hold_reason()).await?;
+        connection
+            .transaction(async |connection| {
+                shards::set_status(connection, queue, shard::Status::Offline, None).await?;
+                jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await
+            })
+            .await?;
     }
     for job in jobs::running_of_instance(&mut connection, left.instance_id).await? {
         if left.goodbye || job.stage.is_cheap() {

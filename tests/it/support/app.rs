@@ -60,6 +60,15 @@ impl TestApp {
         self.running = Some(running);
     }
 
+    /// `host:port` of the server.
+    pub fn address(&self) -> String {
+        self.running.as_ref().expect("a running server").address.to_string()
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub fn runs(&self) -> RunServiceClient<Channel> {
         RunServiceClient::new(self.channel.clone())
     }
