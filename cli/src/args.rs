@@ -1,13 +1,18 @@
 //! The command line.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+    parser::ValueSource,
+};
 use clap_complete::Shell;
 
 use crate::{
     console::Format,
-    exit,
+    dev, exit,
     names::{self, Named},
     route, run, shard, time,
 };
@@ -62,6 +67,21 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Start a server, its workers and a database in this process, for trying things.
+    Dev(Box<dev::Args>),
+}
+
+/// Reads a command line, the program's name first.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    // An option that would be ignored is a mistake that the user should hear of.
+    if matches!(cli.command, Command::Dev(_)) && (given("server") || given("timeout")) {
+        let message = "`moorline dev` starts a server of its own: give --listen instead of --server and --timeout";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    Ok(cli)
 }
 
 /// Accepts some of the names of an enum of the contract.
@@ -71,8 +91,6 @@ pub(crate) fn one_of<E: Named + Send + Sync + 'static, const N: usize>(values: [
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

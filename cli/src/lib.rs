@@ -7,12 +7,14 @@
 //! - [`args`]: the command line; a module per noun (`run`, `shard`, …), a file per verb
 //! - `client`: calls to the server; `resume`: streams that survive a lost connection
 //! - [`console`]: where output goes and in which form; `view`: what is shown; `table`, `names`, `time`: how
+//! - `dev`: everything in one process
 //! - `error`: what can go wrong and what to do about it; [`exit`]: the exit codes
 
 pub mod args;
 mod client;
 mod completions;
 pub mod console;
+mod dev;
 mod error;
 pub mod exit;
 mod names;
@@ -26,8 +28,6 @@ mod view;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
 use crate::{
     args::{Cli, Command},
     console::{Console, Format, Stream},
@@ -37,7 +37,7 @@ use crate::{
 
 /// Runs one command line, the program's name first. Results go to `out`; notes, progress and errors to `err`.
 pub async fn run(args: impl IntoIterator<Item = OsString>, out: &mut dyn Stream, err: &mut dyn Stream) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match args::parse(args) {
         Ok(cli) => cli,
         Err(refusal) => return explain(&refusal, out, err),
     };
@@ -54,6 +54,7 @@ async fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Exit, Error> {
         Command::Shard(command) => shard::execute(command, &cli.global, console).await,
         Command::Route(args) => route::execute(args, &cli.global, console).await,
         Command::Completions { shell } => completions::execute(*shell, console),
+        Command::Dev(args) => dev::execute(args, console).await,
     }
 }
 

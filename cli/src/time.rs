@@ -17,12 +17,19 @@ pub fn short(time: Option<&Timestamp>) -> String {
         .unwrap_or_default()
 }
 
-/// From one time to another, to the second; empty when either is unset.
+/// From one time to another, to the second (under one second, to the millisecond); empty when either is unset.
 pub fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> String {
     let span = || (utc(to?)? - utc(from?)?).to_std().ok();
     span()
-        .map(|span| humantime::format_duration(Duration::from_secs(span.as_secs())).to_string())
+        .map(|span| humantime::format_duration(rounded(span)).to_string())
         .unwrap_or_default()
+}
+
+fn rounded(span: Duration) -> Duration {
+    match span.as_secs() {
+        0 => Duration::from_millis(span.subsec_millis().into()),
+        seconds => Duration::from_secs(seconds),
+    }
 }
 
 /// Seconds of a duration on the wire.
@@ -73,6 +80,7 @@ mod tests {
     #[test]
     fn spans_are_shown_to_the_second() {
         assert_eq!(between(Some(&at(0, 0)), Some(&at(75, 900_000_000))), "1m 15s");
+        assert_eq!(between(Some(&at(5, 0)), Some(&at(5, 42_900_000))), "42ms");
         assert_eq!(between(Some(&at(0, 0)), None), "");
     }
 

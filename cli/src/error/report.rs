@@ -90,6 +90,7 @@ impl Report {
         lines.extend(
             self.field_violations
                 .iter()
+                .filter(|wrong| wrong.description != self.message)
                 .map(|wrong| one_line(&format!("{}: {}", wrong.field, wrong.description)))
                 .map(indent),
         );

@@ -47,7 +47,10 @@ pub fn report(status: &Status, global: &Global) -> Report {
     if report.message.is_empty() {
         report.message = status.code().description().to_owned();
     }
-    report.next = next(status.code(), info.as_ref());
+    // A message that names a command has said what to do.
+    if !status.message().contains("moorline ") {
+        report.next = next(status.code(), info.as_ref());
+    }
     let wrong = status
         .get_details_bad_request()
         .map(|request| request.field_violations)
@@ -78,7 +81,6 @@ fn next(code: Code, info: Option<&ErrorInfo>) -> Option<String> {
         ("RUN_NOT_FOUND", _) => "list the runs with `moorline run list`".to_owned(),
         ("ARTIFACT_NOT_FOUND", _) => "list a run's artifacts with `moorline run artifacts RUN_ID`".to_owned(),
         ("SHARD_NOT_FOUND" | "UNKNOWN_QUEUE" | "SHARD_UNAVAILABLE", _) => "list the shards with `moorline shard list`".to_owned(),
-        ("BAD_PAGE_TOKEN", _) => "leave --page-token out to begin with the first page".to_owned(),
         (_, Code::Unimplemented) => "use a server and a moorline of the same version".to_owned(),
         (_, Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled) => "try again in a moment".to_owned(),
         (_, Code::Internal | Code::Unknown | Code::DataLoss) => "look at the server's log".to_owned(),

@@ -20,6 +20,7 @@ async fn help_lists_commands_and_exit_codes() {
       shard        Show shards and their logins
       route        Say which shard a key goes to, and why
       completions  Print a completion script for a shell
+      dev          Start a server, its workers and a database in this process, for trying things
       help         Print this message or the help of the given subcommand(s)
 
     Options:
@@ -113,6 +114,7 @@ async fn wrong_usage_is_explained_on_stderr() {
         "run watch x --after -1",
         "run create -r a/b -f c --priority 101",
         "frobnicate",
+        "dev --data-dir /dev/null/nowhere",
     ] {
         assert_eq!(moorline(NOBODY, line).await.exit, Exit::Usage, "{line}");
     }

@@ -123,3 +123,12 @@ async fn a_server_address_that_makes_no_sense_is_a_usage_error() {
         assert_eq!(moorline::run(words, &mut out, &mut err).await, Exit::Usage, "{server}");
     }
 }
+
+#[tokio::test]
+async fn what_the_server_says_already_is_not_said_again() {
+    let message = "repository is empty: see `moorline run create --help`";
+    let details = ErrorDetails::with_bad_request_violation("repository", message);
+    let refusal = Status::with_error_details(Code::NotFound, message, details);
+    let (_, err) = refused(refusal, "run list").await;
+    insta::assert_snapshot!(err, @"error: repository is empty: see `moorline run create --help`");
+}
