@@ -50,8 +50,17 @@ async fn an_offer_that_nobody_accepts_goes_to_another_worker_and_costs_no_attemp
     assert_eq!((offer.job_id.as_str(), offer.attempt), (stale.job_id.as_str(), 1));
     assert!(offer.lease_token > stale.lease_token);
     quick.accept(&offer).await;
+    quick.report(&offer, 1, progress()).await;
+    assert_eq!(quick.acknowledged().await, Some(1));
+
+    // The slow one wakes up: neither its Accept nor its result counts, although the job runs under this very id.
     slow.accept(&stale).await;
     assert!(matches!(slow.next().await.unwrap(), Some(Frame::Fenced(fenced)) if fenced.lease_token == stale.lease_token));
+    slow.report(&stale, 2, finished(failed("STALE"))).await;
+    assert_eq!(slow.acknowledged().await, None);
+    quick.report(&offer, 2, finished(failed("TASKS_EMPTY"))).await;
+    assert_eq!(quick.acknowledged().await, Some(2));
+    assert_eq!(app.finished(&offer.run_id).await.run.unwrap().failure.unwrap().code, "TASKS_EMPTY");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,16 +6,18 @@ use moorline_proto::v1;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{
-    ScriptedWorker, TestApp, program,
-    scripted_worker::no_work,
-};
+use crate::support::{ScriptedWorker, TestApp, program, scripted_worker::no_work};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Runs a program to its end and returns its standard output.
 async fn output(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("the program starts");
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("the program starts");
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
     stdout.into_owned()
@@ -27,7 +29,11 @@ async fn a_python_client_made_from_the_proto_files_drives_a_run_and_reads_its_ev
     let app = TestApp::start().await;
     let generated = tempfile::tempdir().unwrap();
     let mut script = Command::new(python);
-    script.arg(Path::new(ROOT).join("tests/python/drive_run.py")).arg(app.address()).arg(Path::new(ROOT).join("proto")).arg(generated.path());
+    script
+        .arg(Path::new(ROOT).join("tests/python/drive_run.py"))
+        .arg(app.address())
+        .arg(Path::new(ROOT).join("proto"))
+        .arg(generated.path());
     let work = async {
         let mut worker = ScriptedWorker::default_worker(&app, "default-1").await;
         worker.work("default", no_work()).await;
@@ -47,7 +53,13 @@ async fn a_python_client_made_from_the_proto_files_drives_a_run_and_reads_its_ev
 
 async fn buf_curl(app: &TestApp, arguments: &[&str]) -> String {
     let buf = program("MOORLINE_TEST_BUF", "buf");
-    output(Command::new(buf).args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"]).args(arguments).env("HOME", app.artifacts.path())).await
+    output(
+        Command::new(buf)
+            .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"])
+            .args(arguments)
+            .env("HOME", app.artifacts.path()),
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +67,12 @@ async fn buf_curl_needs_no_files() {
     let app = TestApp::start().await;
     let url = format!("http://{}", app.address());
     let services = buf_curl(&app, &["--list-services", &url]).await;
-    for service in ["grpc.health.v1.Health", "moorline.v1.RunService", "moorline.v1.ShardService", "moorline.v1.WorkerService"] {
+    for service in [
+        "grpc.health.v1.Health",
+        "moorline.v1.RunService",
+        "moorline.v1.ShardService",
+        "moorline.v1.WorkerService",
+    ] {
         assert!(services.lines().any(|line| line == service), "{service} is missing in:\n{services}");
     }
     let health = buf_curl(&app, &[&format!("{url}/grpc.health.v1.Health/Check")]).await;
@@ -68,13 +85,27 @@ async fn buf_curl_needs_no_files() {
 
     let shards = buf_curl(&app, &[&format!("{url}/moorline.v1.ShardService/ListShards")]).await;
     let shards: Value = serde_json::from_str(&shards).unwrap();
-    let queues: Vec<_> = shards["shards"].as_array().unwrap().iter().map(|shard| shard["queue"].as_str().unwrap()).collect();
+    let queues: Vec<_> = shards["shards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|shard| shard["queue"].as_str().unwrap())
+        .collect();
     assert_eq!(queues, ["codex-0", "codex-1", "codex-2"]);
 
-    app.runs().cancel_run(v1::CancelRunRequest { run_id: run_id.clone(), reason: String::new() }).await.unwrap();
+    app.runs()
+        .cancel_run(v1::CancelRunRequest {
+            run_id: run_id.clone(),
+            reason: String::new(),
+        })
+        .await
+        .unwrap();
     let watch = format!(r#"{{"run_id":"{run_id}"}}"#);
     let events = buf_curl(&app, &["-d", &watch, &format!("{url}/moorline.v1.RunService/WatchRun")]).await;
-    let events: Vec<Value> = serde_json::Deserializer::from_str(&events).into_iter().map(Result::unwrap).collect();
+    let events: Vec<Value> = serde_json::Deserializer::from_str(&events)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(events.first().unwrap()["event"]["runChanged"]["status"], "RUN_STATUS_PENDING");
     assert_eq!(events.last().unwrap()["event"]["runChanged"]["status"], "RUN_STATUS_CANCELLED");
 }
@@ -85,14 +116,25 @@ async fn reflection_speaks_both_versions_with_comments() {
     let app = TestApp::start().await;
     let symbol = "moorline.v1.RunService".to_owned();
     let request = newer::ServerReflectionRequest {
-        message_request: Some(newer::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.clone())),
+        message_request: Some(newer::server_reflection_request::MessageRequest::FileContainingSymbol(
+            symbol.clone(),
+        )),
         ..Default::default()
     };
     let mut client = newer::server_reflection_client::ServerReflectionClient::new(app.channel());
-    let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+    let mut answers = client
+        .server_reflection_info(tokio_stream::iter([request]))
+        .await
+        .unwrap()
+        .into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    let newer::server_reflection_response::MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
-    let has_comment = files.file_descriptor_proto.iter().any(|file| file.windows(19).any(|window| window == b"Starts a run. With "));
+    let newer::server_reflection_response::MessageResponse::FileDescriptorResponse(files) = answer else {
+        panic!("{answer:?}")
+    };
+    let has_comment = files
+        .file_descriptor_proto
+        .iter()
+        .any(|file| file.windows(19).any(|window| window == b"Starts a run. With "));
     assert!(has_comment, "the descriptors bear the comments of the proto files");
 
     let request = older::ServerReflectionRequest {
@@ -100,7 +142,17 @@ async fn reflection_speaks_both_versions_with_comments() {
         ..Default::default()
     };
     let mut client = older::server_reflection_client::ServerReflectionClient::new(app.channel());
-    let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+    let mut answers = client
+        .server_reflection_info(tokio_stream::iter([request]))
+        .await
+        .unwrap()
+        .into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    assert!(matches!(answer, older::server_reflection_response::MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
+    assert!(
+        matches!(
+            answer,
+            older::server_reflection_response::MessageResponse::FileDescriptorResponse(_)
+        ),
+        "{answer:?}"
+    );
 }

@@ -117,8 +117,13 @@ struct TakenOut {
 /// The shard's row stays locked until the transaction ends: a shard that goes into or out of service meanwhile waits, and then finds the
 /// job that was queued under this reason.
 pub async fn hold_reason(connection: &mut Connection, queue: &str) -> QueryResult<Option<job::HoldReason>> {
-    let status: Option<shard::Status> =
-        shards::table.find(queue).select(shards::status).for_share().first(connection).await.optional()?;
+    let status: Option<shard::Status> = shards::table
+        .find(queue)
+        .select(shards::status)
+        .for_share()
+        .first(connection)
+        .await
+        .optional()?;
     Ok(status.and_then(shard::Status::hold_reason))
 }
 

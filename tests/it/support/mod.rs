@@ -12,7 +12,10 @@ use tonic_types::StatusExt as _;
 
 /// A program that a test needs: the one that a variable names, else the one on `PATH`. `cargo xtask test` installs it and sets the variable.
 pub fn program(variable: &str, default: &str) -> String {
-    std::env::var(variable).ok().filter(|path| !path.is_empty()).unwrap_or_else(|| default.to_owned())
+    std::env::var(variable)
+        .ok()
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| default.to_owned())
 }
 
 /// `code reason`, the two things that programs tell errors apart by, such as `NotFound RUN_NOT_FOUND`.

@@ -10,58 +10,58 @@ use super::{Config, EngineChoice, Error, shard_index};
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
-    /// The server [default: http://127.0.0.1:7420]
+    /// The server (default: `http://127.0.0.1:7420`)
     #[arg(long, env = "MOORLINE_SERVER", value_name = "URL")]
     server: Option<String>,
-    /// Name of the worker, unique among live ones [default: the host name]
+    /// Name of the worker, unique among live ones (default: the host name)
     #[arg(long, env = "MOORLINE_WORKER_NAME", value_name = "NAME")]
     worker_name: Option<String>,
     /// Queue of the shard that it serves, such as codex-0
     #[arg(long, env = "CODEX_QUEUE", value_name = "QUEUE")]
     codex_queue: Option<String>,
-    /// Queues that it serves, comma-separated [default: default, unless a shard's queue is given]
+    /// Queues that it serves, comma-separated (default: `default`, unless a shard's queue is given)
     #[arg(long, env = "MOORLINE_QUEUES", value_name = "QUEUES")]
     queues: Option<String>,
-    /// Jobs that it runs at once, its shard's queue apart, which takes one [default: 4]
+    /// Jobs that it runs at once, its shard's queue apart, which takes one (default: `4`)
     #[arg(long, env = "MOORLINE_SLOTS", value_name = "N")]
     slots: Option<String>,
     /// Auth volume of its shard
     #[arg(long, env = "CODEX_VOLUME_NAME", value_name = "VOLUME")]
     volume: Option<String>,
-    /// Folder for the runs' folders and the worker's own git directories [default: /work]
+    /// Folder for the runs' folders and the worker's own git directories (default: `/work`)
     #[arg(long, env = "MOORLINE_WORK_ROOT", value_name = "FOLDER")]
     work_root: Option<String>,
-    /// docker, process, or auto: Docker when it answers [default: auto]
+    /// docker, process, or auto: Docker when it answers (default: `auto`)
     #[arg(long, env = "MOORLINE_ENGINE", value_name = "ENGINE")]
     engine: Option<String>,
-    /// Folder that stands for volumes with the process engine [default: <work root>/volumes]
+    /// Folder that stands for volumes with the process engine (default: `<work root>/volumes`)
     #[arg(long, env = "MOORLINE_VOLUME_ROOT", value_name = "FOLDER")]
     volume_root: Option<String>,
-    /// Image of jobs [default: moorline-job]
+    /// Image of jobs (default: `moorline-job`)
     #[arg(long, env = "SPEC_AUTOMATION_JOB_IMAGE", value_name = "IMAGE")]
     job_image: Option<String>,
-    /// Image of login checks [default: the job image]
+    /// Image of login checks (default: the job image)
     #[arg(long, env = "CODEX_LOGIN_CHECK_IMAGE", value_name = "IMAGE")]
     login_check_image: Option<String>,
-    /// User of jobs [default: 1000:1000]
+    /// User of jobs (default: `1000:1000`)
     #[arg(long, env = "MOORLINE_JOB_USER", value_name = "UID:GID")]
     job_user: Option<String>,
-    /// Network of jobs [default: bridge]
+    /// Network of jobs (default: `bridge`)
     #[arg(long, env = "MOORLINE_JOB_NETWORK", value_name = "NETWORK")]
     job_network: Option<String>,
-    /// Memory of a job in MiB [default: 4096]
+    /// Memory of a job in MiB (default: `4096`)
     #[arg(long, env = "MOORLINE_JOB_MEMORY_MIB", value_name = "MIB")]
     job_memory_mib: Option<String>,
-    /// Cores of a job in thousandths [default: 2000]
+    /// Cores of a job in thousandths (default: `2000`)
     #[arg(long, env = "MOORLINE_JOB_CPU_MILLIS", value_name = "MILLIS")]
     job_cpu_millis: Option<String>,
-    /// Processes and threads of a job [default: 512]
+    /// Processes and threads of a job (default: `512`)
     #[arg(long, env = "MOORLINE_JOB_PIDS", value_name = "N")]
     job_pids: Option<String>,
-    /// Longest time of a login check in seconds [default: 60]
+    /// Longest time of a login check in seconds (default: `60`)
     #[arg(long, env = "MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", value_name = "SECONDS")]
     preflight_timeout_seconds: Option<String>,
-    /// The Codex program [default: codex]
+    /// The Codex program (default: `codex`)
     #[arg(long, env = "MOORLINE_CODEX_PROGRAM", value_name = "PROGRAM")]
     codex_program: Option<String>,
     /// Model that Codex is told to use
@@ -73,19 +73,19 @@ pub struct Args {
     /// Further key=value settings of Codex, TOML values, one a line; they show in the process list
     #[arg(long, env = "MOORLINE_CODEX_CONFIG", value_name = "LINES")]
     codex_config: Option<String>,
-    /// Where owner/name is found [default: https://github.com]
+    /// Where owner/name is found (default: `https://github.com`)
     #[arg(long, env = "MOORLINE_GITHUB_URL", value_name = "URL")]
     github_url: Option<String>,
-    /// API of the forge [default: https://api.github.com]
+    /// API of the forge (default: `https://api.github.com`)
     #[arg(long, env = "MOORLINE_GITHUB_API_URL", value_name = "URL")]
     github_api_url: Option<String>,
-    /// Protocols that git may use, with colons between them [default: https:ssh]
+    /// Protocols that git may use, with colons between them (default: `https:ssh`)
     #[arg(long, env = "MOORLINE_GIT_PROTOCOLS", value_name = "PROTOCOLS")]
     git_protocols: Option<String>,
-    /// Author and committer of commits [default: Moorline <moorline@localhost>]
+    /// Author and committer of commits (default: `Moorline <moorline@localhost>`)
     #[arg(long, env = "MOORLINE_GIT_AUTHOR", value_name = "NAME <ADDRESS>")]
     git_author: Option<String>,
-    /// Whether a login that fails its check at start stops the start: 1 or 0 [default: 0]
+    /// Whether a login that fails its check at start stops the start: 1 or 0 (default: `0`)
     #[arg(long, env = "MOORLINE_REQUIRE_LOGIN", value_name = "BOOL")]
     require_login: Option<String>,
 }

@@ -1,12 +1,13 @@
 //! Repositories, by the git program (2.39 or later).
 //!
-//! Every call goes through [`command`], which clears the environment and sets all of git's configuration itself. The worker's
+//! Every call goes one way (`command.rs`, `environment.rs`), which clears the environment and sets all of git's configuration itself. The worker's
 //! git directory of a run lies outside the folder that containers see: what an agent plants in the `.git` that it works with
 //! (hooks, filters, a file-system monitor) is never read by the worker.
 
 mod checkout;
 mod command;
 mod commit;
+mod environment;
 mod error;
 mod patch;
 mod remote;

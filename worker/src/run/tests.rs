@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use moorline_proto::v1::{connect_response::Frame as Answer, finished::Outcome, report::News};
+use moorline_proto::v1::{connect_request::Frame, connect_response::Frame as Answer, finished::Outcome, report::News};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
