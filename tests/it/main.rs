@@ -8,6 +8,7 @@ mod architecture;
 mod artifacts;
 mod cancel_and_retry;
 mod create_run;
+mod errors_doc;
 mod fencing;
 mod foreign_clients;
 mod list_runs;
