@@ -50,7 +50,7 @@ pub async fn check(
         folder: folder(engine, config, volume, seen.place.as_ref(), rung).await,
     };
     let status = if passes(rung) { Status::Passed } else { Status::Failed };
-    let message = subject.message(rung, &detail);
+    let message = subject.message("login check failed", rung, &detail);
     let mut preflight = result(config, queue, volume, status, rung, message, began.elapsed());
     preflight.exit_code = seen.exit_code;
     (preflight, seen.diagnostics)
@@ -164,7 +164,7 @@ pub async fn advice(
         volume,
         folder: folder(engine, config, volume, place.as_ref(), rung).await,
     };
-    subject.message(rung, detail)
+    subject.message("could not go on", rung, detail)
 }
 
 /// The folder that is the volume, or would be, with an engine whose volumes are folders.

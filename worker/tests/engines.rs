@@ -1,4 +1,4 @@
-//! What every engine does: one suite, run on Docker and on local processes.
+//! What every engine does, and what stands on it (login checks, the submit stage): one suite, run on Docker and on local processes.
 //!
 //! The Docker half needs an engine that answers and the image `debian:bookworm-slim` (or the one that `MOORLINE_TEST_IMAGE` names). It fails
 //! without them; `MOORLINE_TEST_NO_DOCKER=1` skips it.
@@ -6,57 +6,81 @@
 // All of this is tests; clippy knows only functions that bear the attribute.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "engines/agent.rs"]
+mod agent;
 #[path = "engines/docker.rs"]
 mod docker;
+#[path = "engines/logins.rs"]
+mod logins;
+#[path = "engines/outlet.rs"]
+mod outlet;
 #[path = "engines/process.rs"]
 mod process;
+#[path = "engines/submits.rs"]
+mod submits;
 #[path = "engines/suite.rs"]
 mod suite;
 #[path = "engines/world.rs"]
 mod world;
 
-/// Runs each case of the suite on each engine.
+/// Runs each case of a suite on each engine.
 macro_rules! on_both_engines {
-    ($($case:ident)+) => {
+    ($($suite:ident::$case:ident)+) => {
         mod on_docker {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 if let Some(world) = crate::world::World::docker().await {
-                    crate::suite::$case(&world).await;
+                    crate::$suite::$case(world).await;
                 }
             })+
         }
         mod on_processes {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
-                crate::suite::$case(&crate::world::World::process()).await;
+                crate::$suite::$case(crate::world::World::process()).await;
             })+
         }
     };
 }
 
 on_both_engines! {
-    output_and_exit_code_go_where_the_spec_says
-    arguments_mean_nothing_to_a_shell
-    the_environment_is_what_the_spec_says
-    a_job_is_the_job_user_without_privileges
-    a_job_that_outlives_its_limit_has_timed_out
-    a_code_of_its_own_is_no_time_out
-    stop_lets_a_job_end_by_itself
-    stop_kills_what_does_not_listen
-    nothing_survives_the_end_of_a_job
-    a_worker_that_starts_anew_finds_its_jobs
-    list_takes_all_labels_and_remove_forgets
-    a_running_job_is_not_removed
-    a_missing_volume_is_refused_and_not_created
-    a_new_volume_belongs_to_its_owner_and_is_private
-    a_job_writes_to_its_volume_and_the_worker_reads_it
-    a_link_in_a_volume_is_not_followed
-    capture_returns_what_a_command_says
-    capture_passes_input_and_else_none
-    capture_cuts_long_output
-    capture_keeps_the_time_limit
-    capture_tells_a_missing_program
-    capture_does_not_wait_for_what_a_command_left_running
-    a_dropped_capture_leaves_nothing_running
+    suite::output_and_exit_code_go_where_the_spec_says
+    suite::arguments_mean_nothing_to_a_shell
+    suite::the_environment_is_what_the_spec_says
+    suite::a_job_is_the_job_user_without_privileges
+    suite::a_job_that_outlives_its_limit_has_timed_out
+    suite::a_code_of_its_own_is_no_time_out
+    suite::stop_lets_a_job_end_by_itself
+    suite::stop_kills_what_does_not_listen
+    suite::nothing_survives_the_end_of_a_job
+    suite::a_worker_that_starts_anew_finds_its_jobs
+    suite::list_takes_all_labels_and_remove_forgets
+    suite::a_running_job_is_not_removed
+    suite::a_missing_volume_is_refused_and_not_created
+    suite::a_new_volume_belongs_to_its_owner_and_is_private
+    suite::a_job_writes_to_its_volume_and_the_worker_reads_it
+    suite::a_link_in_a_volume_is_not_followed
+    suite::capture_returns_what_a_command_says
+    suite::capture_passes_input_and_else_none
+    suite::capture_cuts_long_output
+    suite::capture_keeps_the_time_limit
+    suite::capture_tells_a_missing_program
+    suite::capture_does_not_wait_for_what_a_command_left_running
+    suite::a_dropped_capture_leaves_nothing_running
+    logins::each_state_of_a_login_is_told_apart
+    logins::a_volume_without_a_login_is_told_with_the_command_that_mends_it
+    logins::a_login_is_described_without_its_secrets
+    logins::a_volume_that_is_missing_is_not_created_by_the_check
+    logins::a_cli_that_is_missing_is_the_environments_fault
+    logins::a_cli_that_hangs_has_timed_out
+    logins::without_a_volume_the_check_is_skipped
+    submits::an_agents_work_becomes_a_patch_and_a_log
+    submits::an_agent_is_not_started_on_a_bad_login
+    submits::a_login_that_dies_at_work_is_told_with_its_remedy
+    submits::secrets_that_an_agent_prints_are_not_passed_on
+    submits::an_agent_that_prints_no_events_has_failed
+    submits::an_agent_that_changes_nothing_has_failed
+    submits::an_agent_that_takes_too_long_is_ended_by_its_container
+    submits::a_stop_ends_the_agent
+    submits::a_stage_that_is_given_up_takes_its_container_with_it
 }

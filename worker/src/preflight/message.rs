@@ -22,8 +22,8 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The line: what it is about, what is wrong, what mends it, and then as much of the detail as there is room for.
-    pub(super) fn message(&self, rung: Rung, detail: &str) -> String {
+    /// The line, which begins with `opening` when it is no good news: what it is about, what is wrong, what mends it, and then as much of the detail as there is room for.
+    pub(super) fn message(&self, opening: &str, rung: Rung, detail: &str) -> String {
         let agent = self.agent.name();
         let about = format!("volume {}, shard {}, worker {}", self.volume, self.queue, self.config.name);
         let detail = Redactor::default().text(detail);
@@ -32,7 +32,7 @@ impl Subject<'_> {
         }
         let what = self.what(rung);
         let remedy = remedy::of(self, rung);
-        let fixed = one_line(&format!("{agent} login check failed: {what} ({about}). {remedy}"), MESSAGE_LIMIT);
+        let fixed = one_line(&format!("{agent} {opening}: {what} ({about}). {remedy}"), MESSAGE_LIMIT);
         // Four for the brackets around the detail.
         match MESSAGE_LIMIT.saturating_sub(fixed.chars().count() + 4) {
             _ if detail.trim().is_empty() => fixed,

@@ -4,6 +4,7 @@ pub mod discover;
 mod folder;
 mod message;
 pub mod publish;
+pub mod submit;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -90,7 +91,8 @@ pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
     let done = match ctx.offer.stage() {
         v1::Stage::Discover => Done::Discover(discover::run(&ctx).await?),
         v1::Stage::Publish => Done::Publish(publish::run(&ctx).await?),
-        v1::Stage::Submit | v1::Stage::Unspecified => {
+        v1::Stage::Submit => Done::Submit(submit::run(&ctx).await?),
+        v1::Stage::Unspecified => {
             let message = "the worker doesn't know this stage: use a worker of the server's version";
             return Err(Error::Failed(failure("UNKNOWN_STAGE", v1::FailureClass::Environment, message)));
         }

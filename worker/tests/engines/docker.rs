@@ -8,7 +8,7 @@ use crate::world::{USER, World, eventually, image};
 async fn an_image_that_is_missing_is_named() {
     let Some(world) = World::docker().await else { return };
     let mut spec = world.script("true");
-    spec.image = "w1-no-such-image:1".to_owned();
+    spec.image = "moorline-test-no-such-image:1".to_owned();
     let missing = |error| matches!(error, Error::ImageMissing { image } if image == spec.image);
     assert!(missing(world.engine.start(&spec).await.unwrap_err()));
     assert!(missing(world.engine.capture(&spec, None).await.unwrap_err()));
@@ -18,10 +18,10 @@ async fn an_image_that_is_missing_is_named() {
 async fn a_network_that_is_missing_is_named_with_its_setting() {
     let Some(world) = World::docker().await else { return };
     let mut spec = world.script("true");
-    spec.network = "w1-no-such-network".to_owned();
+    spec.network = "moorline-test-no-such-network".to_owned();
     let error = world.engine.start(&spec).await.unwrap_err().to_string();
     assert!(
-        error.contains("w1-no-such-network") && error.contains("MOORLINE_JOB_NETWORK"),
+        error.contains("moorline-test-no-such-network") && error.contains("MOORLINE_JOB_NETWORK"),
         "{error}"
     );
     assert_eq!(

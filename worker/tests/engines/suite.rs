@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::world::{World, is_missing_volume, until_closed};
 
-pub async fn output_and_exit_code_go_where_the_spec_says(world: &World) {
+pub async fn output_and_exit_code_go_where_the_spec_says(world: World) {
     let mut spec = world.script("cat; pwd; echo oh >&2; exit 3");
     fs::write(world.file("in"), "given\n").unwrap();
     spec.stdin = Some(world.file("in"));
@@ -16,13 +16,13 @@ pub async fn output_and_exit_code_go_where_the_spec_says(world: &World) {
     assert_eq!(world.read("err"), "oh\n");
 }
 
-pub async fn arguments_mean_nothing_to_a_shell(world: &World) {
+pub async fn arguments_mean_nothing_to_a_shell(world: World) {
     let nasty = ["printf", "%s\n", "$(id)", "a b;'c\"", "`id`", "-e", ""];
     assert_eq!(world.run(&world.spec(&nasty)).await, Exit::Code(0));
     assert_eq!(world.read("out"), "$(id)\na b;'c\"\n`id`\n-e\n\n");
 }
 
-pub async fn the_environment_is_what_the_spec_says(world: &World) {
+pub async fn the_environment_is_what_the_spec_says(world: World) {
     assert_eq!(world.run(&world.spec(&["env"])).await, Exit::Code(0));
     let out = world.read("out");
     assert!(out.lines().any(|line| line == "GREETING=hello"), "{out}");
@@ -31,7 +31,7 @@ pub async fn the_environment_is_what_the_spec_says(world: &World) {
     assert!(!out.contains("CARGO"), "{out}");
 }
 
-pub async fn a_job_is_the_job_user_without_privileges(world: &World) {
+pub async fn a_job_is_the_job_user_without_privileges(world: World) {
     let spec = world.script("id -u; id -g; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status");
     assert_eq!(world.run(&spec).await, Exit::Code(0));
     let out = world.read("out");
@@ -42,17 +42,17 @@ pub async fn a_job_is_the_job_user_without_privileges(world: &World) {
     assert_eq!(words[2..], ["CapEff:", "0000000000000000", "NoNewPrivs:", "1"]);
 }
 
-pub async fn a_job_that_outlives_its_limit_has_timed_out(world: &World) {
+pub async fn a_job_that_outlives_its_limit_has_timed_out(world: World) {
     let mut spec = world.script("sleep 1000");
     spec.limits.time = Duration::from_millis(500);
     assert_eq!(world.run(&spec).await, Exit::TimedOut);
 }
 
-pub async fn a_code_of_its_own_is_no_time_out(world: &World) {
+pub async fn a_code_of_its_own_is_no_time_out(world: World) {
     assert_eq!(world.run(&world.script("exit 124")).await, Exit::Code(124));
 }
 
-pub async fn stop_lets_a_job_end_by_itself(world: &World) {
+pub async fn stop_lets_a_job_end_by_itself(world: World) {
     let pipe = world.pipe("pipe");
     let spec = world.script("trap 'echo bye; exit 7' TERM; exec 3>pipe; echo up >&3; sleep 1000 >/dev/null 3>&- & wait");
     let container = world.engine.start(&spec).await.unwrap();
@@ -64,7 +64,7 @@ pub async fn stop_lets_a_job_end_by_itself(world: &World) {
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn stop_kills_what_does_not_listen(world: &World) {
+pub async fn stop_kills_what_does_not_listen(world: World) {
     let pipe = world.pipe("pipe");
     let spec = world.script("trap '' TERM; echo up >pipe; while :; do sleep 1; done");
     let container = world.engine.start(&spec).await.unwrap();
@@ -74,7 +74,7 @@ pub async fn stop_kills_what_does_not_listen(world: &World) {
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn nothing_survives_the_end_of_a_job(world: &World) {
+pub async fn nothing_survives_the_end_of_a_job(world: World) {
     let pipe = world.pipe("pipe");
     // It leaves the session and the group, and has no terminal to lose.
     let spec = world.script("exec 3>pipe; setsid sleep 1000 >&3 2>&3 & exit 0");
@@ -85,7 +85,7 @@ pub async fn nothing_survives_the_end_of_a_job(world: &World) {
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn a_worker_that_starts_anew_finds_its_jobs(world: &World) {
+pub async fn a_worker_that_starts_anew_finds_its_jobs(world: World) {
     let pipe = world.pipe("pipe");
     let spec = world.script("read line <pipe; echo $line; exit 5");
     let started = world.engine.start(&spec).await.unwrap();
@@ -102,7 +102,7 @@ pub async fn a_worker_that_starts_anew_finds_its_jobs(world: &World) {
     engine.remove(&found[0]).await.unwrap();
 }
 
-pub async fn list_takes_all_labels_and_remove_forgets(world: &World) {
+pub async fn list_takes_all_labels_and_remove_forgets(world: World) {
     let mut spec = world.script("true");
     spec.labels.insert("moorline.job".to_owned(), "j1".to_owned());
     let container = world.engine.start(&spec).await.unwrap();
@@ -119,14 +119,14 @@ pub async fn list_takes_all_labels_and_remove_forgets(world: &World) {
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn a_running_job_is_not_removed(world: &World) {
+pub async fn a_running_job_is_not_removed(world: World) {
     let container = world.engine.start(&world.script("sleep 1000")).await.unwrap();
     assert!(world.engine.remove(&container).await.is_err());
     world.engine.stop(&container, Duration::ZERO).await.unwrap();
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn a_missing_volume_is_refused_and_not_created(world: &World) {
+pub async fn a_missing_volume_is_refused_and_not_created(world: World) {
     let name = format!("{}-nothing", world.tag);
     let mut spec = world.script("true");
     spec.volume = Some(world.mount(&name));
@@ -139,7 +139,7 @@ pub async fn a_missing_volume_is_refused_and_not_created(world: &World) {
     assert!(world.engine.volume(&name).await.unwrap().is_none());
 }
 
-pub async fn a_new_volume_belongs_to_its_owner_and_is_private(world: &World) {
+pub async fn a_new_volume_belongs_to_its_owner_and_is_private(world: World) {
     let volume = world.new_volume().await;
     let facts = world.engine.volume(&volume).await.unwrap().unwrap();
     assert_eq!(facts.in_place, facts.driver == "directory");
@@ -153,7 +153,7 @@ pub async fn a_new_volume_belongs_to_its_owner_and_is_private(world: &World) {
     assert!(world.engine.read_volume_file(&volume, "mine").await.unwrap().is_some());
 }
 
-pub async fn a_job_writes_to_its_volume_and_the_worker_reads_it(world: &World) {
+pub async fn a_job_writes_to_its_volume_and_the_worker_reads_it(world: World) {
     let volume = world.new_volume().await;
     let mut spec = world.script("umask 077; printf secret >home/.codex/auth.json");
     spec.volume = Some(world.mount(&volume));
@@ -163,7 +163,7 @@ pub async fn a_job_writes_to_its_volume_and_the_worker_reads_it(world: &World) {
     assert!(read("other.json").await.unwrap().is_none());
 }
 
-pub async fn a_link_in_a_volume_is_not_followed(world: &World) {
+pub async fn a_link_in_a_volume_is_not_followed(world: World) {
     let volume = world.new_volume().await;
     let mut spec = world.script("ln -s /etc/hostname home/.codex/auth.json; mkdir home/.codex/folder");
     spec.volume = Some(world.mount(&volume));
@@ -174,13 +174,13 @@ pub async fn a_link_in_a_volume_is_not_followed(world: &World) {
     }
 }
 
-pub async fn capture_returns_what_a_command_says(world: &World) {
+pub async fn capture_returns_what_a_command_says(world: World) {
     let captured = world.capture(&world.script("echo out; echo err >&2; exit 4")).await;
     assert_eq!(captured.exit, Exit::Code(4));
     assert_eq!((captured.stdout.as_str(), captured.stderr.as_str()), ("out\n", "err\n"));
 }
 
-pub async fn capture_passes_input_and_else_none(world: &World) {
+pub async fn capture_passes_input_and_else_none(world: World) {
     let input = SecretString::from("the key");
     let captured = world.engine.capture(&world.spec(&["cat"]), Some(&input)).await.unwrap();
     assert_eq!((captured.exit, captured.stdout.as_str()), (Exit::Code(0), "the key"));
@@ -188,7 +188,7 @@ pub async fn capture_passes_input_and_else_none(world: &World) {
     assert_eq!((captured.exit, captured.stdout.as_str()), (Exit::Code(0), ""));
 }
 
-pub async fn capture_cuts_long_output(world: &World) {
+pub async fn capture_cuts_long_output(world: World) {
     let captured = world
         .capture(&world.script("head -c 300000 /dev/zero | tr '\\0' x; echo done >&2"))
         .await;
@@ -196,14 +196,14 @@ pub async fn capture_cuts_long_output(world: &World) {
     assert_eq!(captured.stderr, "done\n");
 }
 
-pub async fn capture_keeps_the_time_limit(world: &World) {
+pub async fn capture_keeps_the_time_limit(world: World) {
     let mut spec = world.script("echo before; sleep 1000");
     spec.limits.time = Duration::from_millis(500);
     let captured = world.capture(&spec).await;
     assert_eq!((captured.exit, captured.stdout.as_str()), (Exit::TimedOut, "before\n"));
 }
 
-pub async fn capture_tells_a_missing_program(world: &World) {
+pub async fn capture_tells_a_missing_program(world: World) {
     let missing = world.engine.capture(&world.spec(&["no-such-program"]), None).await;
     assert!(
         matches!(&missing, Err(Error::ProgramMissing { program }) if program == "no-such-program"),
@@ -213,12 +213,12 @@ pub async fn capture_tells_a_missing_program(world: &World) {
     assert_eq!(own.exit, Exit::Code(127));
 }
 
-pub async fn capture_does_not_wait_for_what_a_command_left_running(world: &World) {
+pub async fn capture_does_not_wait_for_what_a_command_left_running(world: World) {
     let captured = world.capture(&world.script("setsid sleep 1000 & echo done")).await;
     assert_eq!((captured.exit, captured.stdout.as_str()), (Exit::Code(0), "done\n"));
 }
 
-pub async fn a_dropped_capture_leaves_nothing_running(world: &World) {
+pub async fn a_dropped_capture_leaves_nothing_running(world: World) {
     let pipe = world.pipe("pipe");
     let spec = world.script("exec 3>pipe; echo up >&3; sleep 1000");
     let engine = world.engine.clone();

@@ -22,7 +22,7 @@ pub struct World {
     pub root: TempDir,
     /// Part of every name, so that tests that run at once don't meet.
     pub tag: String,
-    docker: bool,
+    pub docker: bool,
 }
 
 impl World {
@@ -56,7 +56,7 @@ impl World {
         Self {
             engine: engine(root.path()),
             root,
-            tag: format!("w1-test-{}", uuid::Uuid::now_v7().simple()),
+            tag: format!("moorline-test-{}", uuid::Uuid::now_v7().simple()),
             docker,
         }
     }
@@ -160,7 +160,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
             if let Some(found) = look().await {
                 return found;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), looking).await.expect(what)
@@ -192,6 +192,9 @@ impl Drop for World {
         }
         for name in list(&["volume", "ls", "-q", "--filter", &format!("name={}", self.tag)]).split_whitespace() {
             list(&["volume", "rm", name]);
+        }
+        for id in list(&["images", "-q", &self.tag]).split_whitespace() {
+            list(&["rmi", "-f", id]);
         }
     }
 }

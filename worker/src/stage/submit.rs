@@ -1,0 +1,190 @@
+//! The agent works on a checkout; its log and its patch become artifacts.
+
+mod container;
+mod fault;
+mod log;
+mod progress;
+mod prompt;
+
+use std::sync::Arc;
+
+use moorline_proto::v1::{self, ArtifactType, FailureClass, PreflightStatus};
+use tokio::time::Instant;
+
+use super::{Context, Error, discover::check_feature_key, failure};
+use crate::{
+    agent::{self, Agent},
+    git::{Base, Blob, Checkout, Git},
+    preflight,
+    redact::Redactor,
+    tasks::{self, TaskList},
+};
+
+/// Checks the login, checks the base commit out, lets the agent work in a container, and takes its patch.
+///
+/// # Errors
+///
+/// The rungs of a failed login check (`NOT_LOGGED_IN`, …), before the agent is started; `AGENT_UNSUPPORTED`, `VOLUME_NOT_HELD`,
+/// `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`, `ENGINE_UNREACHABLE`,
+/// `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `RATE_LIMITED`, `REVOKED`, …); `NO_CHANGES`.
+pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
+    let submit = Submit::new(ctx)?;
+    submit.preflight().await?;
+    let (base, phase) = submit.check_out().await?;
+    let transcript = submit.work(&base, &phase).await?;
+    let (patch, stat) = submit.take_patch(&base).await?;
+    Ok(v1::SubmitResult {
+        codex_task_id: transcript.thread_id,
+        base_commit: base.commit,
+        patch_artifact_id: patch.artifact_id,
+        files_changed: stat.files,
+        insertions: stat.insertions,
+        deletions: stat.deletions,
+        input_tokens: transcript.input_tokens,
+        output_tokens: transcript.output_tokens,
+    })
+}
+
+/// One job of this stage.
+struct Submit<'a> {
+    ctx: &'a Context,
+    spec: v1::JobSpec,
+    agent: Arc<dyn Agent>,
+    /// The auth volume; `None` where none is configured.
+    volume: Option<String>,
+    git: Git,
+    redactor: Redactor,
+    began: Instant,
+}
+
+impl<'a> Submit<'a> {
+    fn new(ctx: &'a Context) -> Result<Self, Error> {
+        let spec = ctx.offer.spec.clone().unwrap_or_default();
+        check_feature_key(&spec.feature_key).map_err(Error::Failed)?;
+        let config = &ctx.config;
+        let agent = agent::of(spec.agent(), config).ok_or_else(|| {
+            let message = format!("this worker can't run the agent {}: use codex", spec.agent().as_str_name());
+            Error::Failed(failure("AGENT_UNSUPPORTED", FailureClass::Environment, message))
+        })?;
+        // Only the volume that this worker holds: another's may be in use there, and two users of one login log each other out.
+        if !spec.volume.is_empty() && config.volume.as_deref() != Some(&spec.volume) {
+            let message = format!(
+                "the worker {} doesn't hold the volume {}: set CODEX_VOLUME_NAME on the worker of {}",
+                config.name, spec.volume, ctx.offer.queue
+            );
+            return Err(Error::Failed(failure("VOLUME_NOT_HELD", FailureClass::Environment, message)));
+        }
+        Ok(Self {
+            ctx,
+            agent,
+            volume: config.volume.clone(),
+            git: Git::new(config),
+            redactor: Redactor::new(config.github_token.clone()),
+            began: Instant::now(),
+            spec,
+        })
+    }
+
+    /// Checks the login and reports what was found. The agent isn't started on a login that fails.
+    async fn preflight(&self) -> Result<(), Error> {
+        let ctx = self.ctx;
+        let check = preflight::check(
+            ctx.engine.as_ref(),
+            self.agent.as_ref(),
+            &ctx.config,
+            &ctx.offer.queue,
+            self.volume.as_deref(),
+        );
+        let (preflight, diagnostics) = tokio::select! {
+            biased;
+            () = ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),
+            checked = check => checked,
+        };
+        tracing::info!(
+            preflight = preflight.status().as_str_name(),
+            rung = preflight.rung().as_str_name(),
+            "{}",
+            preflight.message
+        );
+        ctx.outlet.preflight(preflight.clone()).await;
+        if self.volume.is_some() {
+            ctx.outlet.volume_diagnostics(diagnostics).await;
+        }
+        match preflight.status() {
+            PreflightStatus::Passed | PreflightStatus::Skipped => Ok(()),
+            _ => Err(Error::Failed(preflight::failure(&preflight))),
+        }
+    }
+
+    /// Makes the run's folders anew, since what an earlier attempt's agent left can't be trusted, and fills the checkout.
+    async fn check_out(&self) -> Result<(Base, v1::TaskPhase), Error> {
+        let (ctx, folder) = (self.ctx, &self.ctx.folder);
+        let (anew, job_user) = (folder.clone(), ctx.config.job_user.clone());
+        let made = tokio::task::spawn_blocking(move || anew.remove_shared().and_then(|()| anew.create_shared(&job_user)));
+        made.await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|error| self.unusable(&error))?;
+        ctx.outlet.progress("checking the repository out").await;
+        let discover = self.spec.discover.as_ref();
+        let commit = discover.map(|found| found.base_commit.as_str()).filter(|commit| !commit.is_empty());
+        let base_ref = discover
+            .map(|found| found.base_ref.as_str())
+            .filter(|base_ref| !base_ref.is_empty());
+        let checkout = Checkout {
+            repository: &self.spec.repository,
+            base_ref: base_ref.unwrap_or(&self.spec.base_ref),
+            commit,
+            git_dir: &folder.git_dir,
+            work_tree: &folder.repo,
+            owner: &ctx.config.job_user,
+        };
+        let base = self.git.checkout(&checkout, &ctx.stop).await?;
+        let phase = match discover.and_then(|found| found.phase.clone()) {
+            Some(phase) => phase,
+            None => self.find_phase(&base).await?,
+        };
+        Ok((base, phase))
+    }
+
+    /// The next phase, where no discover stage came before.
+    async fn find_phase(&self, base: &Base) -> Result<v1::TaskPhase, Error> {
+        let path = format!("specs/{}/tasks.md", self.spec.feature_key);
+        let refused = |error: tasks::Error| Error::Failed(error.failure());
+        let content = match self.git.file(&self.ctx.folder.git_dir, &base.commit, &path, &self.ctx.stop).await? {
+            Blob::Content(content) => content,
+            Blob::NotAFile(what) => return Err(refused(tasks::Error::NotAFile { path, what })),
+            Blob::Missing => {
+                let branch = base.branch.clone();
+                return Err(refused(tasks::Error::Missing { path, branch }));
+            }
+        };
+        TaskList::parse(&content).map_err(refused)?.next_phase().ok_or_else(|| {
+            let message = format!("every task in {path} is done: add tasks, or take the run back");
+            Error::Failed(failure("NO_WORK", FailureClass::Job, message))
+        })
+    }
+
+    /// Takes everything between the base commit and what the agent left.
+    async fn take_patch(&self, base: &Base) -> Result<(v1::Artifact, crate::git::PatchStat), Error> {
+        let (ctx, folder) = (self.ctx, &self.ctx.folder);
+        let patch = folder.private().join("codex.patch");
+        let taken = self.git.patch(&folder.git_dir, &folder.repo, &base.commit, &patch, &ctx.stop);
+        let stat = taken.await?;
+        if stat.files == 0 {
+            let message =
+                "the agent ended without changing anything: read its log, then say more in the phase's tasks or in the feature's plan";
+            return Err(Error::Failed(failure("NO_CHANGES", FailureClass::Job, message)));
+        }
+        let summary = format!("{} files changed, +{} −{}", stat.files, stat.insertions, stat.deletions);
+        ctx.outlet.progress(&summary).await;
+        let upload = ctx.outlet.upload_artifact(ArtifactType::CodexPatch, &patch, "text/x-diff");
+        Ok((upload.await.map_err(Error::Failed)?, stat))
+    }
+
+    fn unusable(&self, error: &std::io::Error) -> Error {
+        let folder = self.ctx.folder.root.display();
+        let message = format!("the worker can't use its folder {folder} ({error}): set MOORLINE_WORK_ROOT to a folder that it may write");
+        Error::Failed(failure("WORK_ROOT_UNUSABLE", FailureClass::Environment, message))
+    }
+}

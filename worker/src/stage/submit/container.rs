@@ -1,0 +1,202 @@
+//! The agent's container, from its start to its removal.
+
+use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
+
+use moorline_proto::v1::{self, ArtifactType};
+use secrecy::SecretString;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{Submit, log::Log, prompt};
+use crate::{
+    agent::Transcript,
+    engine::{Container, ContainerSpec, Engine, Exit, Limits, VolumeMount},
+    git::Base,
+    redact::chain,
+    stage::{Error, STOP_GRACE},
+};
+
+/// Longest time of the agent where the offer names none.
+const LONGEST: Duration = Duration::from_secs(7200);
+/// What is kept of the job's time for what comes after the agent: its log and patch.
+const AFTERWARDS: Duration = Duration::from_secs(60);
+
+impl Submit<'_> {
+    /// Lets the agent work, and stores its log however it ends.
+    pub(super) async fn work(&self, base: &Base, phase: &v1::TaskPhase) -> Result<Transcript, Error> {
+        let (ctx, folder) = (self.ctx, &self.ctx.folder);
+        if ctx.stop.is_cancelled() {
+            return Err(Error::Stopped("not_started"));
+        }
+        let spec = self.container();
+        self.write_prompt(&prompt::write(&self.spec.feature_key, phase))
+            .map_err(|error| self.unusable(&error))?;
+        let mut log = Log::new(self, &spec).map_err(|error| self.unusable(&error))?;
+        let path = log.path().to_owned();
+        let started = ctx.engine.start(&spec).await;
+        let running = Running::new(&ctx.engine, started.map_err(|error| self.engine_fault(&error))?);
+        let at = &base.commit[..base.commit.len().min(12)];
+        ctx.outlet
+            .progress(&format!("{} works on {} at {at}", self.agent.name(), base.branch))
+            .await;
+
+        let (ended, followed) = (CancellationToken::new(), CancellationToken::new());
+        let follow = tokio::spawn({
+            let (outlet, path, followed) = (ctx.outlet.clone(), path.clone(), followed.clone());
+            async move { outlet.follow_output(&path, followed).await }
+        });
+        let follow = AbortOnDropHandle::new(follow);
+        let waiting = async {
+            let exit = running.attend(&ctx.stop).await;
+            ended.cancel();
+            exit
+        };
+        let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
+        let (transcript, stderr) = log.finish(folder);
+        running.remove().await;
+        followed.cancel();
+        let exit = exit.map_err(|end| end.of(self))?;
+        if let Ok(Err(failure)) = follow.await {
+            // The artifact below has all of it.
+            tracing::warn!(code = %failure.code, "the agent's output could not be sent while it worked: {}", failure.message);
+        }
+        let upload = ctx.outlet.upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl");
+        let stored = upload.await;
+        // The agent's own failure says more than that of its log.
+        if let Err(fault) = self.agent.verdict(exit, &transcript, &stderr) {
+            return Err(self.agent_fault(fault).await);
+        }
+        stored.map_err(Error::Failed)?;
+        Ok(transcript)
+    }
+
+    fn container(&self) -> ContainerSpec {
+        let (ctx, config, folder) = (self.ctx, &self.ctx.config, &self.ctx.folder);
+        let agent_home = folder.home.join(self.agent.home_folder());
+        let text = |path: &std::path::Path| SecretString::from(path.display().to_string());
+        let label = |name: &str, value: String| (format!("moorline.{name}"), value);
+        ContainerSpec {
+            name: format!("moorline-{}-{}", ctx.offer.job_id, ctx.offer.lease_token),
+            image: config.job_image.clone(),
+            argv: self.agent.work_command(&folder.repo),
+            env: BTreeMap::from([
+                ("HOME".to_owned(), text(&folder.home)),
+                (self.agent.home_variable().to_owned(), text(&agent_home)),
+                ("LANG".to_owned(), SecretString::from("C.UTF-8")),
+                // Nobody could answer.
+                ("GIT_TERMINAL_PROMPT".to_owned(), SecretString::from("0")),
+            ]),
+            labels: BTreeMap::from([
+                label("run", ctx.offer.run_id.clone()),
+                label("job", ctx.offer.job_id.clone()),
+                label("attempt", ctx.offer.attempt.to_string()),
+                label("lease", ctx.offer.lease_token.to_string()),
+                label("volume", self.volume.clone().unwrap_or_default()),
+                label("worker", config.name.clone()),
+            ]),
+            run_dir: Some(folder.root.clone()),
+            workdir: Some(folder.repo.clone()),
+            volume: self.volume.clone().map(|volume| VolumeMount {
+                volume,
+                target: agent_home,
+                read_only: false,
+            }),
+            limits: Limits {
+                memory_bytes: config.job_memory_bytes,
+                cpu_millis: config.job_cpu_millis,
+                pids: config.job_pids,
+                time: self.agent_time(),
+            },
+            network: config.job_network.clone(),
+            stdin: Some(folder.root.join("prompt.md")),
+            stdout: Some(folder.artifacts.join("codex.jsonl")),
+            stderr: Some(folder.artifacts.join("codex.stderr")),
+        }
+    }
+
+    /// What is left of the job's time, less what comes after the agent: its own limit should be what ends it, with its log stored,
+    /// rather than the worker's.
+    fn agent_time(&self) -> Duration {
+        let offered = self.ctx.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
+        let all = offered.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
+        let left = all.saturating_sub(self.began.elapsed());
+        left - AFTERWARDS.min(left / 10)
+    }
+
+    fn write_prompt(&self, prompt: &str) -> std::io::Result<()> {
+        // Made anew or not at all: nothing that is there already is written through.
+        let mut file = std::fs::File::create_new(self.ctx.folder.root.join("prompt.md"))?;
+        file.write_all(prompt.as_bytes())
+    }
+}
+
+/// Why there is no exit to judge.
+pub(super) enum End {
+    /// The job was told to stop.
+    Stopped(&'static str),
+    /// The engine failed.
+    Engine(crate::engine::Error),
+}
+
+impl End {
+    fn of(self, submit: &Submit<'_>) -> Error {
+        match self {
+            Self::Stopped(how) => Error::Stopped(how),
+            Self::Engine(error) => submit.engine_fault(&error),
+        }
+    }
+}
+
+/// A container that is stopped and removed if the stage is given up.
+struct Running {
+    engine: Arc<dyn Engine>,
+    container: Option<Container>,
+}
+
+impl Running {
+    fn new(engine: &Arc<dyn Engine>, container: Container) -> Self {
+        Self {
+            engine: engine.clone(),
+            container: Some(container),
+        }
+    }
+
+    /// Waits for its end, and brings it about when the job is told to stop.
+    async fn attend(&self, stop: &CancellationToken) -> Result<Exit, End> {
+        let Some(container) = &self.container else {
+            return Err(End::Stopped("stopped"));
+        };
+        tokio::select! {
+            biased;
+            exit = self.engine.wait(container) => return exit.map_err(End::Engine),
+            () = stop.cancelled() => {}
+        }
+        self.engine.stop(container, STOP_GRACE).await.map_err(End::Engine)?;
+        match self.engine.wait(container).await.map_err(End::Engine)? {
+            Exit::Signal(9) => Err(End::Stopped("killed")),
+            _ => Err(End::Stopped("stopped")),
+        }
+    }
+
+    /// Removes it after its end.
+    async fn remove(mut self) {
+        if let Some(container) = self.container.take()
+            && let Err(error) = self.engine.remove(&container).await
+        {
+            tracing::warn!(container = %container.id, error = %chain(&error), "the job's container could not be removed");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let (Some(container), Ok(runtime)) = (self.container.take(), tokio::runtime::Handle::try_current()) {
+            let engine = self.engine.clone();
+            runtime.spawn(async move {
+                let stopped = engine.stop(&container, Duration::ZERO).await;
+                if let Err(error) = stopped.and(engine.remove(&container).await) {
+                    tracing::warn!(container = %container.id, error = %chain(&error), "a job's container was given up and could not be removed");
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Failures of the engine and of the agent, as the server records them.
+
+use moorline_proto::v1::{FailureClass, PreflightRung};
+
+use super::Submit;
+use crate::{
+    agent::Fault,
+    engine, preflight,
+    redact::chain,
+    stage::{Error, failure},
+};
+
+/// Longest text of the agent's in a message, in characters.
+const SAID: usize = 400;
+
+impl Submit<'_> {
+    /// The engine's errors say themselves what to do.
+    pub(super) fn engine_fault(&self, error: &engine::Error) -> Error {
+        use engine::Error as Engine;
+        let (code, class) = match error {
+            Engine::ImageMissing { .. } => ("IMAGE_MISSING", FailureClass::Environment),
+            Engine::Unreachable { .. } => ("ENGINE_UNREACHABLE", FailureClass::Environment),
+            Engine::ProgramMissing { .. } => ("AGENT_CLI_MISSING", FailureClass::Environment),
+            Engine::VolumeMissing { .. } => ("VOLUME_MISSING", FailureClass::Login),
+            Engine::Other { .. } => ("ENGINE_FAILED", FailureClass::Environment),
+        };
+        Error::Failed(failure(code, class, self.redactor.line(&chain(error), SAID)))
+    }
+
+    /// A fault of the agent; one of its login comes with the same advice as a failed check.
+    pub(super) async fn agent_fault(&self, fault: Fault) -> Error {
+        let ctx = self.ctx;
+        let said = self.redactor.line(&fault.detail, SAID);
+        let rung = PreflightRung::from_str_name(&format!("PREFLIGHT_RUNG_{}", fault.code));
+        let message = match (fault.class, rung, &self.volume) {
+            (FailureClass::Login, Some(rung), Some(volume)) => {
+                let (engine, agent) = (ctx.engine.as_ref(), self.agent.as_ref());
+                preflight::advice(engine, agent, &ctx.config, &ctx.offer.queue, volume, rung, &said).await
+            }
+            _ => said,
+        };
+        let mut failure = failure(fault.code, fault.class, message);
+        if let Some(volume) = &self.volume {
+            failure.details.insert("volume".to_owned(), volume.clone());
+        }
+        Error::Failed(failure)
+    }
+}

@@ -1,0 +1,227 @@
+//! Login checks on each engine. With `MOORLINE_TEST_CODEX` naming the real CLI, local processes run that one.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use moorline_proto::v1::{self, FailureClass, PreflightRung as Rung, PreflightStatus as Status};
+use moorline_worker::{
+    agent::codex::Codex,
+    engine::{Engine, docker::DockerEngine},
+    login, preflight,
+};
+use secrecy::SecretString;
+
+use crate::{
+    agent::{Site, real},
+    world::{USER, World},
+};
+
+const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
+const SAID_KEY: &str = "Logged in using an API key - sk-test-***fghij\n";
+const SAID_CHATGPT: &str = "Logged in using ChatGPT\n";
+
+fn chatgpt(seconds_from_now: i64) -> String {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let exp = chrono::Utc::now().timestamp() + seconds_from_now;
+    let claims = format!(
+        r#"{{"exp":{exp},"email":"a@b.c","https://api.openai.com/auth":{{"chatgpt_account_id":"x","chatgpt_plan_type":"plus","chatgpt_user_id":"u"}}}}"#
+    );
+    let jwt = format!("{}.{}.{}", part(r#"{"alg":"RS256","typ":"JWT"}"#), part(&claims), part("sig"));
+    format!(
+        r#"{{"auth_mode":"chatgpt","OPENAI_API_KEY":null,"tokens":{{"id_token":"{jwt}","access_token":"{jwt}","refresh_token":"rt-very-secret","account_id":"x"}},"last_refresh":"2025-01-01T00:00:00Z"}}"#
+    )
+}
+
+async fn check(site: &Site) -> (v1::Preflight, v1::VolumeDiagnostics) {
+    check_with(site, site.world.engine.as_ref()).await
+}
+
+async fn check_with(site: &Site, engine: &dyn Engine) -> (v1::Preflight, v1::VolumeDiagnostics) {
+    let agent = Codex::new(&site.config);
+    let (preflight, diagnostics) = preflight::check(engine, &agent, &site.config, "codex-0", Some(&site.volume)).await;
+    let message = &preflight.message;
+    assert!(
+        !message.contains('\n') && message.chars().count() <= preflight::MESSAGE_LIMIT,
+        "{message}"
+    );
+    for secret in ["sk-test-0123", "fghij", "eyJ", "rt-very-secret"] {
+        assert!(!format!("{preflight:?} {diagnostics:?}").contains(secret), "{secret} in {message}");
+    }
+    if preflight.status() == Status::Failed {
+        for name in [&site.volume, "codex-0", "worker w1"] {
+            assert!(message.contains(name), "{name} is not in {message}");
+        }
+    }
+    (preflight, diagnostics)
+}
+
+async fn site(world: World) -> Site {
+    let mut site = Site::new(world).await;
+    if let (false, Some(real)) = (site.world.docker, real()) {
+        site.config.codex_program = real;
+    }
+    site
+}
+
+pub async fn each_state_of_a_login_is_told_apart(world: World) {
+    let site = site(world).await;
+    let truncated = "Error checking login status: EOF while parsing a string at line 1 column 30\n";
+    let denied = "Error checking login status: Permission denied (os error 13)\n";
+    for (said, code, auth, mode, rung) in [
+        (SAID_KEY, 0, KEY.to_owned(), "600", Rung::Present),
+        (SAID_CHATGPT, 0, chatgpt(3600), "600", Rung::Unexpired),
+        (SAID_CHATGPT, 0, chatgpt(-3600), "600", Rung::Present),
+        (SAID_CHATGPT, 0, "{}".to_owned(), "600", Rung::Corrupt),
+        (truncated, 1, KEY[..30].to_owned(), "600", Rung::Corrupt),
+        (denied, 1, KEY.to_owned(), "000", Rung::Unreadable),
+    ] {
+        site.answer(code, said).await;
+        site.put("auth.json", &auth, mode).await;
+        let (preflight, diagnostics) = check(&site).await;
+        assert_eq!(preflight.rung(), rung, "{}", preflight.message);
+        assert_eq!(preflight.exit_code, Some(code));
+        assert_eq!(preflight.status() == Status::Passed, preflight::passes(rung));
+        assert_eq!(diagnostics.credential_mode, format!("0{mode}"));
+    }
+}
+
+pub async fn a_volume_without_a_login_is_told_with_the_command_that_mends_it(world: World) {
+    let site = site(world).await;
+    site.answer(1, "Not logged in\n").await;
+    let (preflight, diagnostics) = check(&site).await;
+    assert_eq!((preflight.status(), preflight.rung()), (Status::Failed, Rung::NotLoggedIn));
+    assert!(diagnostics.exists && diagnostics.credential_mode.is_empty(), "{diagnostics:?}");
+    assert_eq!(diagnostics.mode, "0700");
+    let message = &preflight.message;
+    match site.world.docker {
+        true => assert!(
+            message.contains(&format!(
+                "docker run --rm -it --user {USER} -e CODEX_HOME=/home/app/.codex -v {}:",
+                site.volume
+            )) && message.contains("codex login --device-auth"),
+            "{message}"
+        ),
+        false => assert!(
+            message.contains(&format!("CODEX_HOME={}", site.config.volume_root.join(&site.volume).display()))
+                && message.contains("login --device-auth"),
+            "{message}"
+        ),
+    }
+    let failure = preflight::failure(&preflight);
+    assert_eq!((failure.code.as_str(), failure.class()), ("NOT_LOGGED_IN", FailureClass::Login));
+    assert_eq!(failure.message, preflight.message);
+}
+
+pub async fn a_login_is_described_without_its_secrets(world: World) {
+    let site = site(world).await;
+    site.answer(0, SAID_CHATGPT).await;
+    site.put("auth.json", &chatgpt(3600), "600").await;
+    site.put("history.jsonl", &"x".repeat(5000), "600").await;
+    let (_, diagnostics) = check(&site).await;
+    assert_eq!(diagnostics.login_method, "chatgpt");
+    assert!(diagnostics.token_expires_at.is_some() && diagnostics.credential_modified_at.is_some());
+    assert_eq!(diagnostics.credential_bytes, i64::try_from(chatgpt(3600).len()).unwrap());
+    assert!(diagnostics.other_bytes >= 5000, "{diagnostics:?}");
+    assert!(diagnostics.owner.contains(':') && !diagnostics.driver.is_empty());
+}
+
+pub async fn a_volume_that_is_missing_is_not_created_by_the_check(world: World) {
+    let mut site = site(world).await;
+    site.volume = format!("{}-gone", site.volume);
+    let (preflight, diagnostics) = check(&site).await;
+    assert_eq!(preflight.rung(), Rung::VolumeMissing, "{}", preflight.message);
+    assert!(!diagnostics.exists && preflight.exit_code.is_none());
+    assert!(site.world.engine.volume(&site.volume).await.unwrap().is_none());
+}
+
+pub async fn a_cli_that_is_missing_is_the_environments_fault(world: World) {
+    let mut site = site(world).await;
+    site.config.codex_program = "no-such-codex".to_owned();
+    let (preflight, diagnostics) = check(&site).await;
+    assert_eq!(
+        (preflight.rung(), preflight.exit_code),
+        (Rung::EnvironmentBroken, Some(127)),
+        "{}",
+        preflight.message
+    );
+    assert!(diagnostics.exists && diagnostics.mode == "0700");
+    assert_eq!(preflight::failure(&preflight).class(), FailureClass::Environment);
+}
+
+pub async fn a_cli_that_hangs_has_timed_out(world: World) {
+    // The real one doesn't.
+    let mut site = Site::new(world).await;
+    site.put("hang", "", "644").await;
+    site.config.preflight_timeout = Duration::from_secs(1);
+    let (preflight, _) = check(&site).await;
+    assert_eq!(preflight.rung(), Rung::TimedOut, "{}", preflight.message);
+    assert!(preflight.message.contains("1 s"));
+}
+
+pub async fn without_a_volume_the_check_is_skipped(world: World) {
+    let site = site(world).await;
+    let agent = Codex::new(&site.config);
+    let (preflight, _) = preflight::check(site.world.engine.as_ref(), &agent, &site.config, "codex-0", None).await;
+    assert_eq!((preflight.status(), preflight.rung()), (Status::Skipped, Rung::Unspecified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_missing_and_an_engine_that_is_gone_are_told_apart() {
+    let Some(world) = World::docker().await else { return };
+    let mut site = Site::new(world).await;
+    site.config.login_check_image = Some("moorline-test-no-such-image:1".to_owned());
+    let (preflight, diagnostics) = check(&site).await;
+    assert_eq!(preflight.rung(), Rung::EnvironmentBroken);
+    assert!(
+        preflight
+            .message
+            .contains("the image moorline-test-no-such-image:1 is not on this machine"),
+        "{}",
+        preflight.message
+    );
+    assert!(diagnostics.exists);
+    let gone = DockerEngine::at("tcp://127.0.0.1:1", USER, "x").unwrap();
+    let (preflight, _) = check_with(&site, &gone).await;
+    assert_eq!(preflight.rung(), Rung::EnvironmentBroken);
+    assert!(
+        preflight.message.contains("does not answer at tcp://127.0.0.1:1"),
+        "{}",
+        preflight.message
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_is_stored_by_the_cli_from_its_standard_input() {
+    let mut site = Site::new(World::process()).await;
+    // What the CLI does with a key, as far as a shell can.
+    site.put(
+        "work",
+        r#"read -r key; printf '{"OPENAI_API_KEY":"%s"}' "$key" >"$CODEX_HOME/auth.json"; echo "$*" >"$CODEX_HOME/args""#,
+        "644",
+    )
+    .await;
+    if let Some(real) = real() {
+        site.config.codex_program = real;
+    }
+    let engine = site.world.engine.as_ref();
+    let key = SecretString::from("sk-test-0123456789abcdefghij");
+    login::with_api_key(engine, &site.config, &site.volume, &key).await.unwrap();
+    site.answer(0, SAID_KEY).await;
+    let (preflight, diagnostics) = check(&site).await;
+    assert_eq!((preflight.rung(), diagnostics.login_method.as_str()), (Rung::Present, "api_key"));
+    let args = engine.read_volume_file(&site.volume, "args").await.unwrap();
+    use secrecy::ExposeSecret;
+    assert!(args.is_none_or(|args| args.expose_secret() == b"login --with-api-key\n"));
+    assert!(matches!(
+        login::with_api_key(engine, &site.config, &site.volume, &SecretString::from(" ")).await,
+        Err(login::Error::Empty)
+    ));
+    site.put("work", "read -r key; echo \"bad key $key\" >&2; exit 1", "644").await;
+    if real().is_none() {
+        let refused = login::with_api_key(engine, &site.config, &site.volume, &key)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("bad key [redacted]"), "{refused}");
+    }
+}
