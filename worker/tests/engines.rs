@@ -1,4 +1,4 @@
-//! What every engine does: one suite, run on Docker and on local processes.
+//! What every engine does, and what stands on it (login checks, the submit stage): one suite, run on Docker and on local processes.
 //!
 //! The Docker half needs an engine that answers and the image `debian:bookworm-slim` (or the one that `MOORLINE_TEST_IMAGE` names). It fails
 //! without them; `MOORLINE_TEST_NO_DOCKER=1` skips it.
@@ -12,8 +12,12 @@ mod agent;
 mod docker;
 #[path = "engines/logins.rs"]
 mod logins;
+#[path = "engines/outlet.rs"]
+mod outlet;
 #[path = "engines/process.rs"]
 mod process;
+#[path = "engines/submits.rs"]
+mod submits;
 #[path = "engines/suite.rs"]
 mod suite;
 #[path = "engines/world.rs"]
@@ -70,4 +74,13 @@ on_both_engines! {
     logins::a_cli_that_is_missing_is_the_environments_fault
     logins::a_cli_that_hangs_has_timed_out
     logins::without_a_volume_the_check_is_skipped
+    submits::an_agents_work_becomes_a_patch_and_a_log
+    submits::an_agent_is_not_started_on_a_bad_login
+    submits::a_login_that_dies_at_work_is_told_with_its_remedy
+    submits::secrets_that_an_agent_prints_are_not_passed_on
+    submits::an_agent_that_prints_no_events_has_failed
+    submits::an_agent_that_changes_nothing_has_failed
+    submits::an_agent_that_takes_too_long_is_ended_by_its_container
+    submits::a_stop_ends_the_agent
+    submits::a_stage_that_is_given_up_takes_its_container_with_it
 }

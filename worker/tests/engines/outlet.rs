@@ -1,0 +1,68 @@
+//! The way to the server, ending in memory.
+
+use std::{path::Path, sync::Mutex};
+
+use async_trait::async_trait;
+use moorline_proto::v1;
+use moorline_worker::stage::Outlet;
+use tokio_util::sync::CancellationToken;
+
+/// Keeps all that a stage sends.
+#[derive(Debug, Default)]
+pub struct Kept {
+    pub progress: Mutex<Vec<String>>,
+    pub preflights: Mutex<Vec<v1::Preflight>>,
+    pub volumes: Mutex<Vec<v1::VolumeDiagnostics>>,
+    pub artifacts: Mutex<Vec<(v1::ArtifactType, String)>>,
+    pub output: Mutex<String>,
+    /// Cancelled once a line of progress begins with a dollar sign: the agent is at work.
+    pub at_work: CancellationToken,
+}
+
+impl Kept {
+    pub fn artifact(&self, kind: v1::ArtifactType) -> Option<String> {
+        let artifacts = self.artifacts.lock().unwrap();
+        artifacts
+            .iter()
+            .find(|(stored, _)| *stored == kind)
+            .map(|(_, content)| content.clone())
+    }
+}
+
+#[async_trait]
+impl Outlet for Kept {
+    async fn progress(&self, message: &str) {
+        self.progress.lock().unwrap().push(message.to_owned());
+        if message.starts_with('$') {
+            self.at_work.cancel();
+        }
+    }
+
+    async fn preflight(&self, preflight: v1::Preflight) {
+        self.preflights.lock().unwrap().push(preflight);
+    }
+
+    async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics) {
+        self.volumes.lock().unwrap().push(diagnostics);
+    }
+
+    async fn upload_artifact(&self, kind: v1::ArtifactType, file: &Path, _: &str) -> Result<v1::Artifact, v1::Failure> {
+        let content = std::fs::read_to_string(file).unwrap();
+        self.artifacts.lock().unwrap().push((kind, content));
+        Ok(v1::Artifact {
+            artifact_id: kind.as_str_name().to_owned(),
+            ..v1::Artifact::default()
+        })
+    }
+
+    async fn download_artifact(&self, id: &str, _: &Path) -> Result<(), v1::Failure> {
+        panic!("submit downloads nothing, not even {id}")
+    }
+
+    async fn follow_output(&self, file: &Path, done: CancellationToken) -> Result<(), v1::Failure> {
+        assert!(file.exists(), "it is there before it is followed");
+        done.cancelled().await;
+        *self.output.lock().unwrap() = std::fs::read_to_string(file).unwrap();
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! The submit stage on each engine, with a stand-in that does what an agent does: it changes files and prints events.
+
+use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
+
+use moorline_proto::v1::{self, ArtifactType, FailureClass};
+use moorline_worker::stage::{self, Context, RunFolder};
+use tokio_util::sync::CancellationToken;
+
+use crate::{agent::Site, outlet::Kept, world::World};
+
+const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
+const TASKS: &str = "# Tasks\n\n## Phase 1: Setup\n\n- [x] T001 Begin\n\n## Phase 2: Core\n\n- [ ] T002 [P] Write hello.txt\n";
+const BEGIN: &str = r#"echo '{"type":"thread.started","thread_id":"thread-1"}'
+echo '{"type":"item.started","item":{"type":"command_execution","command":"/bin/bash -lc \"make\"","status":"in_progress"}}'
+"#;
+const END: &str = r#"echo '{"type":"turn.completed","usage":{"input_tokens":20,"output_tokens":10}}'
+"#;
+
+/// A job on a repository of its own.
+struct Job {
+    site: Site,
+    outlet: Arc<Kept>,
+    context: Context,
+}
+
+impl Job {
+    /// A job whose agent does this, on a volume with a login.
+    async fn new(world: World, work: &str) -> Self {
+        let site = Site::new(world).await;
+        site.answer(0, "Logged in using an API key - sk-test-***fghij\n").await;
+        site.put("auth.json", KEY, "600").await;
+        site.put("work", work, "644").await;
+        let origin = site.world.root.path().join("origin");
+        repository(&origin);
+        let run_id = uuid::Uuid::now_v7().to_string();
+        let offer = v1::Offer {
+            job_id: uuid::Uuid::now_v7().to_string(),
+            run_id: run_id.clone(),
+            lease_token: 7,
+            attempt: 2,
+            stage: v1::Stage::Submit.into(),
+            queue: "codex-0".to_owned(),
+            spec: Some(v1::JobSpec {
+                repository: format!("file://{}", origin.display()),
+                feature_key: "001-hello".to_owned(),
+                volume: site.volume.clone(),
+                ..v1::JobSpec::default()
+            }),
+            ..v1::Offer::default()
+        };
+        let folder = RunFolder::below(&site.config.work_root, &run_id, &offer.job_id);
+        let outlet = Arc::new(Kept::default());
+        let context = Context {
+            config: Arc::new(site.config.clone()),
+            engine: site.world.engine.clone(),
+            offer,
+            folder,
+            outlet: outlet.clone(),
+            stop: CancellationToken::new(),
+        };
+        context.folder.prepare(&context).unwrap();
+        Self { site, outlet, context }
+    }
+
+    async fn run(&self) -> Result<v1::SubmitResult, stage::Error> {
+        let done = stage::submit::run(&self.context).await;
+        let labels = BTreeMap::from([("moorline.run".to_owned(), self.context.offer.run_id.clone())]);
+        assert_eq!(self.site.world.engine.list(&labels).await.unwrap(), [], "its container is gone");
+        done
+    }
+
+    async fn fail(&self) -> v1::Failure {
+        match self.run().await.unwrap_err() {
+            stage::Error::Failed(failure) => failure,
+            stage::Error::Stopped(how) => panic!("stopped: {how}"),
+        }
+    }
+
+    fn log(&self) -> String {
+        self.outlet.artifact(ArtifactType::CodexLogs).expect("the log is stored")
+    }
+}
+
+fn repository(origin: &Path) {
+    std::fs::create_dir_all(origin.join("specs/001-hello")).unwrap();
+    std::fs::write(origin.join("specs/001-hello/tasks.md"), TASKS).unwrap();
+    let git = |args: &[&str]| {
+        let done = Command::new("git").arg("-C").arg(origin).args(args).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "Begin"]);
+}
+
+pub async fn an_agents_work_becomes_a_patch_and_a_log(world: World) {
+    let work = format!(
+        "{BEGIN}cat >prompt-as-read.txt; printf hello >hello.txt; sed -i 's/- \\[ \\] T002/- [x] T002/' specs/001-hello/tasks.md\n\
+         env >&2; ls -a $HOME >&2\n{END}"
+    );
+    let job = Job::new(world, &work).await;
+    let done = job.run().await.unwrap();
+    assert_eq!((done.codex_task_id.as_str(), done.files_changed), ("thread-1", 3));
+    assert_eq!((done.input_tokens, done.output_tokens), (20, 10));
+    assert_eq!(done.base_commit.len(), 40);
+    let patch = job.outlet.artifact(ArtifactType::CodexPatch).unwrap();
+    assert!(
+        patch.contains("+hello") && patch.contains("+- [x] T002 [P] Write hello.txt"),
+        "{patch}"
+    );
+    // The prompt, as the agent got it.
+    assert!(
+        patch.contains("+Phase 2: Core") && patch.contains("+- T002 [P] Write hello.txt"),
+        "{patch}"
+    );
+    assert!(!patch.contains("T001 Begin\n+"), "{patch}");
+    let progress = job.outlet.progress.lock().unwrap().join("\n");
+    assert!(progress.contains("$ make") && progress.contains("3 files changed"), "{progress}");
+    assert_eq!(job.outlet.preflights.lock().unwrap().len(), 1);
+    assert!(job.outlet.volumes.lock().unwrap()[0].exists);
+    let log = job.log();
+    let home = job.context.folder.home.display().to_string();
+    for line in [
+        format!("CODEX_HOME={home}/.codex"),
+        format!("HOME={home}"),
+        "GIT_TERMINAL_PROMPT=0".to_owned(),
+    ] {
+        assert!(log.contains(&line), "{line} is not in {log}");
+    }
+    assert_eq!(*job.outlet.output.lock().unwrap(), log, "what was followed is what was stored");
+}
+
+pub async fn an_agent_is_not_started_on_a_bad_login(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}touch \"$CODEX_HOME/started\"\n{END}")).await;
+    job.site.answer(1, "Not logged in\n").await;
+    let failure = job.fail().await;
+    assert_eq!((failure.code.as_str(), failure.class()), ("NOT_LOGGED_IN", FailureClass::Login));
+    let reported = job.outlet.preflights.lock().unwrap()[0].clone();
+    assert_eq!(
+        (reported.status(), &reported.message),
+        (v1::PreflightStatus::Failed, &failure.message)
+    );
+    assert!(job.outlet.artifacts.lock().unwrap().is_empty());
+    let started = job.site.world.engine.read_volume_file(&job.site.volume, "started").await;
+    assert!(started.unwrap().is_none());
+}
+
+pub async fn a_login_that_dies_at_work_is_told_with_its_remedy(world: World) {
+    let refused = r#"echo '{"type":"turn.failed","error":{"message":"unexpected status 401 Unauthorized: key sk-test-0123456789abcdefghij"}}'; exit 1"#;
+    let job = Job::new(world, &format!("{BEGIN}{refused}")).await;
+    let failure = job.fail().await;
+    assert_eq!((failure.code.as_str(), failure.class()), ("REVOKED", FailureClass::Login));
+    assert!(
+        failure.message.contains(&job.site.volume) && failure.message.contains("login --device-auth"),
+        "{}",
+        failure.message
+    );
+    assert!(!format!("{failure:?}{}", job.log()).contains("sk-test"), "{failure:?}");
+    assert!(job.outlet.artifact(ArtifactType::CodexPatch).is_none());
+}
+
+pub async fn secrets_that_an_agent_prints_are_not_passed_on(world: World) {
+    let cat = r#"cat "$CODEX_HOME/auth.json"; echo; cat "$CODEX_HOME/auth.json" >&2; echo x >x"#;
+    let job = Job::new(world, &format!("{BEGIN}{cat}\n{END}")).await;
+    job.run().await.unwrap();
+    let log = job.log();
+    assert!(log.contains("[redacted]") && !log.contains("sk-test"), "{log}");
+    assert!(!job.outlet.output.lock().unwrap().contains("sk-test"));
+}
+
+pub async fn an_agent_that_prints_no_events_has_failed(world: World) {
+    let job = Job::new(world, "echo hello; echo 'Error: Model provider `nope` not found' >&2; exit 1").await;
+    let failure = job.fail().await;
+    assert_eq!((failure.code.as_str(), failure.class()), ("AGENT_NO_OUTPUT", FailureClass::Job));
+    assert!(failure.message.contains("Model provider `nope` not found"), "{}", failure.message);
+    let log = job.log();
+    assert!(log.starts_with("hello\n") && log.contains("moorline.stderr"), "{log}");
+}
+
+pub async fn an_agent_that_changes_nothing_has_failed(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}{END}")).await;
+    let failure = job.fail().await;
+    assert_eq!((failure.code.as_str(), failure.class()), ("NO_CHANGES", FailureClass::Job));
+    assert!(job.log().contains("turn.completed"));
+}
+
+pub async fn an_agent_that_takes_too_long_is_ended_by_its_container(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    job.context.offer.timeout = Some(prost_types::Duration { seconds: 5, nanos: 0 });
+    let failure = job.fail().await;
+    assert_eq!(failure.code, "AGENT_TIMED_OUT");
+    assert!(job.log().contains("thread.started"));
+}
+
+pub async fn a_stop_ends_the_agent(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    let (at_work, stop) = (job.outlet.at_work.clone(), job.context.stop.clone());
+    tokio::spawn(async move {
+        at_work.cancelled().await;
+        stop.cancel();
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(30), job.run()).await.unwrap();
+    assert!(matches!(ended, Err(stage::Error::Stopped("stopped"))), "{ended:?}");
+}
+
+pub async fn a_stage_that_is_given_up_takes_its_container_with_it(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    let (context, at_work) = (job.context.clone(), job.outlet.at_work.clone());
+    let stage = tokio::spawn(async move { stage::submit::run(&context).await });
+    at_work.cancelled().await;
+    stage.abort();
+    let labels = BTreeMap::from([("moorline.run".to_owned(), job.context.offer.run_id.clone())]);
+    crate::world::eventually("the container is gone", async || {
+        job.site.world.engine.list(&labels).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_done_is_refused_before_the_check() {
+    let mut job = Job::new(World::process(), "").await;
+    let spec = job.context.offer.spec.clone().unwrap();
+    for (wrong, code) in [
+        (
+            v1::JobSpec {
+                volume: "another".to_owned(),
+                ..spec.clone()
+            },
+            "VOLUME_NOT_HELD",
+        ),
+        (
+            v1::JobSpec {
+                feature_key: "../x".to_owned(),
+                ..spec.clone()
+            },
+            "FEATURE_KEY_INVALID",
+        ),
+        (
+            v1::JobSpec {
+                agent: v1::Agent::Gemini.into(),
+                ..spec.clone()
+            },
+            "AGENT_UNSUPPORTED",
+        ),
+    ] {
+        job.context.offer.spec = Some(wrong);
+        assert_eq!(job.fail().await.code, code);
+    }
+    assert!(job.outlet.preflights.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_image_that_is_missing_is_the_environments_fault() {
+    let Some(world) = World::docker().await else { return };
+    let mut job = Job::new(world, "").await;
+    let mut config = job.site.config.clone();
+    config.login_check_image = Some(config.job_image.clone());
+    config.job_image = "moorline-test-no-such-image:1".to_owned();
+    job.context.config = Arc::new(config);
+    let failure = job.fail().await;
+    assert_eq!(
+        (failure.code.as_str(), failure.class()),
+        ("IMAGE_MISSING", FailureClass::Environment)
+    );
+    assert!(failure.message.contains("moorline-test-no-such-image:1"));
+}
