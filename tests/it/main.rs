@@ -2,6 +2,8 @@
 //!
 //! A test runs against its own database; [`support`] holds what they share.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on says so by panicking")]
+
 mod support;
 
 mod architecture;
