@@ -1,4 +1,6 @@
 //! Offers, leases and the fence: one accepted result per attempt, and nothing of a stale worker counts.
+//!
+//! Contract: 007/FR-010 to 007/FR-013, 007/FR-015.
 
 use std::time::Duration;
 

@@ -19,6 +19,8 @@ mod real_docker;
 mod real_failures;
 mod real_publish;
 mod real_run;
+mod serving;
 mod sessions;
+mod specs;
 mod stages;
 mod watch_run;

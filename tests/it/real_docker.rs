@@ -1,4 +1,6 @@
 //! The same on a real Docker engine: job containers with the shard's volume mounted.
+//!
+//! Contract: 001/FR-022, 001/FR-023.
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveVolumeOptions};
 use moorline_proto::v1;

@@ -1,4 +1,6 @@
 //! What bad input gets on real parts: a clear error with the right code, nothing half done, nothing lost.
+//!
+//! Contract: 001/FR-023, 001/FR-025 to 001/FR-027, 007/FR-002, 007/FR-024.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 

@@ -1,4 +1,6 @@
 //! Publishing on real git: conflicts, refused pushes, pull requests.
+//!
+//! Contract: 001/FR-013, 007/FR-025, 007/FR-026.
 
 use moorline_proto::v1;
 use moorline_tests::{

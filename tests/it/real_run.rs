@@ -1,4 +1,6 @@
 //! A run on real parts: the real worker, local processes, the real Codex CLI with a scripted model.
+//!
+//! Contract: 001/FR-015, 001/FR-022, 001/FR-024, 007/FR-020, 007/FR-022, 007/FR-023.
 
 use moorline_proto::v1;
 use moorline_tests::{
