@@ -17,6 +17,7 @@ use super::{
     stop,
 };
 use crate::{
+    cargo::cargo,
     command::Cmd,
     images::{
         client::Docker,
@@ -123,7 +124,7 @@ fn build(paths: &Paths) -> Result<()> {
         "--bin",
         "moorline-scripted-model",
     ];
-    Cmd::new("cargo").args(args).dir(&paths.root).run()
+    cargo().args(args).dir(&paths.root).run()
 }
 
 /// Creates the run and shows it live; how it ended is in the answer, also when it failed.
