@@ -5,10 +5,11 @@
 //! - [`images`] finds a Docker client, starts the engine and builds the job image.
 //! - [`demo`] shows one run, end to end, on real parts.
 //! - [`mod@test`] is everything that CI runs.
-//! - [`step`], [`command`], [`service`], [`interrupt`], [`paths`] and [`checksum`] serve them all.
+//! - [`step`], [`mod@cargo`], [`command`], [`service`], [`interrupt`], [`paths`] and [`checksum`] serve them all.
 //!
 //! People read standard error; standard output is for programs.
 
+mod cargo;
 mod checksum;
 mod command;
 mod demo;

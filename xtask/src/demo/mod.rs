@@ -27,9 +27,12 @@ pub fn main(args: &Args) -> Result<()> {
         return stop::main(&paths);
     }
     let mut steps = Steps::new();
-    let outcome = play::play(&paths, args, &mut steps);
+    let played = play::play(&paths, args, &mut steps);
     eprintln!("\n{}", steps.summary());
-    let outcome = outcome?;
+    let (outcome, endpoint) = played?;
+    if args.keep {
+        show::kept(&endpoint, &outcome);
+    }
     if args.json {
         println!("{}", serde_json::to_string(&outcome)?);
     }

@@ -17,6 +17,7 @@ use super::{
     stop,
 };
 use crate::{
+    cargo::cargo,
     command::Cmd,
     images::{
         client::Docker,
@@ -28,8 +29,9 @@ use crate::{
     step::Steps,
 };
 
-/// Plays the demo; what it starts is stopped at the end unless it is to be kept.
-pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<Outcome> {
+/// Plays the demo; what it starts is stopped at the end unless it is to be kept. Returns what came of the run, and the endpoint of
+/// the server.
+pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<(Outcome, String)> {
     let _lock = paths.lock("demo")?;
     stop::make_way(paths)?;
     let mut session = Session::begin(paths);
@@ -75,9 +77,8 @@ pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<Outcome> {
     show::result(paths, &endpoint, &origin, &outcome)?;
     if args.keep {
         session.keep()?;
-        show::kept(&endpoint, &outcome);
     }
-    Ok(outcome)
+    Ok((outcome, endpoint))
 }
 
 fn prepare(paths: &Paths, args: &Args) -> Result<codex::Codex> {
@@ -123,7 +124,7 @@ fn build(paths: &Paths) -> Result<()> {
         "--bin",
         "moorline-scripted-model",
     ];
-    Cmd::new("cargo").args(args).dir(&paths.root).run()
+    cargo().args(args).dir(&paths.root).run()
 }
 
 /// Creates the run and shows it live; how it ended is in the answer, also when it failed.

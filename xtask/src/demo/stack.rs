@@ -66,8 +66,6 @@ pub fn start(session: &mut Session<'_>, paths: &Paths, setup: &Setup<'_>) -> Res
         ])
         .arg("--data-dir")
         .arg(&data)
-        .arg("--codex-program")
-        .arg(&setup.codex.program)
         .arg("--ready-file")
         .arg(&ready)
         .arg("--api-key-stdin")
@@ -76,9 +74,11 @@ pub fn start(session: &mut Session<'_>, paths: &Paths, setup: &Setup<'_>) -> Res
         // The sample's origin is a folder of this machine.
         .env("MOORLINE_GIT_PROTOCOLS", "https:ssh:file")
         .stdin(key(setup.folder)?);
-    if let Some(image) = setup.image {
-        command = command.args(["--job-image", image]);
-    }
+    command = match setup.image {
+        Some(image) => command.args(["--job-image", image]),
+        // A path of this machine; in the image the program is on the path.
+        None => command.arg("--codex-program").arg(&setup.codex.program),
+    };
     session.start("moorline dev", command, &setup.logs.join("moorline-dev.log"), START, || {
         endpoint(&ready)
     })

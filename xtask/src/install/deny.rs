@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::{need::on_path, python::DOWNLOAD};
-use crate::{command::Cmd, paths::Paths};
+use crate::{cargo::cargo, command::Cmd, paths::Paths};
 
 const VERSION: &str = "0.20.2";
 
@@ -18,7 +18,7 @@ pub fn install(paths: &Paths) -> Result<PathBuf> {
     }
     eprintln!("building cargo-deny {VERSION} (a minute or two, once)");
     // Unoptimised, it checks this workspace in a second and builds in a third of the time.
-    Cmd::new("cargo")
+    cargo()
         .args(["install", "--quiet", "--locked", "--debug", "--no-track", "--force", "--root"])
         .arg(&root)
         .arg(format!("cargo-deny@{VERSION}"))

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::Session;
 use crate::{
+    cargo,
     command::Cmd,
     install::{buf, deny},
     interrupt,
@@ -39,7 +40,7 @@ pub fn docs_and_policies(session: &mut Session) {
 fn cargo(session: &mut Session, name: &str, args: &[&str], env: &[(&str, &str)]) {
     let root = session.paths.root.clone();
     session.steps.attempt(name, || {
-        let command = Cmd::new("cargo").args(args).dir(&root);
+        let command = cargo::cargo().args(args).dir(&root);
         env.iter().fold(command, |command, (name, value)| command.env(name, value)).run()
     });
 }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{Session, results::Results, section::Section};
-use crate::{command::Cmd, demo::clean, interrupt};
+use crate::{cargo::cargo, demo::clean, interrupt};
 
 /// Modules whose tests start Postgres or the Codex CLI, though they stand beside the code.
 const NEED_PARTS: [&str; 3] = ["embedded::tests", "db::tests", "model::tests"];
@@ -29,7 +29,7 @@ pub fn unit_tests_alone(session: &mut Session) {
 /// dependencies, and build them anew.
 pub fn cargo_test(session: &mut Session, name: &str, which: &[&str], harness: &[&str], env: &[(&str, OsString)]) {
     let log = session.paths.output.join(format!("{}.log", name.replace(' ', "-")));
-    let command = clean(Cmd::new("cargo"))
+    let command = clean(cargo())
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(which)
         // Tests say that they skip themselves in output that the harness would swallow.
