@@ -1,8 +1,8 @@
 //! Everything that can be set for a server, read once at start.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
-use clap::Parser;
+use clap::{Parser, builder::FalseyValueParser};
 use secrecy::SecretString;
 
 use crate::flow::Timers;
@@ -64,11 +64,11 @@ pub struct Args {
     pub command: Option<Command>,
 
     /// Address to listen on. Beyond loopback only with --insecure.
-    #[arg(long, env = "MOORLINE_LISTEN", default_value = "127.0.0.1:7420", global = true)]
+    #[arg(long, env = "MOORLINE_LISTEN", default_value = LISTEN, global = true, value_parser = |text: &str| or_default::<SocketAddr>(text, LISTEN))]
     pub listen: SocketAddr,
 
     /// Listen beyond loopback although callers are not identified yet: anyone who reaches the port can run agents.
-    #[arg(long, env = "MOORLINE_INSECURE", global = true, value_parser = clap::builder::FalseyValueParser::new(), default_value_t = false, num_args = 0)]
+    #[arg(long, env = "MOORLINE_INSECURE", global = true, action = clap::ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub insecure: bool,
 
     /// Postgres to use; without it a private one is started in the data directory.
@@ -76,16 +76,38 @@ pub struct Args {
     pub database_url: Option<String>,
 
     /// Folder of the private Postgres and, unless set otherwise, of the artifacts.
-    #[arg(long, env = "MOORLINE_DATA_DIR", default_value = "/var/lib/moorline", global = true)]
+    #[arg(long, env = "MOORLINE_DATA_DIR", default_value = DATA_DIR, global = true, value_parser = |text: &str| or_default::<PathBuf>(text, DATA_DIR))]
     pub data_dir: PathBuf,
 
     /// Folder of artifacts; `artifacts` in the data directory when left out.
     #[arg(long, env = "SPEC_WORKFLOW_ARTIFACT_ROOT", global = true)]
-    pub artifact_root: Option<PathBuf>,
+    pub artifact_root: Option<String>,
 
     /// Shards that an empty database is seeded with. Afterwards the database wins.
-    #[arg(long, env = "CODEX_SHARDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=4096), global = true)]
+    #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
+}
+
+const LISTEN: &str = "127.0.0.1:7420";
+const DATA_DIR: &str = "/var/lib/moorline";
+const SHARDS: &str = "3";
+/// Most shards that a database is seeded with; far more than logins that one operator looks after.
+const SHARDS_MAX: u32 = 4096;
+
+/// A value as it is written, or its default when that is blank.
+fn or_default<T>(text: &str, default: &str) -> Result<T, T::Err>
+where
+    T: FromStr,
+{
+    let text = text.trim();
+    if text.is_empty() { default.parse() } else { text.parse() }
+}
+
+fn shards(text: &str) -> Result<u32, String> {
+    match or_default(text, SHARDS) {
+        Ok(count @ 1..=SHARDS_MAX) => Ok(count),
+        _ => Err(format!("give a number from 1 to {SHARDS_MAX}")),
+    }
 }
 
 /// What the program can do.
@@ -106,14 +128,66 @@ impl Args {
                 data_dir: self.data_dir.join("postgres"),
             },
         };
-        let artifact_root = self
-            .artifact_root
-            .filter(|root| !root.as_os_str().is_empty())
-            .unwrap_or_else(|| self.data_dir.join("artifacts"));
+        let artifact_root = self.artifact_root.filter(|root| !root.trim().is_empty());
+        let artifact_root = artifact_root.map_or_else(|| self.data_dir.join("artifacts"), PathBuf::from);
         Config {
             insecure: self.insecure,
             shards: self.shards,
             ..Config::new(self.listen, database, artifact_root)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Config {
+        Args::try_parse_from([&["moorline-server"], args].concat()).unwrap().config()
+    }
+
+    #[test]
+    fn without_a_database_url_postgres_is_embedded_below_the_data_directory() {
+        let config = parse(&["--data-dir", "/srv/moorline"]);
+        assert!(matches!(config.database, Database::Embedded { data_dir } if data_dir == PathBuf::from("/srv/moorline/postgres")));
+        assert_eq!(config.artifact_root, PathBuf::from("/srv/moorline/artifacts"));
+        assert!(!config.insecure && config.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn what_is_given_wins() {
+        let config = parse(&[
+            "serve",
+            "--insecure",
+            "--database-url",
+            "postgres://db/moorline",
+            "--artifact-root",
+            "/a",
+            "--shards",
+            "7",
+        ]);
+        assert!(config.insecure && matches!(config.database, Database::External(_)));
+        assert_eq!((config.artifact_root, config.shards), (PathBuf::from("/a"), 7));
+        assert!(Args::try_parse_from(["moorline-server", "--shards", "0"]).is_err());
+    }
+
+    #[test]
+    fn blank_counts_as_not_given() {
+        let blank = [
+            "--listen",
+            "",
+            "--data-dir",
+            " ",
+            "--shards",
+            "",
+            "--database-url",
+            " ",
+            "--artifact-root",
+            "",
+        ];
+        let config = parse(&blank);
+        assert_eq!((config.listen.port(), config.shards), (7420, 3));
+        assert_eq!(config.artifact_root, PathBuf::from("/var/lib/moorline/artifacts"));
+        assert!(matches!(config.database, Database::Embedded { .. }));
     }
 }

@@ -74,9 +74,9 @@ async fn stop_on_signal(shutdown: CancellationToken) {
     shutdown.cancel();
 }
 
-/// Logs for people, or as JSON lines with `MOORLINE_LOG_FORMAT=json`; `RUST_LOG` chooses what.
+/// Logs for people, or as JSON lines with `MOORLINE_LOG_FORMAT=json`; `MOORLINE_LOG` chooses what.
 fn init_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MOORLINE_LOG").unwrap_or_else(|_| "info".into());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::env::var("MOORLINE_LOG_FORMAT").is_ok_and(|format| format == "json") {
         logs.json().init();

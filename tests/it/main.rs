@@ -10,6 +10,7 @@ mod architecture;
 mod artifacts;
 mod cancel_and_retry;
 mod create_run;
+mod env_template;
 mod errors_doc;
 mod fencing;
 mod foreign_clients;

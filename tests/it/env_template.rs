@@ -1,0 +1,31 @@
+//! `.env-template` lists every variable that server and worker read, and none that they don't.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use clap::{Args as _, CommandFactory as _};
+
+use super::architecture::ROOT;
+
+/// Read outside of clap: by the logs and by the embedded Postgres, and the reference to this list beside each.
+const OTHERS: [&str; 4] = [
+    "MOORLINE_LOG",
+    "MOORLINE_LOG_FORMAT",
+    "MOORLINE_POSTGRES_BIN",
+    "MOORLINE_POSTGRES_USER",
+];
+
+#[test]
+fn the_template_lists_what_the_programs_read() {
+    let server = moorline_server::config::Args::command();
+    let worker = moorline_worker::config::Args::augment_args(clap::Command::new("worker"));
+    let mut read: BTreeSet<String> = OTHERS.map(str::to_owned).into();
+    for argument in server.get_arguments().chain(worker.get_arguments()) {
+        read.extend(argument.get_env().map(|name| name.to_string_lossy().into_owned()));
+    }
+    let template = fs::read_to_string(Path::new(ROOT).join(".env-template")).unwrap();
+    let lines = template.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
+    // `GITHUB_TOKEN` and its like have no placeholder, so that none is taken for a token.
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let listed: BTreeSet<String> = lines.map(|(name, _)| name.to_owned()).filter(|name| is_name(name)).collect();
+    assert_eq!(listed, read);
+}
