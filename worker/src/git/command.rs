@@ -210,12 +210,20 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> 
     Ok(kept)
 }
 
+/// Beginnings of lines that tell nothing.
+const NOISE: [&str; 4] = [
+    "hint:",
+    "warning:",
+    "Please make sure you have the correct access",
+    "and the repository exists.",
+];
+
 /// One line of at most 512 characters from what git printed.
 pub(super) fn condense(stderr: &str, code: i32) -> String {
     let lines: Vec<&str> = stderr
         .lines()
         .map(|line| line.rsplit('\r').next().unwrap_or(line).trim())
-        .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !line.starts_with("warning:"))
+        .filter(|line| !line.is_empty() && !NOISE.iter().any(|noise| line.starts_with(noise)))
         .collect();
     if lines.is_empty() {
         return format!("exit code {code}");

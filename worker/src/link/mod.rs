@@ -126,6 +126,7 @@ pub struct Link {
     endpoint: Endpoint,
     handle: Handle,
     events: mpsc::Sender<Event>,
+    farewell: CancellationToken,
 }
 
 impl Link {
@@ -144,18 +145,21 @@ impl Link {
             bulk: endpoint.connect_lazy(),
         };
         let (events, receiver) = mpsc::channel(QUEUE);
-        Ok((
-            Self {
-                endpoint,
-                handle: handle.clone(),
-                events,
-            },
-            handle,
-            receiver,
-        ))
+        let link = Self {
+            endpoint,
+            handle: handle.clone(),
+            events,
+            farewell: CancellationToken::new(),
+        };
+        Ok((link, handle, receiver))
     }
 
-    /// Holds sessions, one after the other, until the server refuses the worker for good or nobody listens for events.
+    /// What ends the link in good order: what is said by then is still sent.
+    pub fn farewell(&self) -> CancellationToken {
+        self.farewell.clone()
+    }
+
+    /// Holds sessions, one after the other, until the server refuses the worker for good or it says farewell.
     pub async fn run(self) -> Result<(), Error> {
         let mut redial = Redial::default();
         loop {
@@ -163,7 +167,7 @@ impl Link {
             let end = self.session().await;
             let delay = match end {
                 End::Refused(error) => return Err(error),
-                End::Unheard => return Ok(()),
+                End::Over => return Ok(()),
                 End::Redirected { reason, after } => {
                     tracing::info!(%reason, after_ms = after.as_millis(), "the server asks this worker to dial again");
                     after
@@ -181,15 +185,22 @@ impl Link {
                     delay
                 }
             };
-            tokio::time::sleep(delay).await;
+            tokio::select! {
+                () = self.farewell.cancelled() => return Ok(()),
+                () = tokio::time::sleep(delay) => {}
+            }
         }
     }
 
     async fn session(&self) -> End {
         let mut hello = lock(&self.handle.hello).clone();
         hello.inventory = self.handle.ledger.inventory();
-        match Session::open(&self.endpoint, hello, &self.handle.ledger, &self.events).await {
-            Ok(session) => session.hold().await,
+        let opened = tokio::select! {
+            () = self.farewell.cancelled() => return End::Over,
+            opened = Session::open(&self.endpoint, hello, &self.handle.ledger, &self.events) => opened,
+        };
+        match opened {
+            Ok(session) => session.hold(&self.farewell).await,
             Err(end) => end,
         }
     }

@@ -10,7 +10,7 @@ use tonic::Code;
 use super::{Handle, Lease, refusal, transfer};
 use crate::{
     redact::one_line,
-    stage::{Outlet, RunFolder, failure},
+    stage::{Outlet, RunFolder, failure, plain},
 };
 
 /// What a stage sends of its job.
@@ -39,7 +39,7 @@ impl JobOutlet {
     }
 
     fn failed(&self, doing: &str, status: &tonic::Status) -> v1::Failure {
-        tracing::warn!(job_id = %self.lease.job_id, %status, "could not {doing}");
+        tracing::warn!(%status, "could not {doing}");
         let reason = refusal::reason(status);
         let name = if reason.is_empty() {
             format!("{:?}", status.code())
@@ -58,7 +58,7 @@ impl JobOutlet {
 impl Outlet for JobOutlet {
     async fn progress(&self, message: &str) {
         let message = one_line(message, LONGEST_LINE);
-        tracing::info!(job_id = %self.lease.job_id, "{message}");
+        tracing::info!("{message}");
         let progress = v1::StageProgress {
             job_id: self.lease.job_id.clone(),
             stage: self.stage.into(),
@@ -69,8 +69,9 @@ impl Outlet for JobOutlet {
 
     async fn preflight(&self, preflight: v1::Preflight) {
         // Queue, shard and worker are in the job's span.
-        let (status, rung) = (preflight.status().as_str_name(), preflight.rung().as_str_name());
-        tracing::info!(volume = %preflight.volume, status, rung, "login checked: {}", preflight.message);
+        let status = plain(preflight.status().as_str_name(), "PREFLIGHT_STATUS_");
+        let rung = plain(preflight.rung().as_str_name(), "PREFLIGHT_RUNG_");
+        tracing::info!(%status, %rung, "login checked: {}", preflight.message);
         self.handle.set_volume(None, Some(preflight.clone()));
         self.handle.ledger.report(&self.lease, News::Preflight(preflight));
     }

@@ -22,6 +22,9 @@ use crate::redact::chain;
 /// Within this time a dialled server must have welcomed the worker.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(15);
 
+/// What a server is given to end the stream in good order.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// How a session, or the attempt to open one, ended.
 pub(super) enum End {
     /// The worker is not wanted, and waiting won't help.
@@ -34,8 +37,8 @@ pub(super) enum End {
     },
     /// The server asks to dial again.
     Redirected { reason: String, after: Duration },
-    /// Nobody listens for events any more.
-    Unheard,
+    /// The worker has said farewell, or nobody listens for events any more.
+    Over,
 }
 
 /// What a session does next.
@@ -136,16 +139,40 @@ impl<'a> Session<'a> {
     }
 
     /// Holds the session to its end.
-    pub(super) async fn hold(mut self) -> End {
+    pub(super) async fn hold(mut self, farewell: &CancellationToken) -> End {
         let end = loop {
-            if let Err(end) = self.step().await {
+            let step = tokio::select! {
+                biased;
+                () = farewell.cancelled() => return self.leave().await,
+                step = self.step() => step,
+            };
+            if let Err(end) = step {
                 break end;
             }
         };
         match self.tell(Event::Lost(self.last_pong)).await {
             Ok(()) => end,
-            Err(unheard) => unheard,
+            Err(over) => over,
         }
+    }
+
+    /// Sends what was said, ends the worker's half of the stream, and gives the server a moment to end its own.
+    async fn leave(mut self) -> End {
+        while let Ok(frame) = self.said.try_recv() {
+            self.queue.push_back(frame);
+        }
+        let leaving = async {
+            for frame in self.queue {
+                if self.outbound.send(ConnectRequest { frame: Some(frame) }).await.is_err() {
+                    return;
+                }
+            }
+            drop(self.outbound);
+            while let Ok(Some(_)) = self.inbound.message().await {}
+        };
+        // A server that doesn't answer is left all the same.
+        let _ = tokio::time::timeout(FAREWELL, leaving).await;
+        End::Over
     }
 
     async fn step(&mut self) -> Result<(), End> {
@@ -180,7 +207,7 @@ impl<'a> Session<'a> {
             _ = self.ping.tick() => Turn::Ping,
             () = tokio::time::sleep_until(self.last_pong + self.ping_timeout) => return Err(lost("the server did not answer pings")),
             () = self.end.cancelled() => return Err(lost("too much waited to be sent")),
-            () = self.events.closed() => return Err(End::Unheard),
+            () = self.events.closed() => return Err(End::Over),
         };
         match turn {
             // A frame that isn't known is one of a newer protocol; the version in Hello keeps away those that matter.
@@ -234,7 +261,7 @@ impl<'a> Session<'a> {
 
     /// The loop never waits for the session, so this wait is short.
     async fn tell(&self, event: Event) -> Result<(), End> {
-        self.events.send(event).await.map_err(|_| End::Unheard)
+        self.events.send(event).await.map_err(|_| End::Over)
     }
 }
 

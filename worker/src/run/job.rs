@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     engine::Engine,
     link::{Handle, JobOutlet, Lease},
-    stage::{self, Context, RunFolder, STOP_GRACE, failure},
+    stage::{self, Context, RunFolder, STOP_GRACE, failure, plain},
 };
 
 /// Longest time of a stage whose offer names none.
@@ -63,10 +63,10 @@ impl Job {
             "job",
             run_id = %offer.run_id,
             job_id = %offer.job_id,
-            stage = offer.stage().as_str_name(),
+            stage = %plain(offer.stage().as_str_name(), "STAGE_"),
             attempt = offer.attempt,
             queue = %offer.queue,
-            volume = spec.map(|spec| spec.volume.as_str()).unwrap_or_default(),
+            volume = spec.map(|spec| spec.volume.as_str()).filter(|volume| !volume.is_empty()),
             shard_index = spec.and_then(|spec| spec.shard_index),
             worker = %config.name,
         )

@@ -283,7 +283,19 @@ async fn a_worker_that_was_told_to_go_finishes_its_jobs_first() {
     let end = line.finished().await;
     assert!(!place.running.is_finished(), "the end isn't acknowledged yet");
     line.acknowledge(&end).await;
+    line.left().await;
+    drop(line);
     place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn an_idle_worker_says_that_it_goes_before_it_does() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 2"]);
+    place.shutdown.cancel();
+    assert_eq!(names(&[line.heard().await]), ["draining"]);
+    line.left().await;
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ impl Worker {
 
     /// Holds the link and does what comes over it, until the worker is told to go and has nothing left.
     pub(super) async fn serve(mut self, link: Link, shutdown: CancellationToken) -> Result<(), Error> {
+        let farewell = link.farewell();
         let mut link = AbortOnDropHandle::new(tokio::spawn(link.run()));
         while !self.is_drained() {
             let (self_fence, drained_by) = (self.self_fence, self.drained_by);
@@ -82,6 +83,9 @@ impl Worker {
                 () = until(drained_by) => if self.out_of_time() { break },
             }
         }
+        farewell.cancel();
+        self.events.close();
+        link.await.map_err(|_| Error::Task { task: "link" })??;
         tracing::info!("the worker has stopped");
         Ok(())
     }

@@ -53,13 +53,9 @@ impl RunFolder {
         hand_over(&self.root, job_user)
     }
 
-    /// Makes what a job needs: for submit the run's own folders, too.
+    /// Makes what every job needs; submit makes the run's own folders itself.
     pub fn prepare(&self, ctx: &Context) -> Result<(), v1::Failure> {
-        let made = self.create_private().and_then(|()| match ctx.offer.stage() {
-            v1::Stage::Submit => self.create_shared(&ctx.config.job_user),
-            _ => Ok(()),
-        });
-        made.map_err(|error| {
+        self.create_private().map_err(|error| {
             let root = ctx.config.work_root.display();
             let message = format!(
                 "the worker can't make the run's folders below {root} ({error}): set MOORLINE_WORK_ROOT to a folder that it may write"

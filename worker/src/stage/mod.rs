@@ -105,6 +105,11 @@ pub fn valid_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+/// The plain name of a value of an enum of the protocol: `submit` for `STAGE_SUBMIT`.
+pub fn plain(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_ascii_lowercase()
+}
+
 /// A failure for the server to record: a stable upper-case code, whose it is, and one line that says what to do.
 pub fn failure(code: &str, class: v1::FailureClass, message: impl Into<String>) -> v1::Failure {
     v1::Failure {
