@@ -4,7 +4,7 @@
 //! Output never passes through the engine: a job writes it to files in its run's folder, where it can be read by offset
 //! and outlives the worker. Short commands, such as a login check, use [`Engine::capture`].
 //!
-//! Images (and machines that run local processes) must have coreutils' `timeout` and a `sh`.
+//! Images, and machines that run local processes, must have `sh` and coreutils: `timeout` keeps each container's time limit.
 
 pub mod connect;
 pub mod docker;

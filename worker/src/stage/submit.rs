@@ -88,6 +88,10 @@ impl<'a> Submit<'a> {
     /// Checks the login and reports what was found. The agent isn't started on a login that fails.
     async fn preflight(&self) -> Result<(), Error> {
         let ctx = self.ctx;
+        let volume = self.volume.as_deref().unwrap_or("none");
+        ctx.outlet
+            .progress(&format!("checking the {} login in volume {volume}", self.agent.name()))
+            .await;
         let check = preflight::check(
             ctx.engine.as_ref(),
             self.agent.as_ref(),
@@ -100,12 +104,6 @@ impl<'a> Submit<'a> {
             () = ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),
             checked = check => checked,
         };
-        tracing::info!(
-            preflight = preflight.status().as_str_name(),
-            rung = preflight.rung().as_str_name(),
-            "{}",
-            preflight.message
-        );
         ctx.outlet.preflight(preflight.clone()).await;
         if self.volume.is_some() {
             ctx.outlet.volume_diagnostics(diagnostics).await;
@@ -176,7 +174,8 @@ impl<'a> Submit<'a> {
                 "the agent ended without changing anything: read its log, then say more in the phase's tasks or in the feature's plan";
             return Err(Error::Failed(failure("NO_CHANGES", FailureClass::Job, message)));
         }
-        let summary = format!("{} files changed, +{} −{}", stat.files, stat.insertions, stat.deletions);
+        let files = if stat.files == 1 { "file" } else { "files" };
+        let summary = format!("{} {files} changed, +{} −{}", stat.files, stat.insertions, stat.deletions);
         ctx.outlet.progress(&summary).await;
         let upload = ctx.outlet.upload_artifact(ArtifactType::CodexPatch, &patch, "text/x-diff");
         Ok((upload.await.map_err(Error::Failed)?, stat))

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, time::Duration};
 use moorline_worker::engine::{Error, Exit};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::world::{World, is_missing_volume, until_closed};
+use crate::world::{World, is_missing_volume};
 
 pub async fn output_and_exit_code_go_where_the_spec_says(world: World) {
     let mut spec = world.script("cat; pwd; echo oh >&2; exit 3");
@@ -79,9 +79,10 @@ pub async fn nothing_survives_the_end_of_a_job(world: World) {
     // It leaves the session and the group, and has no terminal to lose.
     let spec = world.script("exec 3>pipe; setsid sleep 1000 >&3 2>&3 & exit 0");
     let container = world.engine.start(&spec).await.unwrap();
-    let closed = tokio::spawn(until_closed(pipe));
+    let (_, closed) = up_and_closed(pipe);
     assert_eq!(world.engine.wait(&container).await.unwrap(), Exit::Code(0));
-    closed.await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    closed.expect("somebody still holds the pipe open").unwrap();
     world.engine.remove(&container).await.unwrap();
 }
 

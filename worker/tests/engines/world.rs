@@ -166,13 +166,6 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     tokio::time::timeout(Duration::from_secs(10), looking).await.expect(what)
 }
 
-/// Reads a pipe until nobody holds it open any more.
-pub async fn until_closed(pipe: PathBuf) -> String {
-    let read = tokio::task::spawn_blocking(move || fs::read_to_string(pipe).unwrap());
-    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
-    read.expect("somebody still holds the pipe open").unwrap()
-}
-
 pub fn is_missing_volume(error: &Error, name: &str) -> bool {
     matches!(error, Error::VolumeMissing { volume } if volume == name)
 }

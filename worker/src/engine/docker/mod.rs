@@ -35,8 +35,12 @@ impl DockerEngine {
     /// Makes a client for `DOCKER_HOST`, or else the engine's usual socket. Containers run as `user` (`uid:gid`); `helper_image` is what
     /// volumes are looked into with, by containers that are never started.
     pub fn connect(user: &str, helper_image: &str) -> Result<Self, Error> {
-        let endpoint = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-        Self::at(&endpoint, user, helper_image)
+        Self::at(&Self::endpoint(), user, helper_image)
+    }
+
+    /// Where the engine is looked for: `DOCKER_HOST`, or else its usual socket.
+    pub fn endpoint() -> String {
+        std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
     }
 
     /// Makes a client for an endpoint such as `unix:///var/run/docker.sock`.
