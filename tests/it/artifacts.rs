@@ -1,4 +1,6 @@
 //! Artifacts and output: stored once, under the job's lease, and read back as they were.
+//!
+//! Contract: 007/FR-027, 007/FR-028.
 
 use moorline_proto::v1;
 use sha2::{Digest as _, Sha256};

@@ -1,4 +1,6 @@
 //! CancelRun and RetryRun.
+//!
+//! Contract: 001/FR-011, 001/FR-012, 007/FR-016.
 
 use moorline_proto::v1::{self, connect_response::Frame};
 

@@ -1,4 +1,6 @@
-//! CreateRun: what it stores, what it refuses. Contract: 001/FR-010 and following.
+//! CreateRun: what it stores, what it refuses.
+//!
+//! Contract: 001/FR-001, 001/FR-004 to 001/FR-007, 001/FR-014 to 001/FR-016.
 
 use moorline_proto::v1;
 use tokio::task::JoinSet;

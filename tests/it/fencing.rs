@@ -1,4 +1,6 @@
 //! Offers, leases and the fence: one accepted result per attempt, and nothing of a stale worker counts.
+//!
+//! Contract: 007/FR-010 to 007/FR-013, 007/FR-015.
 
 use std::time::Duration;
 
@@ -255,4 +257,21 @@ async fn a_stage_that_keeps_losing_its_workers_fails_in_the_end() {
         (failed.status(), failed.failure.unwrap().code.as_str()),
         (v1::RunStatus::Failed, "WORKER_LOST")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_its_worker_gives_up_is_queued_again() {
+    let app = TestApp::start().await;
+    let run = app.create("001-a").await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let v1::finished::Outcome::Failure(failure) = failed("WORKER_STOPPED") else {
+        unreachable!()
+    };
+    let class = v1::FailureClass::LostWorker.into();
+    worker
+        .work("default", v1::finished::Outcome::Failure(v1::Failure { class, ..failure }))
+        .await;
+    worker.credit("default", 1).await;
+    let next = worker.offer().await;
+    assert_eq!((next.run_id, next.attempt), (run.run_id, 2));
 }

@@ -2,16 +2,25 @@
 //!
 //! A test runs against its own database; [`support`] holds what they share.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on says so by panicking")]
+
 mod support;
 
 mod architecture;
 mod artifacts;
 mod cancel_and_retry;
 mod create_run;
+mod errors_doc;
 mod fencing;
 mod foreign_clients;
 mod list_runs;
 mod migrations;
+mod real_docker;
+mod real_failures;
+mod real_publish;
+mod real_run;
+mod serving;
 mod sessions;
+mod specs;
 mod stages;
 mod watch_run;

@@ -1,4 +1,6 @@
 //! The worker's stream: who is let in, who is refused, and what happens when it ends.
+//!
+//! Contract: 001/FR-029, 001/FR-034, 007/FR-008, 007/FR-009, 007/FR-014.
 
 use std::time::Duration;
 

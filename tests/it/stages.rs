@@ -1,4 +1,6 @@
 //! A run through its stages, as the server moves it. The worker is scripted; `real_run.rs` has the real one.
+//!
+//! Contract: 001/FR-002, 001/FR-003, 001/FR-008, 001/FR-009, 001/FR-017, 001/FR-018, 001/FR-037.
 
 use moorline_proto::v1;
 

@@ -1,4 +1,6 @@
 //! WatchRun: every event once, in order, from where the client left off.
+//!
+//! Contract: 001/FR-010.
 
 use moorline_proto::v1;
 

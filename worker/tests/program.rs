@@ -54,6 +54,21 @@ fn everything_that_is_missing_is_named_at_once_and_ends_with_78() {
 }
 
 #[test]
+fn an_engine_that_is_not_there_ends_the_start_with_78_and_says_what_to_do() {
+    let dir = TempDir::new().expect("a folder");
+    let nowhere = format!("unix://{}", dir.path().join("no-engine.sock").display());
+    let output = worker(&dir)
+        .env("MOORLINE_ENGINE", "docker")
+        .env("DOCKER_HOST", &nowhere)
+        .output()
+        .expect("the program");
+    assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+    for said in [nowhere.as_str(), "MOORLINE_ENGINE=process"] {
+        assert!(text(&output).contains(said), "{}", text(&output));
+    }
+}
+
+#[test]
 fn check_lists_what_was_found() {
     let dir = TempDir::new().expect("a folder");
     let output = worker(&dir).arg("check").output().expect("the program");

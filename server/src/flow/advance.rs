@@ -10,7 +10,7 @@ use crate::{
         shards,
     },
     domain::{
-        job::{self, Failure, Payload},
+        job::{self, Failure, LOST_ATTEMPTS_MAX, Payload},
         run::{self, Phase},
         stage::{Outcome, Stage},
     },
@@ -73,6 +73,14 @@ pub async fn after_success(connection: &mut Connection, ledger: &mut Ledger, job
         }
         None => ledger.move_to(run::Status::Succeeded, Phase::Complete, None),
     }
+}
+
+/// Queues the next attempt of a job that was lost with its worker. A stage that keeps losing its workers fails the run in the end.
+pub async fn after_loss(connection: &mut Connection, ledger: &mut Ledger, lost: &Job, failure: Failure) -> Result<(), Error> {
+    if lost.attempt >= LOST_ATTEMPTS_MAX {
+        return fail(ledger, failure);
+    }
+    enqueue(connection, ledger, lost.stage, lost.payload()).await
 }
 
 /// Ends the run with a failure.

@@ -53,7 +53,10 @@ pub(super) async fn failed(connection: &mut Connection, ledger: &mut Ledger, job
     if job.cancel_requested_at.is_some() {
         return cancelled(ledger);
     }
-    advance::fail(ledger, failure.clone())
+    match failure.class {
+        FailureClass::LostWorker => advance::after_loss(connection, ledger, job, failure.clone()).await,
+        FailureClass::Job | FailureClass::Environment | FailureClass::Login => advance::fail(ledger, failure.clone()),
+    }
 }
 
 /// It was stopped because its run was cancelled.

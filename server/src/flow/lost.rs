@@ -6,11 +6,10 @@ use tracing::warn;
 use super::{Error, Flow, advance, finish, ledger::Ledger};
 use crate::{
     db::jobs::{self, Job},
-    domain::job::{self, Failure, LOST_ATTEMPTS_MAX},
+    domain::job::{self, Failure},
 };
 
-/// Ends a job whose worker is gone, unless its lease has passed on meanwhile, and queues its next attempt. A stage that keeps losing its
-/// workers fails the run in the end.
+/// Ends a job whose worker is gone, unless its lease has passed on meanwhile, and queues its next attempt.
 pub(super) async fn give_up(flow: &Flow, lost: &Job) -> Result<(), Error> {
     let Some(lease_token) = lost.lease_token else { return Ok(()) };
     let mut connection = flow.connection().await?;
@@ -25,10 +24,8 @@ pub(super) async fn give_up(flow: &Flow, lost: &Job) -> Result<(), Error> {
             advance::end(connection, &mut ledger, &job, job::Status::Failed, Some(&failure)).await?;
             if job.cancel_requested_at.is_some() {
                 finish::cancelled(&mut ledger)?;
-            } else if job.attempt >= LOST_ATTEMPTS_MAX {
-                advance::fail(&mut ledger, failure)?;
             } else {
-                advance::enqueue(connection, &mut ledger, job.stage, job.payload()).await?;
+                advance::after_loss(connection, &mut ledger, &job, failure).await?;
             }
             ledger.write(connection).await.map(Some)
         })

@@ -17,6 +17,7 @@ pub struct TestApp {
     pub database: TestDb,
     pub artifacts: TempDir,
     pub timers: Timers,
+    volume_prefix: String,
     channel: Channel,
     running: Option<Running>,
     shutdown: CancellationToken,
@@ -25,23 +26,34 @@ pub struct TestApp {
 impl TestApp {
     /// A server with three shards and timers short enough for tests.
     pub async fn start() -> Self {
-        Self::with_timers(Timers {
-            poll: Duration::from_millis(100),
-            ..Timers::default()
-        })
-        .await
+        Self::with_volumes("codex_auth_").await
     }
 
+    /// The same with other timers.
     pub async fn with_timers(timers: Timers) -> Self {
+        Self::with(timers, "codex_auth_").await
+    }
+
+    /// The same with other names of volumes.
+    pub async fn with_volumes(prefix: &str) -> Self {
+        let timers = Timers {
+            poll: Duration::from_millis(100),
+            ..Timers::default()
+        };
+        Self::with(timers, prefix).await
+    }
+
+    async fn with(timers: Timers, volume_prefix: &str) -> Self {
         let database = TestDb::new().await.expect("a test database");
         let artifacts = tempfile::tempdir().expect("a folder");
         let shutdown = CancellationToken::new();
-        let running = serve(&database, &artifacts, timers, &shutdown).await;
+        let running = serve(&database, &artifacts, timers, volume_prefix, &shutdown).await;
         let channel = connect(&running);
         Self {
             database,
             artifacts,
             timers,
+            volume_prefix: volume_prefix.to_owned(),
             channel,
             running: Some(running),
             shutdown,
@@ -55,7 +67,7 @@ impl TestApp {
             running.finished().await.expect("a clean stop");
         }
         self.shutdown = CancellationToken::new();
-        let running = serve(&self.database, &self.artifacts, self.timers, &self.shutdown).await;
+        let running = serve(&self.database, &self.artifacts, self.timers, &self.volume_prefix, &self.shutdown).await;
         self.channel = connect(&running);
         self.running = Some(running);
     }
@@ -140,11 +152,12 @@ pub fn request(feature_key: &str) -> v1::CreateRunRequest {
     }
 }
 
-async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, shutdown: &CancellationToken) -> Running {
+async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, volume_prefix: &str, shutdown: &CancellationToken) -> Running {
     let listen = "127.0.0.1:0".parse().expect("an address");
     let database = Database::External(SecretString::from(database.url().to_owned()));
     let config = Config {
         timers,
+        volume_prefix: volume_prefix.to_owned(),
         ..Config::new(listen, database, artifacts.path().to_owned())
     };
     moorline_server::start(config, shutdown.clone()).await.expect("a server")

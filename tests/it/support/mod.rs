@@ -2,9 +2,11 @@
 
 pub mod app;
 pub mod artifact;
+pub mod fleet;
 pub mod scripted_worker;
 
 pub use app::TestApp;
+pub use fleet::Fleet;
 pub use scripted_worker::ScriptedWorker;
 
 use tonic::Status;

@@ -104,12 +104,6 @@ impl<'a> Submit<'a> {
             () = ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),
             checked = check => checked,
         };
-        tracing::info!(
-            preflight = preflight.status().as_str_name(),
-            rung = preflight.rung().as_str_name(),
-            "{}",
-            preflight.message
-        );
         ctx.outlet.preflight(preflight.clone()).await;
         if self.volume.is_some() {
             ctx.outlet.volume_diagnostics(diagnostics).await;

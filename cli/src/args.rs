@@ -1,0 +1,100 @@
+//! The command line.
+
+use std::{ffi::OsString, time::Duration};
+
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+    parser::ValueSource,
+};
+use clap_complete::Shell;
+
+use crate::{
+    console::Format,
+    dev, exit,
+    names::{self, Named},
+    route, run, shard, time,
+};
+
+/// Moorline: runs of coding agents, routed by hash to shards that each hold one login.
+#[derive(Debug, Parser)]
+#[command(name = "moorline", version, propagate_version = true, after_help = exit::HELP)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Server to talk to.
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "MOORLINE_SERVER",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:7420",
+        value_name = "URL"
+    )]
+    pub server: String,
+    /// Form of the output: tables for people, JSON for programs.
+    #[arg(long, short, global = true, help_heading = "Options of every command", value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Longest time for a call to be answered, or for a stream to begin.
+    #[arg(long, global = true, help_heading = "Options of every command", default_value = "30s", value_parser = time::parse_duration, value_name = "DURATION")]
+    pub timeout: Duration,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start, show, watch, cancel and retry runs.
+    #[command(subcommand)]
+    Run(run::Command),
+    /// Show shards and their logins.
+    #[command(subcommand)]
+    Shard(shard::Command),
+    /// Say which shard a key goes to, and why.
+    Route(route::Args),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Start a server, its workers and a database in this process, for trying things.
+    Dev(Box<dev::Args>),
+}
+
+/// Reads a command line, the program's name first.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    // An option that would be ignored is a mistake that the user should hear of.
+    if matches!(cli.command, Command::Dev(_)) && (given("server") || given("timeout")) {
+        let message = "`moorline dev` starts a server of its own: give --listen instead of --server and --timeout";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    Ok(cli)
+}
+
+/// Accepts some of the names of an enum of the contract.
+pub(crate) fn one_of<E: Named + Send + Sync + 'static, const N: usize>(values: [&'static str; N]) -> impl TypedValueParser<Value = E> {
+    PossibleValuesParser::new(values).try_map(|text| names::parse(&text).ok_or("this value is not part of the contract"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

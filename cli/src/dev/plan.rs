@@ -1,0 +1,143 @@
+//! What runs where: folders, and the settings of server and workers.
+
+use std::{
+    env,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+use moorline_server::config::Database;
+use moorline_worker::config::{Config as Worker, EngineChoice};
+
+use super::{Args, volumes::ShardVolume};
+use crate::error::Error;
+
+/// What runs where.
+#[derive(Debug)]
+pub struct Plan {
+    /// Folder of everything.
+    pub data_dir: PathBuf,
+    /// What all workers have in common.
+    pub worker: Worker,
+    server: moorline_server::Config,
+}
+
+impl Plan {
+    /// Works the settings out of the command line and the environment, and makes the folders.
+    pub fn new(args: &Args) -> Result<Self, Error> {
+        let data_dir = match &args.data_dir {
+            Some(folder) => std::path::absolute(folder).context("can't tell where --data-dir is")?,
+            None => default_folder(rustix::process::geteuid().is_root(), |name| env::var_os(name).map(PathBuf::from))?,
+        };
+        let mut worker = Worker::from_env().context("the workers' settings can't be used")?;
+        // What the environment says of these two wins: a job image may want its runs elsewhere.
+        if env::var_os("MOORLINE_WORK_ROOT").is_none() {
+            worker.work_root = data_dir.join("work");
+        }
+        if env::var_os("MOORLINE_VOLUME_ROOT").is_none() {
+            worker.volume_root = data_dir.join("volumes");
+        }
+        worker.engine = args.engine.unwrap_or(worker.engine);
+        worker.job_image = args.job_image.clone().unwrap_or(worker.job_image);
+        worker.codex_program = args.codex_program.clone().unwrap_or(worker.codex_program);
+
+        let artifacts = data_dir.join("artifacts");
+        for folder in [&data_dir, &worker.work_root, &worker.volume_root, &artifacts] {
+            make(folder)?;
+        }
+        let database = Database::Embedded {
+            data_dir: data_dir.join("postgres"),
+        };
+        let mut server = moorline_server::Config::new(args.listen, database, artifacts);
+        server.insecure = args.insecure;
+        server.shards = args.shards;
+        server.volume_prefix = args.volume_prefix.clone();
+        Ok(Self { data_dir, worker, server })
+    }
+
+    /// Settings of the server.
+    pub fn server(&self) -> moorline_server::Config {
+        self.server.clone()
+    }
+
+    /// Settings of every worker: one a shard, and one for everything that isn't Codex work.
+    pub fn workers(&self, endpoint: &str, engine: &str, shards: &[ShardVolume]) -> Vec<Worker> {
+        let common = Worker {
+            server: endpoint.to_owned(),
+            // They must agree, though Docker may come or go while they start.
+            engine: if engine == "docker" {
+                EngineChoice::Docker
+            } else {
+                EngineChoice::Process
+            },
+            ..self.worker.clone()
+        };
+        let of_shard = |shard: &ShardVolume| Worker {
+            name: format!("dev-{}", shard.queue),
+            queues: vec![shard.queue.clone()],
+            volume: Some(shard.volume.clone()),
+            ..common.clone()
+        };
+        let default = Worker {
+            name: "dev-default".to_owned(),
+            queues: vec!["default".to_owned()],
+            volume: None,
+            ..common.clone()
+        };
+        shards.iter().map(of_shard).chain([default]).collect()
+    }
+}
+
+/// Where clients on this machine reach the server.
+pub fn endpoint(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    format!("http://{address}")
+}
+
+/// The XDG data folder. Root's is closed to the users that Postgres and jobs run as, so root gets another.
+fn default_folder(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, Error> {
+    let absolute = |name| variable(name).filter(|folder| folder.is_absolute());
+    let base = absolute("XDG_DATA_HOME")
+        .or_else(|| root.then(|| PathBuf::from("/var/lib")))
+        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+        .ok_or_else(|| anyhow!("there is no home folder to keep data in: give --data-dir"))?;
+    Ok(base.join("moorline/dev"))
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::File {
+        doing: format!("make the folder {}", folder.display()),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_lives_where_xdg_says_and_never_in_the_home_of_root() {
+        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/ada"));
+        let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| PathBuf::from("/data"));
+        assert_eq!(
+            default_folder(false, home).expect("a folder"),
+            Path::new("/home/ada/.local/share/moorline/dev")
+        );
+        assert_eq!(default_folder(true, home).expect("a folder"), Path::new("/var/lib/moorline/dev"));
+        assert_eq!(default_folder(true, xdg).expect("a folder"), Path::new("/data/moorline/dev"));
+        assert!(default_folder(false, |_| None).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_an_address_that_can_be_dialled() {
+        let endpoint = |address: &str| endpoint(address.parse().expect("an address"));
+        assert_eq!(endpoint("0.0.0.0:7420"), "http://127.0.0.1:7420");
+        assert_eq!(endpoint("[::]:1"), "http://[::1]:1");
+        assert_eq!(endpoint("10.0.0.5:9"), "http://10.0.0.5:9");
+    }
+}

@@ -1,0 +1,222 @@
+//! Jobs, how they fail and what they leave.
+
+use std::collections::BTreeMap;
+
+use moorline_proto::v1::{self, job_result::Result as Outcome};
+use serde::Serialize;
+
+use crate::{names, table::one_line, time, view::set};
+
+/// Why something failed.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// Stable upper-case name.
+    pub code: String,
+    /// What happened and what to do next.
+    pub message: String,
+    /// Whose failure it is.
+    pub class: Option<String>,
+    /// Further facts.
+    pub details: BTreeMap<String, String>,
+}
+
+impl Failure {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        one_line(&format!("{}: {}", self.code, self.message))
+    }
+}
+
+impl From<v1::Failure> for Failure {
+    fn from(failure: v1::Failure) -> Self {
+        Self {
+            class: names::of::<v1::FailureClass>(failure.class),
+            code: failure.code,
+            message: failure.message,
+            details: failure.details.into_iter().collect(),
+        }
+    }
+}
+
+/// One attempt of one stage.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the fields are those of the message `Job`, described there")]
+pub struct Job {
+    pub job_id: String,
+    pub run_id: String,
+    pub stage: Option<String>,
+    pub attempt: i32,
+    pub queue: String,
+    pub status: Option<String>,
+    pub hold_reason: Option<String>,
+    pub priority: i32,
+    pub worker_name: Option<String>,
+    pub failure: Option<Failure>,
+    pub result: Option<Result>,
+    pub created_at: Option<String>,
+    pub not_before: Option<String>,
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    /// From acceptance to the end, for people.
+    #[serde(skip)]
+    pub took: String,
+}
+
+impl From<v1::Job> for Job {
+    fn from(job: v1::Job) -> Self {
+        Self {
+            stage: names::of::<v1::Stage>(job.stage),
+            status: names::of::<v1::JobStatus>(job.status),
+            hold_reason: names::of::<v1::HoldReason>(job.hold_reason),
+            took: time::between(job.started_at.as_ref(), job.finished_at.as_ref()),
+            job_id: job.job_id,
+            run_id: job.run_id,
+            attempt: job.attempt,
+            queue: job.queue,
+            priority: job.priority,
+            worker_name: set(job.worker_name),
+            failure: job.failure.map(Failure::from),
+            result: job.result.and_then(|result| result.result).map(Result::from),
+            created_at: time::rfc3339(job.created_at.as_ref()),
+            not_before: time::rfc3339(job.not_before.as_ref()),
+            started_at: time::rfc3339(job.started_at.as_ref()),
+            finished_at: time::rfc3339(job.finished_at.as_ref()),
+        }
+    }
+}
+
+/// What a stage left, as the messages `DiscoverResult`, `SubmitResult` and `PublishResult` describe it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs, reason = "see above")]
+pub enum Result {
+    Discover {
+        base_ref: String,
+        base_commit: String,
+        phase: Option<TaskPhase>,
+    },
+    Submit {
+        codex_task_id: Option<String>,
+        base_commit: String,
+        patch_artifact_id: Option<String>,
+        files_changed: i32,
+        insertions: i32,
+        deletions: i32,
+        input_tokens: i64,
+        output_tokens: i64,
+    },
+    Publish {
+        branch_name: String,
+        commit: String,
+        pr_url: Option<String>,
+        pr_existed: bool,
+    },
+}
+
+impl Result {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let line = match self {
+            Self::Discover { phase: None, .. } => "no unchecked task".to_owned(),
+            Self::Discover { phase: Some(phase), .. } => phase.line(),
+            Self::Submit {
+                files_changed,
+                insertions,
+                deletions,
+                ..
+            } => format!("{files_changed} files, +{insertions} -{deletions}"),
+            Self::Publish {
+                branch_name,
+                commit,
+                pr_url: None,
+                ..
+            } => format!("commit {commit} on {branch_name}"),
+            Self::Publish {
+                commit,
+                pr_url: Some(pr_url),
+                ..
+            } => format!("commit {commit}, {pr_url}"),
+        };
+        one_line(&line)
+    }
+}
+
+impl From<Outcome> for Result {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Discover(found) => Self::Discover {
+                base_ref: found.base_ref,
+                base_commit: found.base_commit,
+                phase: found.phase.map(TaskPhase::from),
+            },
+            Outcome::Submit(work) => Self::Submit {
+                codex_task_id: set(work.codex_task_id),
+                base_commit: work.base_commit,
+                patch_artifact_id: set(work.patch_artifact_id),
+                files_changed: work.files_changed,
+                insertions: work.insertions,
+                deletions: work.deletions,
+                input_tokens: work.input_tokens,
+                output_tokens: work.output_tokens,
+            },
+            Outcome::Publish(made) => Self::Publish {
+                branch_name: made.branch_name,
+                commit: made.commit,
+                pr_url: set(made.pr_url),
+                pr_existed: made.pr_existed,
+            },
+        }
+    }
+}
+
+/// A phase of a task list with its unchecked tasks.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the fields are those of the message `TaskPhase`, described there")]
+pub struct TaskPhase {
+    pub number: String,
+    pub title: String,
+    pub tasks: Vec<Task>,
+}
+
+impl TaskPhase {
+    fn line(&self) -> String {
+        let tasks = match self.tasks.len() {
+            1 => "1 task".to_owned(),
+            n => format!("{n} tasks"),
+        };
+        format!("phase {}: {} ({tasks})", self.number, self.title)
+    }
+}
+
+impl From<v1::TaskPhase> for TaskPhase {
+    fn from(phase: v1::TaskPhase) -> Self {
+        Self {
+            number: phase.number,
+            title: phase.title,
+            tasks: phase.tasks.into_iter().map(Task::from).collect(),
+        }
+    }
+}
+
+/// A task.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the fields are those of the message `Task`, described there")]
+pub struct Task {
+    pub task_id: String,
+    pub description: String,
+    pub parallel: bool,
+    pub story: Option<String>,
+    pub line: i32,
+}
+
+impl From<v1::Task> for Task {
+    fn from(task: v1::Task) -> Self {
+        Self {
+            task_id: task.task_id,
+            description: task.description,
+            parallel: task.parallel,
+            story: set(task.story),
+            line: task.line,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What commands show: the contract's messages under the domain's names.
+//!
+//! A view is separate from the message that it is made of: it is the format that scripts rely on. All of its keys are always
+//! there; what is unset is `null`.
+
+mod artifact;
+mod event;
+mod job;
+mod preflight;
+mod route;
+mod run;
+mod shard;
+
+pub use artifact::{Artifact, Artifacts};
+pub use event::Event;
+pub use job::{Failure, Job};
+pub use preflight::{Diagnostics, Preflight};
+pub use route::Route;
+pub use run::{CreatedRun, Run, RunDetail, Runs};
+pub use shard::{Shard, Shards};
+
+/// A text that the contract leaves empty when it is unset.
+fn set(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// A value for a table: empty when unset.
+fn shown(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}

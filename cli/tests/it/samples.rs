@@ -1,0 +1,254 @@
+//! Messages as a server sends them, with fixed ids and times.
+
+use moorline_proto::v1::{self, run_event::Event as Kind};
+use prost_types::{Duration, Timestamp};
+
+pub const RUN: &str = "019a0000-0000-7000-8000-000000000001";
+pub const JOB: &str = "019a0000-0000-7000-8000-0000000000a1";
+pub const ARTIFACT: &str = "019a0000-0000-7000-8000-0000000000b1";
+
+/// Some seconds after 2026-01-02 03:04:05 UTC.
+pub fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp {
+        seconds: 1_767_323_045 + seconds,
+        nanos: 0,
+    })
+}
+
+pub fn succeeded() -> v1::Run {
+    v1::Run {
+        run_id: RUN.into(),
+        repository: "acme/site".into(),
+        feature_key: "001-login".into(),
+        affinity_key: "acme/site|001-login".into(),
+        status: v1::RunStatus::Succeeded.into(),
+        phase: v1::Phase::Complete.into(),
+        branch_name: "moorline/001-login/000000000001".into(),
+        pr_url: "https://github.com/acme/site/pull/7".into(),
+        base_ref: "main".into(),
+        codex_queue: "codex-1".into(),
+        codex_volume: "codex_auth_1".into(),
+        codex_shard_index: Some(1),
+        hash_modulo: Some(3),
+        codex_preflight_status: v1::PreflightStatus::Passed.into(),
+        codex_preflight_message: "Logged in using ChatGPT".into(),
+        agent: v1::Agent::Codex.into(),
+        options: Some(v1::RunOptions {
+            agent_timeout: Some(Duration { seconds: 1_800, nanos: 0 }),
+            on_auth_failure: v1::AuthFailurePolicy::Fail.into(),
+            ..Default::default()
+        }),
+        created_at: at(0),
+        started_at: at(1),
+        finished_at: at(76),
+        updated_at: at(76),
+        last_event_sequence: 6,
+        ..Default::default()
+    }
+}
+
+pub fn failed() -> v1::Run {
+    v1::Run {
+        run_id: "019a0000-0000-7000-8000-000000000002".into(),
+        status: v1::RunStatus::Failed.into(),
+        phase: v1::Phase::Submit.into(),
+        pr_url: String::new(),
+        codex_preflight_status: v1::PreflightStatus::Failed.into(),
+        codex_preflight_message: "codex_auth_1 (codex-1, worker w1): not logged in".into(),
+        failure: Some(not_logged_in()),
+        ..succeeded()
+    }
+}
+
+pub fn not_logged_in() -> v1::Failure {
+    v1::Failure {
+        code: "NOT_LOGGED_IN".into(),
+        message: "volume codex_auth_1 of shard codex-1 has no login: log in on worker w1\u{1b}[31m".into(),
+        class: v1::FailureClass::Login.into(),
+        details: [("volume".to_owned(), "codex_auth_1".to_owned())].into(),
+    }
+}
+
+pub fn jobs() -> Vec<v1::Job> {
+    let job = |stage: v1::Stage, queue: &str, worker: &str, result| v1::Job {
+        job_id: JOB.into(),
+        run_id: RUN.into(),
+        stage: stage.into(),
+        attempt: 1,
+        queue: queue.into(),
+        status: v1::JobStatus::Succeeded.into(),
+        worker_name: worker.into(),
+        result: Some(v1::JobResult { result: Some(result) }),
+        created_at: at(0),
+        started_at: at(1),
+        finished_at: at(11),
+        ..Default::default()
+    };
+    use v1::job_result::Result::{Discover, Publish, Submit};
+    vec![
+        job(
+            v1::Stage::Discover,
+            "default",
+            "w0",
+            Discover(v1::DiscoverResult {
+                base_ref: "main".into(),
+                base_commit: "c0ffee".into(),
+                phase: Some(v1::TaskPhase {
+                    number: "2".into(),
+                    title: "Foundational".into(),
+                    tasks: vec![v1::Task {
+                        task_id: "T004".into(),
+                        description: "Add a login page".into(),
+                        line: 12,
+                        ..Default::default()
+                    }],
+                }),
+            }),
+        ),
+        job(
+            v1::Stage::Submit,
+            "codex-1",
+            "w1",
+            Submit(v1::SubmitResult {
+                base_commit: "c0ffee".into(),
+                files_changed: 2,
+                insertions: 30,
+                deletions: 4,
+                ..Default::default()
+            }),
+        ),
+        job(
+            v1::Stage::Publish,
+            "default",
+            "w0",
+            Publish(v1::PublishResult {
+                branch_name: "moorline/001-login/000000000001".into(),
+                commit: "deadbeef".into(),
+                pr_url: "https://github.com/acme/site/pull/7".into(),
+                pr_existed: false,
+            }),
+        ),
+    ]
+}
+
+/// The content of the sample artifact is `hello`; its digest is `printf hello | sha256sum`.
+pub fn artifact() -> v1::Artifact {
+    v1::Artifact {
+        artifact_id: ARTIFACT.into(),
+        run_id: RUN.into(),
+        r#type: v1::ArtifactType::CodexPatch.into(),
+        path: format!("{RUN}/submit.patch"),
+        content_type: "text/x-diff".into(),
+        size_bytes: 5,
+        digest: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".into(),
+        created_at: at(60),
+    }
+}
+
+pub fn preflight() -> v1::Preflight {
+    v1::Preflight {
+        status: v1::PreflightStatus::Passed.into(),
+        rung: v1::PreflightRung::Unexpired.into(),
+        message: "Logged in using ChatGPT".into(),
+        exit_code: Some(0),
+        checked_at: at(12),
+        duration: Some(Duration {
+            seconds: 0,
+            nanos: 250_000_000,
+        }),
+        volume: "codex_auth_1".into(),
+        queue: "codex-1".into(),
+        worker_name: "w1".into(),
+    }
+}
+
+pub fn shards() -> Vec<v1::Shard> {
+    let active = v1::Shard {
+        queue: "codex-0".into(),
+        status: v1::ShardStatus::Active.into(),
+        hash_modulo: 3,
+        worker_hostname: "host-a".into(),
+        last_heartbeat_at: at(70),
+        volume: Some(v1::AuthVolume {
+            name: "codex_auth_0".into(),
+            provider: v1::Provider::Codex.into(),
+            status: v1::VolumeStatus::Ready.into(),
+            owner_worker: "w0".into(),
+            generation: 2,
+            last_verified_at: at(12),
+            ..Default::default()
+        }),
+        running_jobs: 1,
+        queued_jobs: 4,
+        latest_preflight: Some(preflight()),
+        ..Default::default()
+    };
+    let offline = v1::Shard {
+        queue: "codex-1".into(),
+        shard_index: 1,
+        status: v1::ShardStatus::Offline.into(),
+        hash_modulo: 3,
+        volume: Some(v1::AuthVolume {
+            name: "codex_auth_1".into(),
+            status: v1::VolumeStatus::NeedsAuth.into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    vec![active, offline]
+}
+
+/// The events of a run that succeeds.
+pub fn events() -> Vec<v1::RunEvent> {
+    let run = |status: v1::RunStatus, phase: v1::Phase| {
+        Kind::RunChanged(v1::RunChanged {
+            status: status.into(),
+            phase: phase.into(),
+            failure: None,
+        })
+    };
+    let job = |status: v1::JobStatus, hold: v1::HoldReason, worker: &str| {
+        Kind::JobChanged(v1::JobChanged {
+            job_id: JOB.into(),
+            stage: v1::Stage::Submit.into(),
+            attempt: 1,
+            status: status.into(),
+            queue: "codex-1".into(),
+            worker_name: worker.into(),
+            hold_reason: hold.into(),
+            failure: None,
+        })
+    };
+    let progress = Kind::Progress(v1::StageProgress {
+        job_id: JOB.into(),
+        stage: v1::Stage::Submit.into(),
+        message: "edits\u{1b}[2J src/login.rs".into(),
+    });
+    numbered([
+        run(v1::RunStatus::Running, v1::Phase::Submit),
+        job(v1::JobStatus::Queued, v1::HoldReason::ShardOffline, ""),
+        job(v1::JobStatus::Running, v1::HoldReason::Unspecified, "w1"),
+        Kind::Preflight(preflight()),
+        progress,
+        run(v1::RunStatus::Succeeded, v1::Phase::Complete),
+    ])
+}
+
+/// The only event of a run that ends at once.
+pub fn ending(status: v1::RunStatus, failure: Option<v1::Failure>) -> Vec<v1::RunEvent> {
+    numbered([Kind::RunChanged(v1::RunChanged {
+        status: status.into(),
+        phase: v1::Phase::Submit.into(),
+        failure,
+    })])
+}
+
+fn numbered<const N: usize>(kinds: [Kind; N]) -> Vec<v1::RunEvent> {
+    let event = |(sequence, kind)| v1::RunEvent {
+        run_id: RUN.into(),
+        sequence,
+        created_at: at(sequence),
+        event: Some(kind),
+    };
+    (1..).zip(kinds).map(event).collect()
+}

@@ -1,0 +1,393 @@
+//! What each command shows, for people and for programs.
+
+use moorline::exit::Exit;
+use moorline_proto::v1;
+
+use crate::{
+    fake::Fake,
+    moorline,
+    samples::{self, RUN},
+};
+
+async fn shown(fake: Fake, line: &str) -> String {
+    let server = fake.start().await;
+    let seen = moorline(&server.url, line).await;
+    assert_eq!(seen.exit, Exit::Ok, "{}", seen.err);
+    if seen.err.is_empty() {
+        seen.out
+    } else {
+        format!("{}--- stderr\n{}", seen.out, seen.err)
+    }
+}
+
+fn one() -> Fake {
+    Fake::with_run(samples::succeeded(), Vec::new())
+}
+
+#[tokio::test]
+async fn create_shows_the_run_and_how_to_follow_it() {
+    insta::assert_snapshot!(shown(one(), "run create -r acme/site -f 001-login").await, @"
+    run id        019a0000-0000-7000-8000-000000000001
+    status        succeeded
+    phase         complete
+    repository    acme/site
+    feature       001-login
+    base          main
+    branch        moorline/001-login/000000000001
+    pull request  https://github.com/acme/site/pull/7
+    agent         codex
+    affinity key  acme/site|001-login
+    queue         codex-1
+    volume        codex_auth_1
+    preflight     passed
+    login check   Logged in using ChatGPT
+    created       2026-01-02 03:04:05Z
+    took          1m 15s
+    --- stderr
+    Run 019a0000-0000-7000-8000-000000000001 is created.
+
+    Follow it with: moorline run watch 019a0000-0000-7000-8000-000000000001
+    ");
+}
+
+#[tokio::test]
+async fn get_shows_a_run_with_its_jobs_and_artifacts() {
+    insta::assert_snapshot!(shown(one(), &format!("run get {RUN}")).await, @"
+    run id        019a0000-0000-7000-8000-000000000001
+    status        succeeded
+    phase         complete
+    repository    acme/site
+    feature       001-login
+    base          main
+    branch        moorline/001-login/000000000001
+    pull request  https://github.com/acme/site/pull/7
+    agent         codex
+    affinity key  acme/site|001-login
+    queue         codex-1
+    volume        codex_auth_1
+    preflight     passed
+    login check   Logged in using ChatGPT
+    created       2026-01-02 03:04:05Z
+    took          1m 15s
+
+    STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  RESULT
+    discover  1        succeeded  default  w0      10s   phase 2: Foundational (1 task)
+    submit    1        succeeded  codex-1  w1      10s   2 files, +30 -4
+    publish   1        succeeded  default  w0      10s   commit deadbeef, https://github.com/acme/site/pull/7
+
+    ARTIFACT     ID                                    BYTES
+    codex_patch  019a0000-0000-7000-8000-0000000000b1  5
+    ");
+}
+
+#[tokio::test]
+async fn get_shows_why_a_run_failed() {
+    let text = shown(Fake::with_run(samples::failed(), Vec::new()), &format!("run get {RUN}")).await;
+    insta::assert_snapshot!(text.lines().take(4).collect::<Vec<_>>().join("\n"), @"
+    run id        019a0000-0000-7000-8000-000000000002
+    status        failed
+    phase         submit
+    failure       NOT_LOGGED_IN: volume codex_auth_1 of shard codex-1 has no login: log in on worker w1 [31m
+    ");
+}
+
+#[tokio::test]
+async fn get_gives_programs_one_document_with_the_domains_names() {
+    insta::assert_snapshot!(shown(one(), &format!("run get {RUN} --output json")).await, @r#"
+    {
+      "run_id": "019a0000-0000-7000-8000-000000000001",
+      "status": "succeeded",
+      "phase": "complete",
+      "repository": "acme/site",
+      "feature_key": "001-login",
+      "task_id": null,
+      "affinity_key": "acme/site|001-login",
+      "agent": "codex",
+      "force_phase": null,
+      "base_ref": "main",
+      "branch_name": "moorline/001-login/000000000001",
+      "pr_url": "https://github.com/acme/site/pull/7",
+      "codex_queue": "codex-1",
+      "codex_volume": "codex_auth_1",
+      "codex_shard_index": 1,
+      "hash_modulo": 3,
+      "codex_task_id": null,
+      "codex_preflight_status": "passed",
+      "codex_preflight_message": "Logged in using ChatGPT",
+      "codex_logs_path": null,
+      "codex_patch_path": null,
+      "artifacts_path": null,
+      "requested_by": null,
+      "notes": null,
+      "idempotency_key": null,
+      "options": {
+        "priority": 0,
+        "on_shard_unavailable": null,
+        "on_auth_failure": "fail",
+        "agent_timeout_seconds": 1800.0
+      },
+      "failure": null,
+      "created_at": "2026-01-02T03:04:05Z",
+      "started_at": "2026-01-02T03:04:06Z",
+      "finished_at": "2026-01-02T03:05:21Z",
+      "updated_at": "2026-01-02T03:05:21Z",
+      "last_event_sequence": 6,
+      "jobs": [
+        {
+          "job_id": "019a0000-0000-7000-8000-0000000000a1",
+          "run_id": "019a0000-0000-7000-8000-000000000001",
+          "stage": "discover",
+          "attempt": 1,
+          "queue": "default",
+          "status": "succeeded",
+          "hold_reason": null,
+          "priority": 0,
+          "worker_name": "w0",
+          "failure": null,
+          "result": {
+            "base_ref": "main",
+            "base_commit": "c0ffee",
+            "phase": {
+              "number": "2",
+              "title": "Foundational",
+              "tasks": [
+                {
+                  "task_id": "T004",
+                  "description": "Add a login page",
+                  "parallel": false,
+                  "story": null,
+                  "line": 12
+                }
+              ]
+            }
+          },
+          "created_at": "2026-01-02T03:04:05Z",
+          "not_before": null,
+          "started_at": "2026-01-02T03:04:06Z",
+          "finished_at": "2026-01-02T03:04:16Z"
+        },
+        {
+          "job_id": "019a0000-0000-7000-8000-0000000000a1",
+          "run_id": "019a0000-0000-7000-8000-000000000001",
+          "stage": "submit",
+          "attempt": 1,
+          "queue": "codex-1",
+          "status": "succeeded",
+          "hold_reason": null,
+          "priority": 0,
+          "worker_name": "w1",
+          "failure": null,
+          "result": {
+            "codex_task_id": null,
+            "base_commit": "c0ffee",
+            "patch_artifact_id": null,
+            "files_changed": 2,
+            "insertions": 30,
+            "deletions": 4,
+            "input_tokens": 0,
+            "output_tokens": 0
+          },
+          "created_at": "2026-01-02T03:04:05Z",
+          "not_before": null,
+          "started_at": "2026-01-02T03:04:06Z",
+          "finished_at": "2026-01-02T03:04:16Z"
+        },
+        {
+          "job_id": "019a0000-0000-7000-8000-0000000000a1",
+          "run_id": "019a0000-0000-7000-8000-000000000001",
+          "stage": "publish",
+          "attempt": 1,
+          "queue": "default",
+          "status": "succeeded",
+          "hold_reason": null,
+          "priority": 0,
+          "worker_name": "w0",
+          "failure": null,
+          "result": {
+            "branch_name": "moorline/001-login/000000000001",
+            "commit": "deadbeef",
+            "pr_url": "https://github.com/acme/site/pull/7",
+            "pr_existed": false
+          },
+          "created_at": "2026-01-02T03:04:05Z",
+          "not_before": null,
+          "started_at": "2026-01-02T03:04:06Z",
+          "finished_at": "2026-01-02T03:04:16Z"
+        }
+      ],
+      "artifacts": [
+        {
+          "artifact_id": "019a0000-0000-7000-8000-0000000000b1",
+          "run_id": "019a0000-0000-7000-8000-000000000001",
+          "type": "codex_patch",
+          "path": "019a0000-0000-7000-8000-000000000001/submit.patch",
+          "content_type": "text/x-diff",
+          "size_bytes": 5,
+          "digest": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+          "created_at": "2026-01-02T03:05:05Z"
+        }
+      ],
+      "preflight": {
+        "status": "passed",
+        "rung": "UNEXPIRED",
+        "message": "Logged in using ChatGPT",
+        "exit_code": 0,
+        "checked_at": "2026-01-02T03:04:17Z",
+        "duration_seconds": 0.25,
+        "volume": "codex_auth_1",
+        "queue": "codex-1",
+        "worker_name": "w1"
+      }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn list_shows_runs() {
+    let fake = Fake {
+        runs: vec![samples::failed(), samples::succeeded()],
+        ..Fake::default()
+    };
+    insta::assert_snapshot!(shown(fake, "run list").await, @"
+    RUN ID                                STATUS     PHASE     REPOSITORY  FEATURE    QUEUE    CREATED               TOOK
+    019a0000-0000-7000-8000-000000000002  failed     submit    acme/site   001-login  codex-1  2026-01-02 03:04:05Z  1m 15s
+    019a0000-0000-7000-8000-000000000001  succeeded  complete  acme/site   001-login  codex-1  2026-01-02 03:04:05Z  1m 15s
+    ");
+    insta::assert_snapshot!(shown(Fake::default(), "run list").await, @"No runs.");
+}
+
+#[tokio::test]
+async fn list_follows_pages_up_to_the_limit() {
+    let run = |n| v1::Run {
+        run_id: format!("run-{n}"),
+        ..samples::succeeded()
+    };
+    let server = Fake {
+        runs: (0..1_200).map(run).collect(),
+        ..Fake::default()
+    }
+    .start()
+    .await;
+    let seen = moorline(
+        &server.url,
+        "run list --limit 1100 --status failed --status no_work --created-after 2026-01-02T03:04:05Z",
+    )
+    .await;
+    assert_eq!(seen.out.lines().count(), 1 + 1_100);
+    assert!(
+        seen.out.lines().last().expect("a line").starts_with(" run-1099 ") || seen.out.contains("run-1099"),
+        "{}",
+        seen.out
+    );
+    insta::assert_snapshot!(seen.err, @"
+    There are more: raise --limit, or go on with --page-token 1100
+    ");
+    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned").join("\n"), @r#"
+    ListRunsRequest { page_size: 500, page_token: "", statuses: [Failed, NoWork], repository: "", feature_key: "", codex_queue: "", created_after: Some(Timestamp { seconds: 1767323045, nanos: 0 }) }
+    ListRunsRequest { page_size: 500, page_token: "500", statuses: [Failed, NoWork], repository: "", feature_key: "", codex_queue: "", created_after: Some(Timestamp { seconds: 1767323045, nanos: 0 }) }
+    ListRunsRequest { page_size: 100, page_token: "1000", statuses: [Failed, NoWork], repository: "", feature_key: "", codex_queue: "", created_after: Some(Timestamp { seconds: 1767323045, nanos: 0 }) }
+    "#);
+
+    let seen = moorline(&server.url, "run list --limit 2 --page-token 1199 --output json").await;
+    let list: serde_json::Value = serde_json::from_str(&seen.out).expect("a document");
+    assert_eq!(list["runs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&list["runs"][0]["run_id"], &list["next_page_token"]),
+        (&"run-1199".into(), &serde_json::Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn cancel_and_retry_show_the_run() {
+    let cancelled = v1::Run {
+        status: v1::RunStatus::Running.into(),
+        ..samples::succeeded()
+    };
+    let text = shown(Fake::with_run(cancelled, Vec::new()), &format!("run cancel {RUN} --reason typo")).await;
+    insta::assert_snapshot!(text.lines().rev().take(3).collect::<Vec<_>>().join("\n"), @"
+    Its job is being stopped. Follow it with: moorline run watch 019a0000-0000-7000-8000-000000000001
+
+    --- stderr
+    ");
+
+    let server = one().start().await;
+    let seen = moorline(&server.url, &format!("run retry {RUN} --mode restart")).await;
+    insta::assert_snapshot!(seen.err, @"
+    Follow it with: moorline run watch 019a0000-0000-7000-8000-000000000001 --after 6
+    ");
+    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"RetryRunRequest { run_id: "019a0000-0000-7000-8000-000000000001", mode: RestartFromDiscovery }"#);
+}
+
+#[tokio::test]
+async fn shards_are_shown_with_their_logins() {
+    insta::assert_snapshot!(shown(one(), "shard list").await, @"
+    QUEUE    STATUS   VOLUME        LOGIN       PREFLIGHT  WORKER  QUEUED  RUNNING  LAST HEARD
+    codex-0  active   codex_auth_0  ready       passed     w0      4       1        2026-01-02 03:05:15Z
+    codex-1  offline  codex_auth_1  needs_auth                     0       0
+    ");
+    insta::assert_snapshot!(shown(one(), "shard show codex-0").await, @"
+    queue          codex-0
+    status         active
+    hash modulo    3
+    volume         codex_auth_0
+    login          ready
+    last verified  2026-01-02T03:04:17Z
+    generation     2
+    worker         w0
+    host           host-a
+    last heard     2026-01-02 03:05:15Z
+    preflight      passed
+    found          UNEXPIRED
+    message        Logged in using ChatGPT
+    queued jobs    4
+    running jobs   1
+    ");
+}
+
+#[tokio::test]
+async fn a_shard_is_a_document_for_programs() {
+    insta::assert_snapshot!(shown(one(), "shard show codex-0 --output json").await, @r#"
+    {
+      "queue": "codex-0",
+      "shard_index": 0,
+      "status": "active",
+      "hash_modulo": 3,
+      "worker_hostname": "host-a",
+      "last_heartbeat_at": "2026-01-02T03:05:15Z",
+      "volume": {
+        "name": "codex_auth_0",
+        "provider": "codex",
+        "status": "ready",
+        "worker_affinity": null,
+        "owner_worker": "w0",
+        "generation": 2,
+        "last_verified_at": "2026-01-02T03:04:17Z",
+        "notes": null,
+        "diagnostics": null
+      },
+      "queued_jobs": 4,
+      "running_jobs": 1,
+      "latest_run_id": null,
+      "latest_run_status": null,
+      "latest_preflight": {
+        "status": "passed",
+        "rung": "UNEXPIRED",
+        "message": "Logged in using ChatGPT",
+        "exit_code": 0,
+        "checked_at": "2026-01-02T03:04:17Z",
+        "duration_seconds": 0.25,
+        "volume": "codex_auth_1",
+        "queue": "codex-1",
+        "worker_name": "w1"
+      }
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn artifacts_are_listed() {
+    insta::assert_snapshot!(shown(one(), &format!("run artifacts {RUN}")).await, @"
+    ARTIFACT ID                           TYPE         BYTES  PATH
+    019a0000-0000-7000-8000-0000000000b1  codex_patch  5      019a0000-0000-7000-8000-000000000001/submit.patch
+    ");
+}

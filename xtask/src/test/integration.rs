@@ -1,0 +1,89 @@
+//! Integration tests on real parts: Postgres, the Docker engine, the Codex CLI; then the demo, once per engine.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use super::{Session, runner::cargo_test, smoke};
+use crate::{
+    images::{
+        engine::{self, Engine},
+        job,
+    },
+    install::{self, Need, buf, codex, codex::Codex, python},
+};
+
+/// What the tests are given.
+#[derive(Debug)]
+struct Parts {
+    codex: Option<Codex>,
+    python: Option<PathBuf>,
+    buf: Option<PathBuf>,
+    engine: Option<Engine>,
+    image: Option<String>,
+}
+
+/// Installs and starts what the tests need, and runs them all.
+pub fn run(session: &mut Session) {
+    let parts = prepare(session);
+    let env = parts.variables();
+    cargo_test(session, "unit tests", &["--lib", "--bins"], &[], &env);
+    cargo_test(session, "doc tests", &["--doc"], &[], &env);
+    cargo_test(session, "integration tests", &["--test", "*"], &[], &env);
+    smoke::run(session, "process");
+    match parts.engine.is_some() {
+        true => smoke::run(session, "docker"),
+        false => session.steps.not_run("demo (docker)", "no Docker engine"),
+    }
+    if let Some(Engine {
+        docker,
+        started: Some(service),
+    }) = &parts.engine
+    {
+        engine::stop(docker, service);
+    }
+}
+
+impl Parts {
+    /// The variables by which tests find them. A part that is missing is not named, and the tests that need it say so.
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let variables = [
+            (
+                "MOORLINE_CODEX_PROGRAM",
+                self.codex.as_ref().map(|codex| codex.program.clone().into_os_string()),
+            ),
+            ("MOORLINE_TEST_PYTHON", self.python.clone().map(OsString::from)),
+            ("MOORLINE_TEST_BUF", self.buf.clone().map(OsString::from)),
+            ("MOORLINE_TEST_JOB_IMAGE", self.image.clone().map(OsString::from)),
+        ];
+        variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+fn prepare(session: &mut Session) -> Parts {
+    let (paths, yes, steps) = (session.paths.clone(), session.yes, &mut session.steps);
+    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox];
+    steps.attempt("system packages", || install::system(&needs, yes));
+    let codex = steps.attempt("Codex CLI", || {
+        let _lock = paths.lock("install")?;
+        codex::install(&paths, yes)
+    });
+    let tools = steps.attempt("test tools", || {
+        let _lock = paths.lock("install")?;
+        Ok((python::for_tests(&paths, yes)?, buf::install(&paths, yes)?))
+    });
+    let (python, buf) = tools.unzip();
+    let engine = steps.attempt("Docker engine", || engine::ensure(&paths));
+    let image = match (&engine, &codex) {
+        (Some(engine), Some(codex)) => steps.attempt("job image", || job::ensure(&engine.docker, &paths, codex, yes)),
+        _ => {
+            steps.not_run("job image", "it needs the Docker engine and the Codex CLI");
+            None
+        }
+    };
+    Parts {
+        codex,
+        python,
+        buf,
+        engine,
+        image,
+    }
+}
