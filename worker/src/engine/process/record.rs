@@ -15,10 +15,13 @@ use rustix::{
     process::Signal,
 };
 use serde::{Deserialize, Serialize};
-use tokio::net::unix::pipe;
+use tokio::{net::unix::pipe, time::timeout};
 
 use super::members::{self, Stat};
 use crate::engine::{Container, ContainerSpec, Exit, limit};
+
+/// How often a supervisor is looked at whose pipe says nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The folder of one container.
 #[derive(Debug, Clone)]
@@ -75,10 +78,13 @@ impl Record {
     pub(super) async fn ended(&self) -> io::Result<()> {
         while self.supervisor().is_some() {
             let mut pipe = pipe::OpenOptions::new().open_receiver(self.0.join("alive"))?;
-            // Nothing is ever written to it: this ends when nobody holds it any more.
-            tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
-            // A process lets go of its files a moment before it counts as ended.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            // Nothing is ever written to it: reading ends when nobody holds it any more. A process lets go of its files a moment before it
+            // counts as ended, and a pipe that is opened in that moment tells of no end: hence another look after a while.
+            let mut nowhere = tokio::io::sink();
+            if let Ok(read) = timeout(LOOK, tokio::io::copy(&mut pipe, &mut nowhere)).await {
+                read?;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
         }
         Ok(())
     }
