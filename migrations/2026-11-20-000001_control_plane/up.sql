@@ -157,6 +157,7 @@ create table jobs (
     worker_name text,
     last_report_sequence bigint not null default 0,
     cancel_requested_at timestamptz,
+    cancel_reason text,
     payload jsonb not null default '{}',
     result jsonb,
     failure jsonb,
@@ -181,7 +182,6 @@ create table jobs (
 create index jobs_claim_idx on jobs (queue, priority desc, id)
     where status = 'queued' and lease_instance_id is null and hold_reason is null;
 create index jobs_leased_idx on jobs (lease_instance_id) where lease_instance_id is not null and status in ('queued', 'running');
-create index jobs_held_idx on jobs (queue) where status = 'queued' and hold_reason is not null;
 create index jobs_open_idx on jobs (queue, status) where status in ('queued', 'running');
 
 create table preflights (

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn without_a_database_url_postgres_is_embedded_below_the_data_directory() {
         let config = parse(&["--data-dir", "/srv/moorline"]);
-        assert!(matches!(config.database, Database::Embedded { data_dir } if data_dir == PathBuf::from("/srv/moorline/postgres")));
+        assert!(matches!(config.database, Database::Embedded { data_dir } if data_dir == *"/srv/moorline/postgres"));
         assert_eq!(config.artifact_root, PathBuf::from("/srv/moorline/artifacts"));
         assert!(!config.insecure && config.listen.ip().is_loopback());
     }

@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
         Some(Command::Serve) | None => run(args).await,
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(serve::Error::Stopped) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("moorline-server: {error}");
             let mut source = error.source();

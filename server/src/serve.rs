@@ -24,6 +24,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Why a server could not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It was asked to stop before it had started.
+    #[error("asked to stop before the server had started")]
+    Stopped,
     /// Listening there needs a word.
     #[error(
         "{0} is not a loopback address, and callers are not identified yet: listen on 127.0.0.1, or pass --insecure (MOORLINE_INSECURE=1) if nobody else reaches that network"
@@ -95,6 +98,16 @@ impl Running {
 ///
 /// When a part can't start; then all that was started is stopped again.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, Error> {
+    // Postgres may take its time to start, to answer, or to give the lock of the migrations; what was begun then ends with its owner.
+    let asked_to_stop = shutdown.clone();
+    tokio::select! {
+        biased;
+        () = asked_to_stop.cancelled() => Err(Error::Stopped),
+        started = begin(config, shutdown) => started,
+    }
+}
+
+async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, Error> {
     if !config.listen.ip().is_loopback() {
         if !config.insecure {
             return Err(Error::Insecure(config.listen));
@@ -162,7 +175,9 @@ async fn prepare(config: &Config, database: &SecretString) -> Result<Flow, Error
     tokio::fs::create_dir_all(&config.artifact_root)
         .await
         .map_err(|source| artifacts_failed(source.into()))?;
-    let artifacts = LocalFileSystem::new_with_prefix(&config.artifact_root).map_err(|source| artifacts_failed(source.into()))?;
+    let artifacts = LocalFileSystem::new_with_prefix(&config.artifact_root)
+        .map_err(|source| artifacts_failed(source.into()))?
+        .with_fsync(true);
     let flow = Flow {
         pool: db::connect(database)?,
         hints: Hints::default(),

@@ -33,6 +33,9 @@ async fn a_queued_run_is_cancelled_at_once_and_stays_so() {
     assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Cancelled);
     let jobs = app.get(&run.run_id).await.jobs;
     assert!(jobs.iter().all(|job| job.status() == v1::JobStatus::Cancelled));
+    let events = app.events(&run.run_id).await;
+    let last = events.last().unwrap().event.clone().unwrap();
+    assert!(matches!(last, v1::run_event::Event::RunChanged(changed) if changed.reason == "test"));
     // The feature is free again.
     app.create("001-a").await;
 }

@@ -176,3 +176,51 @@ async fn unknown_and_malformed_run_ids_are_told_apart() {
     assert_eq!(kind(&get("01932c07-a3f0-7aaa-8bbb-0123456789ab").await), "NotFound RUN_NOT_FOUND");
     assert_eq!(kind(&get("nonsense").await), "InvalidArgument INVALID_ID");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_this_server_does_not_know_are_refused_and_not_passed_over() {
+    let app = TestApp::start().await;
+    let refused = async |request| kind(&app.create_with(request).await.unwrap_err());
+    let complete = v1::Phase::Complete.into();
+    assert_eq!(
+        refused(v1::CreateRunRequest {
+            force_phase: complete,
+            ..request("001-a")
+        })
+        .await,
+        "InvalidArgument INVALID_PHASE"
+    );
+    assert_eq!(
+        refused(v1::CreateRunRequest {
+            force_phase: 99,
+            ..request("001-a")
+        })
+        .await,
+        "InvalidArgument UNKNOWN_VALUE"
+    );
+    assert_eq!(
+        refused(v1::CreateRunRequest {
+            agent: 99,
+            ..request("001-a")
+        })
+        .await,
+        "InvalidArgument UNKNOWN_VALUE"
+    );
+    let options = Some(v1::RunOptions {
+        on_auth_failure: 99,
+        ..Default::default()
+    });
+    assert_eq!(
+        refused(v1::CreateRunRequest {
+            options,
+            ..request("001-a")
+        })
+        .await,
+        "InvalidArgument UNKNOWN_VALUE"
+    );
+    let notes = "a\0b".to_owned();
+    assert_eq!(
+        refused(v1::CreateRunRequest { notes, ..request("001-a") }).await,
+        "InvalidArgument INVALID_TEXT"
+    );
+}

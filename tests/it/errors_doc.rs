@@ -42,7 +42,7 @@ fn produced() -> BTreeSet<String> {
 
 /// Upper-case names in the sources that are no codes: variables, and names of enums on the wire.
 fn is_no_code(name: &str) -> bool {
-    const PREFIXES: [&str; 15] = [
+    const PREFIXES: [&str; 17] = [
         "MOORLINE_",
         "CODEX_",
         "SPEC_",
@@ -56,6 +56,8 @@ fn is_no_code(name: &str) -> bool {
         "CARGO_",
         "ARTIFACT_TYPE_",
         "PREFLIGHT_RUNG_",
+        "PREFLIGHT_STATUS_",
+        "STAGE_",
         "LC_",
         "OPENAI_",
     ];
@@ -72,7 +74,7 @@ fn is_no_code(name: &str) -> bool {
     ];
     // Words of gRPC and of a run's life, in messages.
     const WORDS: [&str; 2] = ["INVALID_ARGUMENT", "NO_WORK"];
-    const CODES: [&str; 3] = ["GIT_MISSING", "GIT_TIMED_OUT", "GIT_FAILED"];
+    const CODES: [&str; 4] = ["GIT_MISSING", "GIT_TIMED_OUT", "GIT_FAILED", "STAGE_TIMED_OUT"];
     let other = OTHERS.contains(&name) || WORDS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     other && !CODES.contains(&name)
 }

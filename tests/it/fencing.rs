@@ -275,3 +275,46 @@ async fn a_job_that_its_worker_gives_up_is_queued_again() {
     let next = worker.offer().await;
     assert_eq!((next.run_id, next.attempt), (run.run_id, 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_worker_whose_line_breaks_keeps_its_agent_run_and_its_volume() {
+    let app = TestApp::start().await;
+    let mut shard = ScriptedWorker::shard_worker(&app, "first", 1).await;
+    let offer = running_submit(&app, &mut shard).await;
+    shard.send(connect_request::Frame::Draining(v1::Draining::default())).await;
+    shard.send(connect_request::Frame::Ping(v1::Ping { nonce: 1 })).await;
+    assert!(matches!(shard.next().await.unwrap(), Some(Frame::Pong(_))));
+    let held = v1::HeldJob {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        finished: false,
+        last_sequence: 1,
+    };
+    let again = v1::Hello {
+        inventory: vec![held.clone()],
+        ..shard.hello.clone()
+    };
+    shard.vanish();
+    assert!(
+        ScriptedWorker::connect(&app, shard_hello("second", 1)).await.is_err(),
+        "the volume was given away"
+    );
+    let back = ScriptedWorker::connect(&app, again).await.unwrap();
+    assert_eq!(back.welcome.keep, [held]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_character_in_a_report_stops_nothing() {
+    let app = TestApp::start().await;
+    let run = app.create("001-a").await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let v1::finished::Outcome::Failure(failure) = failed("TASKS_MALFORMED") else {
+        unreachable!()
+    };
+    let message = "line 3 holds \0 in it".to_owned();
+    worker
+        .work("default", v1::finished::Outcome::Failure(v1::Failure { message, ..failure }))
+        .await;
+    let failure = app.finished(&run.run_id).await.run.unwrap().failure.unwrap();
+    assert_eq!(failure.message, "line 3 holds  in it");
+}

@@ -214,3 +214,54 @@ async fn a_server_that_shuts_down_sends_its_workers_elsewhere() {
     ));
     assert_eq!(worker.next().await.unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_workers_that_present_a_free_volume_at_once_one_gets_it() {
+    let app = TestApp::start().await;
+    for round in 0..10 {
+        let (left, right) = (format!("left-{round}"), format!("right-{round}"));
+        let (left, right) = tokio::join!(
+            ScriptedWorker::connect(&app, shard_hello(&left, 1)),
+            ScriptedWorker::connect(&app, shard_hello(&right, 1)),
+        );
+        let (held, refused) = match (left, right) {
+            (Ok(held), Err(refused)) | (Err(refused), Ok(held)) => (held, refused),
+            (Ok(_), Ok(_)) => panic!("both hold the volume"),
+            (Err(left), Err(right)) => panic!("neither holds the volume: {left} {right}"),
+        };
+        assert_eq!(kind(&refused), "AlreadyExists VOLUME_HELD");
+        held.leave().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_is_presented_for_the_queue_that_it_belongs_to_or_not_at_all() {
+    let app = TestApp::start().await;
+    let mut elsewhere = shard_hello("w", 0);
+    elsewhere.queues = vec!["default".to_owned()];
+    let refused = ScriptedWorker::connect(&app, elsewhere).await.err().expect("a refusal");
+    assert_eq!(kind(&refused), "FailedPrecondition VOLUME_MISMATCH");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_streams_that_end_at_once_do_not_hold_the_server_up() {
+    let app = TestApp::start().await;
+    let mut workers = Vec::new();
+    for index in 0..24 {
+        app.create(&format!("{index:03}-x")).await;
+        let mut worker = ScriptedWorker::default_worker(&app, &format!("w-{index}")).await;
+        worker.credit("default", 1).await;
+        let offer = worker.offer().await;
+        worker.accept(&offer).await;
+        let progress = v1::report::News::Progress(v1::StageProgress::default());
+        worker.report(&offer, 1, progress).await;
+        assert_eq!(worker.acknowledged().await, Some(1));
+        workers.push(worker);
+    }
+    workers.into_iter().for_each(ScriptedWorker::vanish);
+    let mut last = ScriptedWorker::default_worker(&app, "last").await;
+    last.credit("default", 24).await;
+    for _ in 0..24 {
+        assert_eq!(last.offer().await.attempt, 2);
+    }
+}

@@ -81,3 +81,24 @@ async fn runs_events_and_shards_outlive_the_server() {
     app.restart().await;
     assert_eq!(app.get(&run.run_id).await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_a_shutdown_cuts_short_does_not_look_like_the_end_of_the_run() {
+    let mut app = TestApp::start().await;
+    let run = app.create("001-a").await;
+    let request = v1::WatchRunRequest {
+        run_id: run.run_id,
+        after_sequence: 0,
+    };
+    let mut watch = app.runs().watch_run(request).await.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().is_some());
+    app.restart().await;
+    let cut = loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the watch ended as if the run had"),
+            Err(cut) => break cut,
+        }
+    };
+    assert_eq!(kind(&cut), "Unavailable SHUTTING_DOWN");
+}

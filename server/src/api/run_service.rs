@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 use super::{Caller, PIECE, page};
 use crate::{
     db::runs::Filter,
-    domain::{run, stage::Stage},
-    flow::{Error, Flow, Topic, artifact, cancel, logs, retry, start, view},
+    domain::{self, run, stage::Stage},
+    flow::{Error, Flow, Topic, artifact, cancel, hints::Subscription, logs, retry, start, view},
     session::Sessions,
     wire::{self, names::FromWire as _, status::status},
 };
@@ -36,8 +36,12 @@ impl Service {
     }
 }
 
+fn refuse(refusal: domain::Error) -> Status {
+    wire::status::refused(&refusal)
+}
+
 fn id(field: &'static str, text: &str) -> Result<uuid::Uuid, Status> {
-    wire::id(field, text).map_err(|refusal| wire::status::refused(&refusal))
+    wire::id(field, text).map_err(refuse)
 }
 
 type Stream<T> = BoxStream<'static, Result<T, Status>>;
@@ -51,10 +55,12 @@ impl v1::run_service_server::RunService for Service {
     async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::CreateRunResponse>, Status> {
         let requested_by = Caller::of(&request).name().to_owned();
         let wire = request.into_inner();
-        let options = wire::run::options_of(&wire.options.unwrap_or_default()).map_err(|refusal| wire::status::refused(&refusal))?;
+        let options = wire::run::options_of(&wire.options.unwrap_or_default()).map_err(refuse)?;
+        let force_phase = wire::known::<run::Phase, v1::Phase>("force_phase", wire.force_phase).map_err(refuse)?;
+        let agent = wire::known::<run::Agent, v1::Agent>("agent", wire.agent).map_err(refuse)?;
         let request = start::Request {
-            force_phase: run::Phase::from_wire(wire.force_phase()).filter(|phase| *phase != run::Phase::Complete),
-            agent: run::Agent::from_wire(wire.agent()).unwrap_or(run::Agent::Codex),
+            force_phase,
+            agent: agent.unwrap_or(run::Agent::Codex),
             repository: wire.repository.trim().to_owned(),
             feature_key: wire.feature_key,
             affinity_key: wire.affinity_key,
@@ -92,14 +98,18 @@ impl v1::run_service_server::RunService for Service {
             _ => PAGE_DEFAULT,
         };
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let created_after = match &wire.created_after {
+            None => None,
+            Some(timestamp) => Some(wire::time(Some(timestamp)).ok_or_else(|| refuse(out_of_range("created_after")))?),
+        };
         let filter = Filter {
             statuses: wire.statuses().filter_map(run::Status::from_wire).collect(),
             repository: given(&wire.repository),
             feature_key: given(&wire.feature_key),
             codex_queue: given(&wire.codex_queue),
-            created_after: wire::time(wire.created_after.as_ref()),
+            created_after,
         };
-        let begin = page::begin(&filter, &wire.page_token).map_err(|refusal| wire::status::refused(&refusal))?;
+        let begin = page::begin(&filter, &wire.page_token).map_err(refuse)?;
         // One more than asked for says whether there is another page.
         let mut runs = view::runs(&self.flow, filter.clone(), begin, limit + 1).await.map_err(status)?;
         let more = i64::try_from(runs.len()).unwrap_or(i64::MAX) > limit;
@@ -120,27 +130,25 @@ impl v1::run_service_server::RunService for Service {
         let wire = request.into_inner();
         let run_id = id("run_id", &wire.run_id)?;
         // An unknown run is told before the stream begins.
-        view::events(&self.flow, run_id, i64::MAX - 1).await.map_err(status)?;
+        view::has_ended(&self.flow, run_id).await.map_err(status)?;
         let (flow, shutdown) = (self.flow.clone(), self.shutdown.clone());
         let events = async_stream(async move |out| {
             let subscription = flow.hints.subscribe([Topic::Run(run_id)]);
             let mut seen = wire.after_sequence.max(0);
             loop {
-                let (events, ended) = view::events(&flow, run_id, seen).await?;
+                let (events, ended) = view::events(&flow, run_id, seen).await.map_err(status)?;
                 let more = !events.is_empty();
                 for event in &events {
                     seen = event.sequence;
-                    if let Some(event) = wire::run::event(event)
-                        && !out.send(v1::WatchRunResponse { event: Some(event) }).await
-                    {
-                        return Ok(());
+                    if let Some(event) = wire::run::event(event) {
+                        out.send(v1::WatchRunResponse { event: Some(event) }).await?;
                     }
                 }
                 if ended {
                     return Ok(());
                 }
-                if !more && !wait(&flow, &subscription, &shutdown).await {
-                    return Ok(());
+                if !more {
+                    wait(&flow, &subscription, &shutdown, &out).await?;
                 }
             }
         });
@@ -173,7 +181,7 @@ impl v1::run_service_server::RunService for Service {
     async fn stream_run_logs(&self, request: Request<v1::StreamRunLogsRequest>) -> Result<Response<Self::StreamRunLogsStream>, Status> {
         let wire = request.into_inner();
         let run_id = id("run_id", &wire.run_id)?;
-        view::events(&self.flow, run_id, i64::MAX - 1).await.map_err(status)?;
+        view::has_ended(&self.flow, run_id).await.map_err(status)?;
         let only = Stage::from_wire(wire.stage());
         let (flow, shutdown) = (self.flow.clone(), self.shutdown.clone());
         let pieces = async_stream(async move |out| {
@@ -181,15 +189,16 @@ impl v1::run_service_server::RunService for Service {
             let mut offsets: HashMap<uuid::Uuid, i64> = HashMap::new();
             loop {
                 // Whether the run has ended is asked first: output that came before its end is then still read.
-                let (_, ended) = view::events(&flow, run_id, i64::MAX - 1).await?;
+                let ended = view::has_ended(&flow, run_id).await.map_err(status)?;
                 let mut more = false;
                 for job in logs::jobs(&flow, run_id)
-                    .await?
+                    .await
+                    .map_err(status)?
                     .iter()
                     .filter(|job| only.is_none_or(|stage| stage == job.stage))
                 {
                     let offset = offsets.entry(job.id).or_default();
-                    for piece in logs::pieces(&flow, job.id, *offset).await? {
+                    for piece in logs::pieces(&flow, job.id, *offset).await.map_err(status)? {
                         more = true;
                         *offset = piece.byte_offset + i64::try_from(piece.content.len()).unwrap_or(i64::MAX);
                         let message = v1::StreamRunLogsResponse {
@@ -199,13 +208,14 @@ impl v1::run_service_server::RunService for Service {
                             offset: piece.byte_offset,
                             content: piece.content.into(),
                         };
-                        if !out.send(message).await {
-                            return Ok(());
-                        }
+                        out.send(message).await?;
                     }
                 }
-                if !more && (ended || !wire.follow || !wait(&flow, &subscription, &shutdown).await) {
+                if !more && (ended || !wire.follow) {
                     return Ok(());
+                }
+                if !more {
+                    wait(&flow, &subscription, &shutdown, &out).await?;
                 }
             }
         });
@@ -248,35 +258,53 @@ impl v1::run_service_server::RunService for Service {
     }
 }
 
+fn out_of_range(field: &'static str) -> domain::Error {
+    domain::Error::invalid(
+        field,
+        "INVALID_TIME",
+        format!("{field} is no time: give seconds since 1970 and nanoseconds below 10^9"),
+    )
+}
+
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i32 = 500;
 const REASON_MAX: usize = 512;
 
-/// Waits until there may be more to see. `false` when this server shuts down: the client resumes on another.
-async fn wait(flow: &Flow, subscription: &crate::flow::hints::Subscription, shutdown: &CancellationToken) -> bool {
+/// Waits until there may be more to see.
+///
+/// # Errors
+///
+/// `GONE` when the client has left; `SHUTTING_DOWN` when this server does: the client resumes on another.
+async fn wait<T>(flow: &Flow, subscription: &Subscription, shutdown: &CancellationToken, out: &Out<T>) -> Result<(), Status> {
     tokio::select! {
-        () = subscription.woken() => true,
-        () = tokio::time::sleep(flow.timers.poll) => true,
-        () = shutdown.cancelled() => false,
+        () = subscription.woken() => Ok(()),
+        () = tokio::time::sleep(flow.timers.poll) => Ok(()),
+        () = shutdown.cancelled() => Err(wire::status::shutting_down()),
+        () = out.0.closed() => Err(gone()),
     }
+}
+
+/// Ends the work for a client that has left; nobody reads it.
+fn gone() -> Status {
+    Status::cancelled("the client has left")
 }
 
 /// Where a stream's messages go.
 struct Out<T>(tokio::sync::mpsc::Sender<Result<T, Status>>);
 
 impl<T> Out<T> {
-    /// `false` when the client is gone.
-    async fn send(&self, message: T) -> bool {
-        self.0.send(Ok(message)).await.is_ok()
+    /// Fails when the client has left.
+    async fn send(&self, message: T) -> Result<(), Status> {
+        self.0.send(Ok(message)).await.map_err(|_| gone())
     }
 }
 
-/// Runs `work` beside the response that it fills. It ends when the client is gone, since sending then fails.
+/// Runs `work` beside the response that it fills. It ends when the client has left: sending fails then, and waiting, too.
 fn async_stream<T, W, F>(work: W) -> Stream<T>
 where
     T: Send + 'static,
     W: FnOnce(Out<T>) -> F,
-    F: Future<Output = Result<(), Error>> + Send + 'static,
+    F: Future<Output = Result<(), Status>> + Send + 'static,
 {
     /// Messages that may wait for a slow client; the database is read no faster.
     const CAPACITY: usize = 16;
@@ -284,9 +312,9 @@ where
     let failed = sender.clone();
     let work = work(Out(sender));
     tokio::spawn(async move {
-        if let Err(error) = work.await {
+        if let Err(status) = work.await {
             // A client that is gone doesn't miss the reason.
-            drop(failed.send(Err(status(error))).await);
+            drop(failed.send(Err(status)).await);
         }
     });
     tokio_stream::wrappers::ReceiverStream::new(receiver).boxed()

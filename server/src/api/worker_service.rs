@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::PIECE;
 use crate::{
     domain,
     flow::{Error, artifact, logs},
@@ -64,6 +65,10 @@ impl v1::worker_service_server::WorkerService for Service {
         let mut pieces = request.into_inner();
         let mut next_offset = 0;
         while let Some(piece) = pieces.message().await? {
+            if piece.content.len() > PIECE {
+                let message = "a piece of output is longer than 64 KiB: send it in smaller ones";
+                return Err(wire::status::refused(&domain::Error::invalid("content", "TOO_LONG", message)));
+            }
             let job_id = wire::id("job_id", &piece.job_id).map_err(|refusal| wire::status::refused(&refusal))?;
             next_offset = logs::store(&self.sessions.flow, job_id, piece.lease_token, piece.offset, &piece.content)
                 .await

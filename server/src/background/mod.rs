@@ -13,31 +13,34 @@ use crate::{
 
 /// Starts the timers. They end with `shutdown`.
 pub fn start(flow: &Flow, registry: &Registry, tasks: &TaskTracker, shutdown: &CancellationToken) {
-    let (reaped, token) = (flow.clone(), shutdown.clone());
-    tasks.spawn(async move { reap(reaped, token).await }.instrument(info_span!("reaper")));
-    let (renewed, registry, token) = (flow.clone(), registry.clone(), shutdown.clone());
-    tasks.spawn(async move { renew(renewed, registry, token).await }.instrument(info_span!("renewal")));
+    let (flow, registry, shutdown) = (flow.clone(), registry.clone(), shutdown.clone());
+    tasks.spawn(async move { keep_leases(flow, registry, shutdown).await }.instrument(info_span!("leases")));
 }
 
-/// Takes back what nobody holds any more. Leases are left alone for a whole lease after the start: workers could not renew while there
-/// was no server.
-async fn reap(flow: Flow, shutdown: CancellationToken) {
-    let leases_from = Instant::now() + flow.timers.lease;
-    let mut ticks = ticks(flow.timers.poll);
+/// Renews the leases of all connected workers, several times within a lease, and takes back what nobody holds any more.
+///
+/// Leases are left alone for a whole lease after the start, and after each renewal that failed: workers could not renew while there was no
+/// server, or no database. That is why one task does both.
+async fn keep_leases(flow: Flow, registry: Registry, shutdown: CancellationToken) {
+    const RENEWALS_PER_LEASE: u32 = 10;
+    let renewal = (flow.timers.lease / RENEWALS_PER_LEASE).min(flow.timers.ping_interval);
+    let mut renew_at = Instant::now();
+    let mut reap_from = Instant::now() + flow.timers.lease;
+    let mut ticks = ticks(flow.timers.poll.min(renewal));
     while tick(&mut ticks, &shutdown).await {
+        if Instant::now() >= renew_at {
+            match expire::renew(&flow, &registry.instances()).await {
+                Ok(()) => renew_at = Instant::now() + renewal,
+                failed => {
+                    log(failed);
+                    reap_from = Instant::now() + flow.timers.lease;
+                }
+            }
+        }
         log(expire::offers(&flow).await);
-        if Instant::now() >= leases_from {
+        if Instant::now() >= reap_from {
             log(expire::leases(&flow).await);
         }
-    }
-}
-
-/// Renews the leases of all connected workers, several times within a lease.
-async fn renew(flow: Flow, registry: Registry, shutdown: CancellationToken) {
-    const RENEWALS_PER_LEASE: u32 = 10;
-    let mut ticks = ticks((flow.timers.lease / RENEWALS_PER_LEASE).min(flow.timers.ping_interval));
-    while tick(&mut ticks, &shutdown).await {
-        log(expire::renew(&flow, &registry.instances()).await);
     }
 }
 

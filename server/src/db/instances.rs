@@ -98,3 +98,43 @@ pub async fn close_session(connection: &mut Connection, id: Uuid, reason: &str) 
         .execute(connection)
         .await
 }
+
+/// Locks an instance's row. Whoever takes a session of it in or out holds this lock.
+pub async fn lock(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Uuid>> {
+    worker_instances::table
+        .find(id)
+        .select(worker_instances::id)
+        .for_update()
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Whether an instance has an open session that began after this one.
+pub async fn has_newer_session(connection: &mut Connection, id: Uuid, session_id: Uuid) -> QueryResult<bool> {
+    let (ours, newer) = diesel::alias!(worker_sessions as ours, worker_sessions as newer);
+    let begun = ours
+        .filter(ours.field(worker_sessions::id).eq(session_id))
+        .select(ours.field(worker_sessions::connected_at));
+    let open = newer
+        .filter(
+            newer
+                .field(worker_sessions::instance_id)
+                .eq(id)
+                .and(newer.field(worker_sessions::ended_at).is_null()),
+        )
+        .filter(newer.field(worker_sessions::connected_at).nullable().gt(begun.single_value()));
+    diesel::select(diesel::dsl::exists(open)).get_result(connection).await
+}
+
+/// Whether the lease of an instance has run out; one that isn't known has none.
+pub async fn has_lapsed(connection: &mut Connection, id: Uuid) -> QueryResult<bool> {
+    let running = worker_instances::table.filter(
+        worker_instances::id
+            .eq(id)
+            .and(worker_instances::lease_expires_at.ge(diesel::dsl::now)),
+    );
+    diesel::select(diesel::dsl::not(diesel::dsl::exists(running)))
+        .get_result(connection)
+        .await
+}

@@ -38,6 +38,7 @@ pub struct Job {
     pub worker_name: Option<String>,
     pub last_report_sequence: i64,
     pub cancel_requested_at: Option<DateTime<Utc>>,
+    pub cancel_reason: Option<String>,
     pub payload: serde_json::Value,
     pub result: Option<serde_json::Value>,
     pub failure: Option<serde_json::Value>,
@@ -124,6 +125,7 @@ pub async fn accept(connection: &mut Connection, id: Uuid, lease_token: i64) -> 
         .set((
             jobs::status.eq(job::Status::Running),
             jobs::started_at.eq(diesel::dsl::now),
+            jobs::hold_reason.eq(None::<job::HoldReason>),
             jobs::lease_expires_at.eq(None::<DateTime<Utc>>),
         ))
         .returning(Job::as_returning())
@@ -205,6 +207,18 @@ pub async fn lock_running(connection: &mut Connection, id: Uuid, lease_token: i6
         .optional()
 }
 
+/// The open job with this lease, not locked.
+pub async fn find_leased(connection: &mut Connection, id: Uuid, lease_token: i64) -> QueryResult<Option<Job>> {
+    jobs::table
+        .find(id)
+        .filter(jobs::lease_token.eq(lease_token).and(jobs::lease_instance_id.is_not_null()))
+        .filter(jobs::status.eq_any([job::Status::Queued, job::Status::Running]))
+        .select(Job::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
 /// The open job with this lease, locked, accepted or just offered: an upload may overtake the Accept, which goes another way. `None` means
 /// fenced.
 pub async fn lock_leased(connection: &mut Connection, id: Uuid, lease_token: i64) -> QueryResult<Option<Job>> {
@@ -236,6 +250,21 @@ pub async fn failed_of_runs(connection: &mut Connection, run_ids: &[Uuid]) -> Qu
         .order((jobs::created_at, jobs::id))
         .select(Job::as_select())
         .load(connection)
+        .await
+}
+
+/// How many attempts of a stage were lost with their workers.
+pub async fn lost_attempts(connection: &mut Connection, run_id: Uuid, stage: Stage) -> QueryResult<i64> {
+    jobs::table
+        .filter(
+            jobs::run_id
+                .eq(run_id)
+                .and(jobs::stage.eq(stage))
+                .and(jobs::status.eq(job::Status::Failed)),
+        )
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("failure->>'class' = 'lost_worker'"))
+        .count()
+        .get_result(connection)
         .await
 }
 
@@ -322,27 +351,22 @@ pub async fn set_report_sequence(connection: &mut Connection, id: Uuid, sequence
 }
 
 /// Asks for a running job to be stopped; remembers the first time it was asked.
-pub async fn request_cancel(connection: &mut Connection, id: Uuid) -> QueryResult<usize> {
+pub async fn request_cancel(connection: &mut Connection, id: Uuid, reason: &str) -> QueryResult<usize> {
     diesel::update(jobs::table.find(id))
         .filter(jobs::cancel_requested_at.is_null())
-        .set(jobs::cancel_requested_at.eq(diesel::dsl::now))
+        .set((jobs::cancel_requested_at.eq(diesel::dsl::now), jobs::cancel_reason.eq(reason)))
         .execute(connection)
         .await
 }
 
 /// Running jobs of an instance that should stop.
-pub async fn to_cancel(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<(Uuid, i64)>> {
-    let rows: Vec<(Uuid, Option<i64>)> = jobs::table
-        .filter(
-            jobs::lease_instance_id
-                .eq(instance_id)
-                .and(jobs::status.eq(job::Status::Running))
-                .and(jobs::cancel_requested_at.is_not_null()),
-        )
-        .select((jobs::id, jobs::lease_token))
+pub async fn to_cancel(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::lease_instance_id.eq(instance_id).and(jobs::status.eq(job::Status::Running)))
+        .filter(jobs::cancel_requested_at.is_not_null())
+        .select(Job::as_select())
         .load(connection)
-        .await?;
-    Ok(rows.into_iter().filter_map(|(id, token)| token.map(|token| (id, token))).collect())
+        .await
 }
 
 /// Parks or frees what is queued on a queue.

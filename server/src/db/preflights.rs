@@ -47,6 +47,21 @@ pub async fn insert(connection: &mut Connection, check: &Preflight, run_id: Opti
     diesel::insert_into(preflights::table).values(row).execute(connection).await
 }
 
+/// Stores a check that a worker has made by itself, unless it is stored already. Returns whether it was new.
+pub async fn insert_new(connection: &mut Connection, check: &Preflight, checked_at: DateTime<Utc>) -> QueryResult<bool> {
+    let same = preflights::table
+        .filter(
+            preflights::volume_name
+                .eq(&check.volume)
+                .and(preflights::worker_name.eq(&check.worker_name)),
+        )
+        .filter(preflights::checked_at.eq(checked_at));
+    if diesel::select(diesel::dsl::exists(same)).get_result(connection).await? {
+        return Ok(false);
+    }
+    insert(connection, check, None, checked_at).await.map(|_| true)
+}
+
 /// The latest check that was made for a run.
 pub async fn latest_of_run(connection: &mut Connection, run_id: Uuid) -> QueryResult<Option<Row>> {
     preflights::table

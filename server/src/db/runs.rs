@@ -189,11 +189,13 @@ pub async fn list(connection: &mut Connection, filter: Filter, after: Option<(Da
         query = query.filter(runs::created_at.ge(created_after));
     }
     if let Some((created_at, id)) = after {
-        query = query.filter(
-            runs::created_at
-                .lt(created_at)
-                .or(runs::created_at.eq(created_at).and(runs::id.lt(id))),
-        );
+        // As one comparison of rows, which the index answers at any depth; two comparisons with OR read every page before.
+        let before = diesel::dsl::sql::<diesel::sql_types::Bool>("(created_at, id) < (")
+            .bind::<diesel::sql_types::Timestamptz, _>(created_at)
+            .sql(", ")
+            .bind::<diesel::sql_types::Uuid, _>(id)
+            .sql(")");
+        query = query.filter(before);
     }
     query
         .order((runs::created_at.desc(), runs::id.desc()))

@@ -126,6 +126,7 @@ diesel::table! {
         worker_name -> Nullable<Text>,
         last_report_sequence -> Int8,
         cancel_requested_at -> Nullable<Timestamptz>,
+        cancel_reason -> Nullable<Text>,
         payload -> Jsonb,
         result -> Nullable<Jsonb>,
         failure -> Nullable<Jsonb>,

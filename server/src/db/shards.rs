@@ -1,17 +1,13 @@
 //! Tables `shards` and `routing_settings`.
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    prelude::*,
-    sql_query,
-    sql_types::{Text, Uuid as SqlUuid},
-};
+use diesel::{prelude::*, sql_query, sql_types::Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{
     Connection,
-    schema::{auth_volumes, routing_settings, shards},
+    schema::{auth_volumes, routing_settings, shards, worker_instances},
     volumes::Volume,
 };
 use crate::domain::{job, run, shard};
@@ -91,25 +87,38 @@ pub async fn heard(connection: &mut Connection, instances: &[Uuid]) -> QueryResu
     .await
 }
 
-/// Takes shards out of service whose volume nobody holds with a running lease, and returns their queues. The caller parks their jobs in
-/// the same transaction.
-pub async fn take_out_abandoned(connection: &mut Connection) -> QueryResult<Vec<String>> {
-    let rows: Vec<TakenOut> = sql_query(
-        "update shards set status = 'offline', updated_at = now() from auth_volumes
-         left join worker_instances on worker_instances.id = auth_volumes.owner_instance_id
-         where auth_volumes.name = shards.volume_name and shards.status = 'active'
-           and (worker_instances.id is null or worker_instances.lease_expires_at < now())
-         returning queue_name as queue",
-    )
-    .get_results(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.queue).collect())
+/// Queues of active shards whose volume nobody holds with a running lease: all of them, or the one that is asked for.
+pub async fn abandoned(connection: &mut Connection, only: Option<&str>) -> QueryResult<Vec<String>> {
+    let held = auth_volumes::table
+        .inner_join(worker_instances::table.on(auth_volumes::owner_instance_id.eq(worker_instances::id.nullable())))
+        .filter(
+            auth_volumes::name
+                .eq(shards::volume_name)
+                .and(worker_instances::lease_expires_at.ge(diesel::dsl::now)),
+        );
+    let mut query = shards::table
+        .filter(
+            shards::status
+                .eq(shard::Status::Active)
+                .and(diesel::dsl::not(diesel::dsl::exists(held))),
+        )
+        .select(shards::queue_name)
+        .into_boxed();
+    if let Some(only) = only {
+        query = query.filter(shards::queue_name.eq(only));
+    }
+    query.load(connection).await
 }
 
-#[derive(QueryableByName)]
-struct TakenOut {
-    #[diesel(sql_type = Text)]
-    queue: String,
+/// Finds a shard and locks its row.
+pub async fn lock(connection: &mut Connection, queue: &str) -> QueryResult<Option<Shard>> {
+    shards::table
+        .find(queue)
+        .select(Shard::as_select())
+        .for_update()
+        .first(connection)
+        .await
+        .optional()
 }
 
 /// Why new work for a queue waits, if it does. Queues without a shard never hold.

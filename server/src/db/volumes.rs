@@ -1,11 +1,7 @@
 //! Table `auth_volumes`: logins, and who holds them.
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    prelude::*,
-    sql_query,
-    sql_types::{Text, Uuid as SqlUuid},
-};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -43,22 +39,34 @@ pub async fn insert(connection: &mut Connection, name: &str, provider: volume::P
         .await
 }
 
-/// Takes ownership of a volume, unless an instance of another worker holds it with a running lease. Returns whether it was taken; a
-/// new owner raises the generation.
-pub async fn acquire(connection: &mut Connection, name: &str, instance_id: Uuid, worker_name: &str) -> QueryResult<bool> {
-    let taken = sql_query(
-        "update auth_volumes set owner_instance_id = $2, worker_affinity = $3, updated_at = now(),
-             generation = generation + case when owner_instance_id is distinct from $2 then 1 else 0 end
-         where name = $1 and not exists (
-             select 1 from worker_instances holder
-             where holder.id = auth_volumes.owner_instance_id and holder.lease_expires_at > now() and holder.worker_name <> $3)",
-    )
-    .bind::<Text, _>(name)
-    .bind::<SqlUuid, _>(instance_id)
-    .bind::<Text, _>(worker_name)
-    .execute(connection)
-    .await?;
-    Ok(taken == 1)
+/// Name and host of the worker that holds a volume with a running lease.
+pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Option<(String, String)>> {
+    auth_volumes::table
+        .inner_join(worker_instances::table.on(auth_volumes::owner_instance_id.eq(worker_instances::id.nullable())))
+        .inner_join(workers::table.on(workers::name.eq(worker_instances::worker_name)))
+        .filter(
+            auth_volumes::name
+                .eq(name)
+                .and(worker_instances::lease_expires_at.gt(diesel::dsl::now)),
+        )
+        .select((workers::name, workers::hostname))
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Gives a volume, whose row the caller has locked, to an instance; a new owner raises the generation.
+pub async fn set_owner(connection: &mut Connection, volume: &Volume, instance_id: Uuid, worker_name: &str) -> QueryResult<usize> {
+    let new_owner = volume.owner_instance_id != Some(instance_id);
+    diesel::update(auth_volumes::table.find(&volume.name))
+        .set((
+            auth_volumes::owner_instance_id.eq(instance_id),
+            auth_volumes::worker_affinity.eq(worker_name),
+            auth_volumes::generation.eq(volume.generation + i64::from(new_owner)),
+            auth_volumes::updated_at.eq(diesel::dsl::now),
+        ))
+        .execute(connection)
+        .await
 }
 
 /// Gives up the volumes of an instance.
@@ -71,18 +79,6 @@ pub async fn release(connection: &mut Connection, instance_id: Uuid) -> QueryRes
         ))
         .execute(connection)
         .await
-}
-
-/// Name and host of the worker that holds a volume.
-pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Option<(String, String)>> {
-    auth_volumes::table
-        .inner_join(worker_instances::table.on(auth_volumes::owner_instance_id.eq(worker_instances::id.nullable())))
-        .inner_join(workers::table.on(workers::name.eq(worker_instances::worker_name)))
-        .filter(auth_volumes::name.eq(name))
-        .select((workers::name, workers::hostname))
-        .first(connection)
-        .await
-        .optional()
 }
 
 /// Finds a volume and locks its row.

@@ -1,6 +1,6 @@
 //! What a caller did wrong, or found the system unable to do.
 //!
-//! Every variant carries a stable `reason` for programs and a message that tells a person what to do next. `api/status.rs` is the only
+//! Every variant carries a stable `reason` for programs and a message that tells a person what to do next. `wire/status.rs` is the only
 //! place that turns them into a gRPC status.
 
 use std::borrow::Cow;

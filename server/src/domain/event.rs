@@ -24,6 +24,9 @@ pub enum Event {
         phase: run::Phase,
         /// Why, when it failed.
         failure: Option<Failure>,
+        /// What the client gave as its reason, when it was cancelled.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// A job changed.
     JobChanged {

@@ -94,10 +94,20 @@ impl Failure {
     pub fn worker_lost(worker: &str) -> Self {
         Self {
             code: "WORKER_LOST".to_owned(),
-            message: format!("worker {worker} went away while it ran this job: nothing to do, the next attempt is queued"),
+            message: format!("worker {worker} went away while it ran this job: nothing to do while attempts are left"),
             class: FailureClass::LostWorker,
             details: BTreeMap::new(),
         }
+    }
+
+    /// The same when there will be no further attempt.
+    #[must_use]
+    pub fn for_good(self, times: i64) -> Self {
+        let message = format!(
+            "the stage lost its worker {times} times: see the workers' logs, then retry the run; the last time, {}",
+            self.message
+        );
+        Self { message, ..self }
     }
 }
 
@@ -112,7 +122,7 @@ pub struct Payload {
 }
 
 /// Attempts of one stage that may be lost with their workers before the run fails.
-pub const LOST_ATTEMPTS_MAX: i32 = 5;
+pub const LOST_ATTEMPTS_MAX: i64 = 5;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! A login check and what exactly it found.
 
+use chrono::{DateTime, Utc};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
@@ -72,6 +73,9 @@ pub struct Preflight {
     pub exit_code: Option<i32>,
     /// How long it took.
     pub duration_ms: i64,
+    /// When the worker made it, by the worker's clock; only compared with itself and never later than the database's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<DateTime<Utc>>,
     /// The volume that was checked.
     pub volume: String,
     /// The shard's queue.
@@ -109,6 +113,7 @@ mod tests {
                 message: message.to_owned(),
                 exit_code: None,
                 duration_ms: 0,
+                checked_at: None,
                 volume: "codex_auth_0".to_owned(),
                 queue: "codex-0".to_owned(),
                 worker_name: "w".to_owned(),

@@ -47,7 +47,7 @@ pub async fn accept(flow: &Flow, job_id: Uuid, lease_token: i64) -> Result<(), E
         })
         .await?;
     if let Some(written) = written {
-        written.announce(flow);
+        written.announce(&flow.hints);
     }
     Ok(())
 }

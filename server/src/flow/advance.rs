@@ -77,8 +77,9 @@ pub async fn after_success(connection: &mut Connection, ledger: &mut Ledger, job
 
 /// Queues the next attempt of a job that was lost with its worker. A stage that keeps losing its workers fails the run in the end.
 pub async fn after_loss(connection: &mut Connection, ledger: &mut Ledger, lost: &Job, failure: Failure) -> Result<(), Error> {
-    if lost.attempt >= LOST_ATTEMPTS_MAX {
-        return fail(ledger, failure);
+    let times = jobs::lost_attempts(connection, lost.run_id, lost.stage).await?;
+    if times >= LOST_ATTEMPTS_MAX {
+        return fail(ledger, failure.for_good(times));
     }
     enqueue(connection, ledger, lost.stage, lost.payload()).await
 }

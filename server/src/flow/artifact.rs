@@ -7,11 +7,7 @@ use object_store::{ObjectStoreExt as _, WriteMultipart, path::Path};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{
-    Error, Flow,
-    accept::{fenced, run_of},
-    ledger::Ledger,
-};
+use super::{Error, Flow, accept::fenced, ledger::Ledger};
 use crate::{
     db::{
         artifacts::{self, New, Row},
@@ -54,18 +50,18 @@ where
     }
     let (run_id, folder) = {
         let mut connection = flow.connection().await?;
-        let run_id = run_of(&mut connection, header.job_id, header.lease_token).await?;
-        let job = jobs::find(&mut connection, header.job_id)
+        let job = jobs::find_leased(&mut connection, header.job_id, header.lease_token)
             .await?
             .ok_or_else(|| fenced(header.job_id))?;
+        let run_id = job.run_id;
         (run_id, format!("runs/{run_id}/{}-{}", job.stage, job.attempt))
     };
-    // The digest in the name keeps a second version of a file from overwriting one that is stored.
-    let path = format!("{folder}/{}-{}", header.digest.get(..8).unwrap_or_default(), header.file_name);
+    // Type and digest in the name: no other content can ever overwrite what is stored.
+    let path = format!("{folder}/{}/{}/{}", header.kind, header.digest, header.file_name);
     let size_bytes = write(flow, &Path::from(path.as_str()), &header.digest, content).await?;
 
     let mut connection = flow.connection().await?;
-    let (row, written) = connection
+    let stored = connection
         .transaction(async |connection| {
             let mut ledger = Ledger::lock(connection, run_id).await?;
             if jobs::lock_leased(connection, header.job_id, header.lease_token).await?.is_none() {
@@ -88,9 +84,22 @@ where
             record(&mut ledger, &row);
             Ok((row, Some(ledger.write(connection).await?)))
         })
-        .await?;
+        .await;
+    let (row, written) = match stored {
+        Ok(stored) => stored,
+        Err(error) => {
+            // Content that no row names would stay for ever.
+            if artifacts::same(&mut connection, header.job_id, &header.kind, &header.digest)
+                .await?
+                .is_none()
+            {
+                flow.artifacts.delete(&Path::from(path.as_str())).await?;
+            }
+            return Err(error);
+        }
+    };
     if let Some(written) = written {
-        written.announce(flow);
+        written.announce(&flow.hints);
     }
     Ok(row)
 }

@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use super::{Error, Flow, Topic, advance, finish, ledger::Ledger};
 use crate::{
-    db::{jobs, runs::Run},
+    db::{
+        jobs::{self, Job},
+        runs::Run,
+    },
     domain::{self, job, run},
 };
 
@@ -32,31 +35,31 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
                     job::Status::Queued => advance::end(connection, &mut ledger, &job, job::Status::Cancelled, None).await?,
                     job::Status::Running => {
                         running = true;
-                        jobs::request_cancel(connection, job.id).await?;
+                        jobs::request_cancel(connection, job.id, reason).await?;
                         ledger.wake.extend(job.lease_instance_id.map(Topic::Instance));
                     }
                     _ => {}
                 }
             }
             if !running {
-                finish::cancelled(&mut ledger)?;
+                finish::cancelled(&mut ledger, Some(reason))?;
             }
             info!(%run_id, reason, running, "run cancelled");
             ledger.write(connection).await.map(Ok)
         })
         .await?;
     Ok(match written {
-        Ok(written) => written.announce(flow),
+        Ok(written) => written.announce(&flow.hints),
         Err(cancelled_before) => cancelled_before,
     })
 }
 
-/// Running jobs of an instance that should stop, with their leases.
+/// Running jobs of an instance that should stop.
 ///
 /// # Errors
 ///
 /// When the database fails; the next look finds them.
-pub async fn pending(flow: &Flow, instance_id: Uuid) -> Result<Vec<(Uuid, i64)>, Error> {
+pub async fn pending(flow: &Flow, instance_id: Uuid) -> Result<Vec<Job>, Error> {
     Ok(jobs::to_cancel(&mut *flow.connection().await?, instance_id).await?)
 }
 

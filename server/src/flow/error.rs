@@ -13,6 +13,9 @@ pub enum Error {
     /// No connection to the database could be had.
     #[error("the database does not answer: try again, and check Postgres if it lasts")]
     Unavailable(#[from] PoolError),
+    /// No connection could be had in time.
+    #[error("no connection to the database came free in time: try again, and check Postgres if it lasts")]
+    Busy,
     /// The database refused a statement.
     #[error("the database refused a statement")]
     Database(#[source] diesel::result::Error),

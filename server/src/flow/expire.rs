@@ -3,9 +3,12 @@
 use diesel_async::AsyncConnection as _;
 use tracing::info;
 
-use super::{Error, Flow, Topic, lost};
+use super::{
+    Error, Flow, Topic,
+    lost::{self, When},
+};
 use crate::{
-    db::{jobs, shards},
+    db::{Connection, jobs, shards},
     domain::shard,
 };
 
@@ -30,20 +33,27 @@ pub async fn offers(flow: &Flow) -> Result<(), Error> {
 ///
 /// When the database fails; the next pass tries again.
 pub async fn leases(flow: &Flow) -> Result<(), Error> {
-    let expired = jobs::running_without_lease(&mut *flow.connection().await?, BATCH).await?;
-    for job in &expired {
-        lost::give_up(flow, job).await?;
+    let mut connection = flow.connection().await?;
+    for job in &jobs::running_without_lease(&mut connection, BATCH).await? {
+        lost::give_up(&mut connection, &flow.hints, job, When::LeaseHasLapsed).await?;
     }
-    flow.connection()
-        .await?
-        .transaction(async |connection| {
-            for queue in shards::take_out_abandoned(connection).await? {
-                info!(queue, "shard offline: the lease of its worker has run out");
-                jobs::set_hold(connection, &queue, shard::Status::Offline.hold_reason()).await?;
-            }
-            Ok(())
-        })
-        .await
+    for queue in shards::abandoned(&mut connection, None).await? {
+        connection
+            .transaction(async |connection| take_out(connection, &queue).await)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes a shard out of service. A worker that takes the volume meanwhile is waited for, and then found.
+async fn take_out(connection: &mut Connection, queue: &str) -> Result<(), Error> {
+    shards::lock(connection, queue).await?;
+    if !shards::abandoned(connection, Some(queue)).await?.is_empty() {
+        info!(queue, "shard offline: the lease of its worker has run out");
+        shards::set_status(connection, queue, shard::Status::Offline, None).await?;
+        jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await?;
+    }
+    Ok(())
 }
 
 /// Renews the leases of these instances, in one statement, and notes a sign of life on their shards.

@@ -10,7 +10,6 @@ use crate::{
     },
     domain::{
         job::{self, Failure, FailureClass},
-        run::{self, Phase},
         stage::Outcome,
     },
 };
@@ -41,7 +40,7 @@ pub(super) async fn succeeded(connection: &mut Connection, ledger: &mut Ledger, 
     ledger.record_job(&ended);
     // A cancel that came too late to stop the stage still ends the run before the next one.
     if job.cancel_requested_at.is_some() {
-        return cancelled(ledger);
+        return cancelled(ledger, job.cancel_reason.as_deref());
     }
     advance::after_success(connection, ledger, &ended, outcome).await
 }
@@ -51,7 +50,7 @@ pub(super) async fn failed(connection: &mut Connection, ledger: &mut Ledger, job
     log(ledger, job, Some(failure));
     advance::end(connection, ledger, job, job::Status::Failed, Some(failure)).await?;
     if job.cancel_requested_at.is_some() {
-        return cancelled(ledger);
+        return cancelled(ledger, job.cancel_reason.as_deref());
     }
     match failure.class {
         FailureClass::LostWorker => advance::after_loss(connection, ledger, job, failure.clone()).await,
@@ -63,12 +62,13 @@ pub(super) async fn failed(connection: &mut Connection, ledger: &mut Ledger, job
 pub(super) async fn stopped(connection: &mut Connection, ledger: &mut Ledger, job: &Job, how: &str) -> Result<(), Error> {
     info!(run_id = %ledger.run.id, job_id = %job.id, stage = %job.stage, how, "job stopped");
     advance::end(connection, ledger, job, job::Status::Cancelled, None).await?;
-    cancelled(ledger)
+    cancelled(ledger, job.cancel_reason.as_deref())
 }
 
-pub(super) fn cancelled(ledger: &mut Ledger) -> Result<(), Error> {
-    let phase: Phase = ledger.run.phase;
-    ledger.move_to(run::Status::Cancelled, phase, None)
+/// Ends the run as cancelled, with the client's words on record.
+pub(super) fn cancelled(ledger: &mut Ledger, reason: Option<&str>) -> Result<(), Error> {
+    let phase = ledger.run.phase;
+    ledger.end_as_cancelled(phase, reason)
 }
 
 fn log(ledger: &Ledger, job: &Job, failure: Option<&Failure>) {

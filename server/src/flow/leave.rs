@@ -4,9 +4,12 @@ use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic, lost};
+use super::{
+    Error, Flow, Topic,
+    lost::{self, When},
+};
 use crate::{
-    db::{instances, jobs, shards, volumes},
+    db::{Connection, instances, jobs, shards, volumes},
     domain::shard,
 };
 
@@ -35,26 +38,39 @@ pub struct Left {
 /// When the database fails; the reaper does the rest when the lease has run out.
 pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
-    instances::close_session(&mut connection, left.session_id, &left.reason).await?;
-    let queues = jobs::release_offers(&mut connection, left.instance_id, None, 0.0).await?;
+    let Some(queues) = connection.transaction(async |connection| take_out(connection, left).await).await? else {
+        info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, "stream ended; the worker is back already");
+        return Ok(());
+    };
     flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
-    if let Some(queue) = &left.shard_queue {
-        connection
-            .transaction(async |connection| {
-                shards::set_status(connection, queue, shard::Status::Offline, None).await?;
-                jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await
-            })
-            .await?;
+    let (cheap, costly): (Vec<_>, Vec<_>) = jobs::running_of_instance(&mut connection, left.instance_id)
+        .await?
+        .into_iter()
+        .partition(|job| job.stage.is_cheap());
+    for job in &cheap {
+        lost::give_up(&mut connection, &flow.hints, job, When::Now).await?;
     }
-    for job in jobs::running_of_instance(&mut connection, left.instance_id).await? {
-        if left.goodbye || job.stage.is_cheap() {
-            lost::give_up(flow, &job).await?;
-        }
-    }
-    if left.goodbye {
+    // A worker that really goes has no agent at work. One whose line broke while it drained may have: its container uses the login.
+    let goodbye = left.goodbye && costly.is_empty();
+    if goodbye {
         volumes::release(&mut connection, left.instance_id).await?;
         instances::end_lease(&mut connection, left.instance_id).await?;
     }
-    info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, goodbye = left.goodbye, "worker left");
+    info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, goodbye, "worker left");
     Ok(())
+}
+
+/// Gives the session's offers back and parks its shard; `None` when the instance has a newer session, on this server or another.
+async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec<String>>, Error> {
+    instances::lock(connection, left.instance_id).await?;
+    instances::close_session(connection, left.session_id, &left.reason).await?;
+    if instances::has_newer_session(connection, left.instance_id, left.session_id).await? {
+        return Ok(None);
+    }
+    let queues = jobs::release_offers(connection, left.instance_id, None, 0.0).await?;
+    if let Some(queue) = &left.shard_queue {
+        shards::set_status(connection, queue, shard::Status::Offline, None).await?;
+        jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await?;
+    }
+    Ok(Some(queues))
 }

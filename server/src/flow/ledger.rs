@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic};
+use super::{Error, Hints, Topic};
 use crate::{
     db::{
         Connection, events,
@@ -83,6 +83,20 @@ impl Ledger {
     ///
     /// When the run's life doesn't know that step.
     pub fn move_to(&mut self, status: run::Status, phase: run::Phase, failure: Option<Failure>) -> Result<(), Error> {
+        self.change_to(status, phase, failure, None)
+    }
+
+    /// Ends the run as cancelled; `reason` is what the client gave as its reason.
+    ///
+    /// # Errors
+    ///
+    /// When the run has ended otherwise.
+    pub fn end_as_cancelled(&mut self, phase: run::Phase, reason: Option<&str>) -> Result<(), Error> {
+        let reason = reason.filter(|reason| !reason.is_empty()).map(str::to_owned);
+        self.change_to(run::Status::Cancelled, phase, None, reason)
+    }
+
+    fn change_to(&mut self, status: run::Status, phase: run::Phase, failure: Option<Failure>, reason: Option<String>) -> Result<(), Error> {
         if status == self.run.status && phase == self.run.phase {
             return Ok(());
         }
@@ -106,7 +120,12 @@ impl Ledger {
         self.change.phase = Some(phase);
         self.run.status = status;
         self.run.phase = phase;
-        self.record(Event::RunChanged { status, phase, failure });
+        self.record(Event::RunChanged {
+            status,
+            phase,
+            failure,
+            reason,
+        });
         Ok(())
     }
 
@@ -141,8 +160,8 @@ pub struct Written {
 
 impl Written {
     /// Wakes whoever waits for it. Call it after the commit.
-    pub fn announce(self, flow: &Flow) -> Run {
-        flow.hints.wake_all(self.wake);
+    pub fn announce(self, hints: &Hints) -> Run {
+        hints.wake_all(self.wake);
         self.run
     }
 }

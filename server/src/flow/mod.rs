@@ -50,9 +50,11 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A connection of the pool.
+    /// A connection of the pool. A use case holds one at a time, or the pool could wait for itself.
     async fn connection(&self) -> Result<db::pool::Pooled, Error> {
-        Ok(self.pool.get().await?)
+        /// Longest wait for a connection, which a database that takes packets and answers none would otherwise make endless.
+        const WAIT: Duration = Duration::from_secs(10);
+        Ok(tokio::time::timeout(WAIT, self.pool.get()).await.map_err(|_| Error::Busy)??)
     }
 }
 

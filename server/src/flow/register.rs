@@ -4,7 +4,12 @@ use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic, lost, report::store_check, route::GEMINI_QUEUE};
+use super::{
+    Error, Flow, Topic,
+    lost::{self, When},
+    report::store_check,
+    route::GEMINI_QUEUE,
+};
 use crate::{
     db::{
         Connection,
@@ -79,7 +84,7 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
     for job in jobs::running_of_worker(&mut connection, &hello.worker_name).await? {
         if !kept.contains(&job.id) {
-            lost::give_up(flow, &job).await?;
+            lost::give_up(&mut connection, &flow.hints, &job, When::Now).await?;
         }
     }
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
@@ -92,6 +97,15 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
     if hello.worker_name.trim().is_empty() || hello.slots < 1 || hello.queues.is_empty() {
         let message = "a Hello needs a worker_name, at least one queue and at least one slot: set MOORLINE_WORKER_NAME, MOORLINE_QUEUES, MOORLINE_SLOTS";
         return Err(domain::Error::invalid("hello", "INVALID_HELLO", message).into());
+    }
+    if let Some(binding) = hello.volume.as_ref().filter(|binding| !hello.queues.contains(&binding.queue)) {
+        let message = format!(
+            "volume {} is presented for queue {}, which the worker doesn't serve: set CODEX_QUEUE to it",
+            binding.volume, binding.queue
+        );
+        return Err(domain::Error::precondition("VOLUME_MISMATCH", message)
+            .with("queue", binding.queue.as_str())
+            .into());
     }
     for queue in &hello.queues {
         let shard = shards::find(connection, queue).await?;
@@ -140,35 +154,55 @@ async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Resul
     instances::upsert_instance(connection, hello.instance_id, &hello.worker_name, flow.timers.lease.as_secs_f64()).await?;
     let session_id = Uuid::now_v7();
     instances::open_session(connection, session_id, hello.instance_id, flow.server_id).await?;
+    // Jobs before the shard, as everywhere.
+    let registered = take_stock(connection, hello, session_id).await?;
     if let Some(binding) = &hello.volume {
         bind(connection, hello, binding, now).await?;
     }
-    take_stock(connection, hello, session_id).await
+    Ok(registered)
 }
 
 /// Takes the volume for this worker, and its shard into service.
 async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now: chrono::DateTime<chrono::Utc>) -> Result<(), Error> {
-    if !volumes::acquire(connection, &binding.volume, hello.instance_id, &hello.worker_name).await? {
-        let (holder, host) = volumes::holder(connection, &binding.volume).await?.unwrap_or_default();
-        let message = format!(
-            "volume {} is held by worker {holder} on host {host}: one login has one worker; stop that one first, or give this one a volume of its own",
-            binding.volume
-        );
-        return Err(domain::Error::already_exists("VOLUME_HELD", message)
-            .with("volume", binding.volume.as_str())
-            .with("worker", holder)
-            .with("hostname", host)
-            .into());
+    let volume = volumes::lock(connection, &binding.volume)
+        .await?
+        .ok_or_else(|| unknown_volume(&binding.volume))?;
+    // The volume's row is locked, so this statement sees whoever took it before.
+    let holder = volumes::holder(connection, &volume.name).await?;
+    if let Some((holder, host)) = holder.filter(|(holder, _)| *holder != hello.worker_name) {
+        return Err(held(&volume.name, holder, host));
     }
+    volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
     volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
     if let Some(check) = binding.preflight.clone() {
+        let checked_at = check.checked_at.map_or(now, |at| at.min(now));
         let check = check.normalised();
-        preflights::insert(connection, &check, None, now).await?;
-        store_check(connection, &check, now).await?;
+        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which it was made.
+        if preflights::insert_new(connection, &check, checked_at).await? {
+            store_check(connection, &check, checked_at).await?;
+        }
     }
     shards::set_status(connection, &binding.queue, shard::Status::Active, Some(&hello.hostname)).await?;
     jobs::set_hold(connection, &binding.queue, None).await?;
     Ok(())
+}
+
+fn held(volume: &str, holder: String, host: String) -> Error {
+    let message = format!(
+        "volume {volume} is held by worker {holder} on host {host}: one login has one worker; stop that one first, or give this one a volume of its own"
+    );
+    domain::Error::already_exists("VOLUME_HELD", message)
+        .with("volume", volume)
+        .with("worker", holder)
+        .with("hostname", host)
+        .into()
+}
+
+fn unknown_volume(volume: &str) -> Error {
+    let message = format!("no shard has the volume {volume:?}: set CODEX_VOLUME_NAME to one that `moorline shard list` shows");
+    domain::Error::precondition("VOLUME_MISMATCH", message)
+        .with("volume", volume)
+        .into()
 }
 
 async fn take_stock(connection: &mut Connection, hello: &Hello, session_id: Uuid) -> Result<Registered, Error> {

@@ -67,7 +67,7 @@ pub async fn report(flow: &Flow, job_id: Uuid, lease_token: i64, sequence: i64, 
         })
         .await?;
     if let Some(written) = written {
-        written.announce(flow);
+        written.announce(&flow.hints);
     }
     Ok(acknowledged)
 }

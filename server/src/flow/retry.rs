@@ -49,7 +49,7 @@ pub async fn retry(flow: &Flow, run_id: Uuid, mode: Mode) -> Result<Run, Error> 
         })
         .await;
     match written {
-        Ok(written) => Ok(written.announce(flow)),
+        Ok(written) => Ok(written.announce(&flow.hints)),
         Err(error) if error.is("RUN_ALREADY_OPEN") => Err(already_open_error(&mut connection, run_id).await?.unwrap_or(error)),
         Err(error) => Err(error),
     }

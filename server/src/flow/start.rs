@@ -67,7 +67,7 @@ pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Err
     }
     match connection.transaction(async |connection| insert(connection, &request).await).await {
         Ok(written) => {
-            let run = written.announce(flow);
+            let run = written.announce(&flow.hints);
             info!(run_id = %run.id, repository = run.repository, feature_key = run.feature_key, queue = run.codex_queue,
                 volume = run.codex_volume, shard_index = run.codex_shard_index, "run created");
             Ok((run, false))
@@ -90,6 +90,25 @@ pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Err
 fn check(request: &Request) -> Result<(), Error> {
     repository::check(&request.repository)?;
     run::check_feature_key(&request.feature_key)?;
+    if request.force_phase == Some(Phase::Complete) {
+        let message = "force_phase must be discover, submit or publish: leave it out for all of them";
+        return Err(domain::Error::invalid("force_phase", "INVALID_PHASE", message).into());
+    }
+    let texts = [
+        &request.affinity_key,
+        &request.task_id,
+        &request.codex_queue,
+        &request.notes,
+        &request.idempotency_key,
+    ];
+    if texts.iter().any(|text| text.contains('\0')) {
+        return Err(domain::Error::invalid(
+            "request",
+            "INVALID_TEXT",
+            "a text holds a NUL character, which can't be stored: remove it",
+        )
+        .into());
+    }
     if request.agent == Agent::Gemini {
         return Err(domain::Error::unsupported("Gemini runs are not served yet: leave agent at codex").into());
     }
@@ -214,6 +233,7 @@ async fn insert(connection: &mut Connection, request: &Request) -> Result<Writte
         status: ledger.run.status,
         phase: ledger.run.phase,
         failure: None,
+        reason: None,
     });
     ledger.record(Event::Diagnostics {
         queue: route.queue,

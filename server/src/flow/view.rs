@@ -79,6 +79,16 @@ pub async fn failures(flow: &Flow, runs: &[Run]) -> Result<HashMap<Uuid, Failure
         .collect())
 }
 
+/// Whether a run has ended.
+///
+/// # Errors
+///
+/// `RUN_NOT_FOUND`.
+pub async fn has_ended(flow: &Flow, id: Uuid) -> Result<bool, Error> {
+    let run = runs::find(&mut *flow.connection().await?, id).await?.ok_or_else(|| not_found(id))?;
+    Ok(run.status.is_terminal())
+}
+
 /// Events of a run after a number, and whether the run has ended with the last of them.
 ///
 /// # Errors

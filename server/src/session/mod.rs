@@ -49,6 +49,8 @@ pub struct Sessions {
 /// Why a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
+    /// The worker said that it would go, and closed its side in order: it has nothing left to do.
+    Goodbye,
     /// The worker closed it, or the line broke.
     Closed(String),
     /// Nothing was heard for too long.
@@ -166,7 +168,9 @@ impl Session {
         if let End::Protocol(refusal) = &end {
             refuse(&self.outbound, status::refused(refusal)).await;
         }
+        let goodbye = end == End::Goodbye;
         let reason = match end {
+            End::Goodbye => "the worker said goodbye".to_owned(),
             End::Closed(how) => how,
             End::Silent => "nothing was heard for too long".to_owned(),
             End::Stalled => "the worker did not take what was sent".to_owned(),
@@ -181,7 +185,7 @@ impl Session {
             worker_name: self.hello.worker_name,
             shard_queue,
             reason,
-            goodbye: self.draining,
+            goodbye,
         };
         if let Err(error) = leave::leave(&self.sessions.flow, &left).await {
             warn!(%error, "the end of a session could not be stored; the reaper will find it");

@@ -16,6 +16,9 @@ use crate::{
     wire::{self, worker},
 };
 
+/// Most jobs that one claim takes, whatever the credit: the next look takes more.
+const CLAIM_MAX: u32 = 64;
+
 impl Session {
     pub(super) async fn turns(
         &mut self,
@@ -29,12 +32,14 @@ impl Session {
         loop {
             let silent = self.heard + self.sessions.flow.timers.ping_timeout;
             let turn = tokio::select! {
+                // In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
+                biased;
+                () = shutdown.cancelled() => Err(self.redirect().await),
                 frame = inbound.next() => self.take(frame).await,
                 () = subscription.woken() => self.look().await,
                 _ = poll.tick() => self.look().await,
                 Some(request) = control.recv() => self.obey(request).await,
                 () = tokio::time::sleep_until(silent) => Err(End::Silent),
-                () = shutdown.cancelled() => Err(self.redirect().await),
             };
             if let Err(end) = turn {
                 return end;
@@ -48,6 +53,7 @@ impl Session {
         let frame = match frame {
             Some(Ok(request)) => request.frame,
             Some(Err(status)) => return Err(End::Closed(status.message().to_owned())),
+            None if self.draining => return Err(End::Goodbye),
             None => return Err(End::Closed("the worker closed the stream".to_owned())),
         };
         match frame {
@@ -108,7 +114,7 @@ impl Session {
             let claimed = claim::claim(
                 &self.sessions.flow,
                 &queue,
-                credits,
+                credits.min(CLAIM_MAX),
                 self.hello.instance_id,
                 &self.hello.worker_name,
             )
@@ -136,11 +142,11 @@ impl Session {
     async fn cancels(&mut self) -> Result<(), End> {
         match cancel::pending(&self.sessions.flow, self.hello.instance_id).await {
             Ok(jobs) => {
-                for (job_id, lease_token) in jobs {
+                for job in jobs {
                     let frame = v1::Cancel {
-                        job_id: job_id.to_string(),
-                        lease_token,
-                        reason: "the run was cancelled".to_owned(),
+                        job_id: job.id.to_string(),
+                        lease_token: job.lease_token.unwrap_or_default(),
+                        reason: job.cancel_reason.unwrap_or_default(),
                     };
                     self.send(connect_response::Frame::Cancel(frame)).await?;
                 }

@@ -48,6 +48,26 @@ pub fn millis(duration: Option<&prost_types::Duration>) -> i64 {
     })
 }
 
+/// An enum out of a message: `None` when it was left out.
+///
+/// # Errors
+///
+/// `UNKNOWN_VALUE`, for a number that this server doesn't know: it may mean something that must not be passed over.
+pub fn known<O, W>(field: &'static str, number: i32) -> Result<Option<O>, Error>
+where
+    O: names::FromWire<W>,
+    W: TryFrom<i32>,
+{
+    let unknown = |_| {
+        Error::invalid(
+            field,
+            "UNKNOWN_VALUE",
+            format!("{field} {number} is not known to this server: leave it out, or update the server"),
+        )
+    };
+    W::try_from(number).map(O::from_wire).map_err(unknown)
+}
+
 /// An id out of a message.
 ///
 /// # Errors

@@ -1,11 +1,12 @@
 //! Login checks.
 
+use chrono::DateTime;
 use moorline_proto::v1;
 
 use super::{
     millis,
     names::{FromWire as _, number},
-    timestamp,
+    time, timestamp,
 };
 use crate::{
     db::preflights::Row,
@@ -20,6 +21,7 @@ pub fn message(row: &Row) -> v1::Preflight {
         message: row.message.clone(),
         exit_code: row.exit_code,
         duration_ms: row.duration_ms,
+        checked_at: None,
         volume: row.volume_name.clone(),
         queue: row.queue.clone(),
         worker_name: row.worker_name.clone(),
@@ -52,6 +54,8 @@ pub fn check(wire: v1::Preflight) -> Preflight {
         rung: Rung::from_wire(wire.rung()),
         exit_code: wire.exit_code,
         duration_ms: millis(wire.duration.as_ref()),
+        // Microseconds, the database's own precision, or the same check would look like another.
+        checked_at: time(wire.checked_at.as_ref()).and_then(|at| DateTime::from_timestamp_micros(at.timestamp_micros())),
         message: wire.message,
         volume: wire.volume,
         queue: wire.queue,

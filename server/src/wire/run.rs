@@ -2,7 +2,7 @@
 
 use moorline_proto::v1;
 
-use super::{job, names, names::number, preflight, timestamp};
+use super::{job, known, names, names::number, preflight, timestamp};
 use crate::{
     db::{artifacts, events, jobs::Job, runs::Run},
     domain::{self, event::Event, job::Failure, run},
@@ -68,9 +68,8 @@ fn options(options: &run::Options) -> v1::RunOptions {
 ///
 /// # Errors
 ///
-/// `INVALID_AGENT_TIMEOUT`, unless it is between a second and a day.
+/// `INVALID_AGENT_TIMEOUT`, unless it is between a second and a day; `UNKNOWN_VALUE`.
 pub fn options_of(wire: &v1::RunOptions) -> Result<run::Options, domain::Error> {
-    use names::FromWire as _;
     const DAY: i64 = 86_400;
     let agent_timeout_seconds = match wire.agent_timeout {
         None => None,
@@ -82,8 +81,9 @@ pub fn options_of(wire: &v1::RunOptions) -> Result<run::Options, domain::Error> 
     };
     Ok(run::Options {
         priority: wire.priority,
-        on_shard_unavailable: run::OnShardUnavailable::from_wire(wire.on_shard_unavailable()).unwrap_or_default(),
-        on_auth_failure: run::OnAuthFailure::from_wire(wire.on_auth_failure()).unwrap_or_default(),
+        on_shard_unavailable: known::<_, v1::ShardUnavailablePolicy>("options.on_shard_unavailable", wire.on_shard_unavailable)?
+            .unwrap_or_default(),
+        on_auth_failure: known::<_, v1::AuthFailurePolicy>("options.on_auth_failure", wire.on_auth_failure)?.unwrap_or_default(),
         agent_timeout_seconds,
         request_digest: String::new(),
     })
@@ -107,10 +107,16 @@ pub fn artifact(row: &artifacts::Row) -> v1::Artifact {
 pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
     use v1::run_event::Event as Wire;
     let event = match serde_json::from_value(row.body.clone()).ok()? {
-        Event::RunChanged { status, phase, failure } => Wire::RunChanged(v1::RunChanged {
+        Event::RunChanged {
+            status,
+            phase,
+            failure,
+            reason,
+        } => Wire::RunChanged(v1::RunChanged {
             status: v1::RunStatus::from(status).into(),
             phase: v1::Phase::from(phase).into(),
             failure: failure.map(job::failure),
+            reason: reason.unwrap_or_default(),
         }),
         Event::JobChanged {
             job_id,

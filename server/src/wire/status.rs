@@ -18,10 +18,10 @@ pub const DOMAIN: &str = "moorline";
 pub fn status(error: Error) -> Status {
     match error {
         Error::Refused(refusal) => refused(&refusal),
-        internal @ (Error::Unavailable(_) | Error::Database(_) | Error::Artifacts(_) | Error::Document(_)) => {
+        internal @ (Error::Unavailable(_) | Error::Busy | Error::Database(_) | Error::Artifacts(_) | Error::Document(_)) => {
             error!(error = chain(&internal), "request failed");
             let (code, reason) = match internal {
-                Error::Unavailable(_) => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
+                Error::Unavailable(_) | Error::Busy => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
                 Error::Artifacts(_) => (Code::Internal, "ARTIFACT_STORE"),
                 _ => (Code::Internal, "INTERNAL"),
             };
@@ -54,6 +54,16 @@ pub fn refused(refusal: &domain::Error) -> Status {
         Kind::Unsupported => Code::Unimplemented,
     };
     Status::with_error_details(code, refusal.message.as_ref(), details)
+}
+
+/// What a stream ends with when this server shuts down before the stream's own end.
+pub fn shutting_down() -> Status {
+    let details = ErrorDetails::with_error_info("SHUTTING_DOWN", DOMAIN, HashMap::new());
+    Status::with_error_details(
+        Code::Unavailable,
+        "this server is shutting down: call again, and go on after what you have",
+        details,
+    )
 }
 
 fn chain(error: &Error) -> String {

@@ -1,11 +1,15 @@
 //! Frames of the worker stream.
 
+use chrono::{DateTime, Utc};
 use moorline_proto::v1;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{document, duration, id, job, preflight, timestamp};
 use crate::{
-    domain::{self, routing, stage::Stage},
+    db::runs::Run,
+    domain::{self, routing, run::Phase, stage::Stage},
     flow::{
         Timers,
         claim::Claimed,
@@ -101,8 +105,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
             base_ref: run.base_ref.clone().unwrap_or_default(),
             branch_name: run.branch_name.clone(),
             agent: v1::Agent::from(run.agent).into(),
-            // A run starts when its first job is accepted; an offer of that first job is made before.
-            run_started_at: Some(timestamp(run.started_at.unwrap_or(run.created_at))),
+            run_started_at: Some(timestamp(started_at(run))),
             discover: payload.discover.map(job::discover_message),
             submit: payload.submit.map(job::submit_message),
             volume: if job.stage == Stage::Submit {
@@ -113,6 +116,13 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
             shard_index: routing::shard_index(&job.queue).and_then(|index| i32::try_from(index).ok()),
         }),
     }
+}
+
+/// The date of the run's commit, the same for every attempt. A run starts when its first job is accepted, and an offer is made before that:
+/// where publish is that first job, the run's creation stands for its start.
+fn started_at(run: &Run) -> DateTime<Utc> {
+    let publish_is_first = run.force_phase == Some(Phase::Publish);
+    run.started_at.filter(|_| !publish_is_first).unwrap_or(run.created_at)
 }
 
 /// A report out of its frame: the job, the lease, the number, the news.
@@ -129,14 +139,31 @@ pub fn report(wire: v1::Report) -> Result<(Uuid, i64, i64, News), domain::Error>
         )
     };
     let news = match wire.news.ok_or_else(missing)? {
-        v1::report::News::Progress(progress) => News::Progress(progress.message),
-        v1::report::News::Preflight(check) => News::Preflight(preflight::check(check)),
-        v1::report::News::VolumeDiagnostics(seen) => News::VolumeDiagnostics(seen.volume.clone(), document::diagnostics(seen)),
+        v1::report::News::Progress(progress) => News::Progress(clean(progress.message)?),
+        v1::report::News::Preflight(check) => News::Preflight(clean(preflight::check(check))?),
+        v1::report::News::VolumeDiagnostics(seen) => News::VolumeDiagnostics(seen.volume.clone(), clean(document::diagnostics(seen))?),
         v1::report::News::Finished(finished) => match finished.outcome.ok_or_else(missing)? {
-            v1::finished::Outcome::Result(result) => News::Succeeded(job::outcome(result)?),
-            v1::finished::Outcome::Failure(failure) => News::Failed(job::failure_of(failure)),
+            v1::finished::Outcome::Result(result) => News::Succeeded(clean(job::outcome(result)?)?),
+            v1::finished::Outcome::Failure(failure) => News::Failed(clean(job::failure_of(failure))?),
             v1::finished::Outcome::Stopped(stopped) => News::Stopped(stopped.how),
         },
     };
     Ok((id("job_id", &wire.job_id)?, wire.lease_token, wire.sequence, news))
+}
+
+/// A document without NUL characters. Postgres stores none, and what an agent or a repository has put into a report must not have it refused
+/// for ever.
+fn clean<T: Serialize + DeserializeOwned>(document: T) -> Result<T, domain::Error> {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::String(text) => text.retain(|c| c != '\0'),
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            Value::Object(fields) => fields.values_mut().for_each(strip),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let unreadable = |_| domain::Error::invalid("report", "INVALID_REPORT", "a report can't be stored: update the worker");
+    let mut value = serde_json::to_value(document).map_err(unreadable)?;
+    strip(&mut value);
+    serde_json::from_value(value).map_err(unreadable)
 }

@@ -125,8 +125,11 @@ impl ScriptedWorker {
         offer
     }
 
-    /// Ends the stream without a word, as a broken line does.
-    pub fn vanish(self) {}
+    /// Ends the stream without a word, as a broken line does: a stream that is reset, not one that is closed in order.
+    pub fn vanish(self) {
+        drop(self.frames);
+        drop(self.out);
+    }
 
     /// Says goodbye, ends its side of the stream, and waits for the server to end the other.
     pub async fn leave(mut self) {
