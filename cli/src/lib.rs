@@ -1,6 +1,6 @@
 //! The `moorline` command-line tool.
 //!
-//! [`run`] is the whole program: it takes arguments and two streams and answers with an exit code, so that tests call it as users do.
+//! [`run()`] is the whole program: it takes arguments and two streams and answers with an exit code, so that tests call it as users do.
 //!
 //! # Layout
 //!

@@ -29,8 +29,8 @@ pub fn clean(command: Cmd) -> Cmd {
         .fold(command, |command, name| command.env_remove(&name))
 }
 
-/// Where things are on this machine: these stay.
-const MACHINE: [&str; 2] = ["MOORLINE_CACHE_DIR", "MOORLINE_POSTGRES_"];
+/// Where things are on this machine, and what tests are told: these stay.
+const MACHINE: [&str; 3] = ["MOORLINE_CACHE_DIR", "MOORLINE_POSTGRES_", "MOORLINE_TEST_"];
 
 fn is_own(name: &str) -> bool {
     !MACHINE.iter().any(|kept| name.starts_with(kept)) && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))

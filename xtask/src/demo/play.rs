@@ -73,7 +73,7 @@ pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<(Outcome, S
         eprintln!("three Codex shards and a default worker at {endpoint}");
         Ok(endpoint)
     })?;
-    let outcome = steps.take("run", || run(paths, &endpoint, &format!("file://{}", origin.display())))?;
+    let outcome = steps.take("run", || run(paths, &endpoint, &sample::url(&origin)))?;
     show::result(paths, &endpoint, &origin, &outcome)?;
     if args.keep {
         session.keep()?;

@@ -25,6 +25,11 @@ pub fn origin(paths: &Paths) -> PathBuf {
     paths.output.join("demo/greeting.git")
 }
 
+/// The origin's URL.
+pub fn url(origin: &Path) -> String {
+    format!("file://{}", origin.display()).replace('%', "%25").replace(' ', "%20")
+}
+
 /// Makes the origin anew.
 pub fn make(paths: &Paths) -> Result<PathBuf> {
     let origin = origin(paths);

@@ -60,13 +60,17 @@ impl Need {
             Self::Git => on_path("git").is_some() && Path::new("/etc/ssl/certs").exists(),
             Self::Postgres => postgres().is_some(),
             Self::Python => Cmd::new("python3").args(["-c", "import venv, ensurepip"]).succeeds(),
-            // The client alone is enough where the engine runs elsewhere.
-            Self::Docker => on_path("docker").is_some() && (on_path("dockerd").is_some() || env::var_os("DOCKER_HOST").is_some()),
+            Self::Docker => on_path("docker").is_some() && docker_engine(),
             Self::Debootstrap => on_path("debootstrap").is_some(),
             Self::Busybox => on_path("busybox").is_some(),
             Self::Npm => on_path("npm").is_some(),
         }
     }
+}
+
+/// Whether an engine is installed here, or runs somewhere: in a virtual machine, or on another host.
+fn docker_engine() -> bool {
+    on_path("dockerd").is_some() || env::var_os("DOCKER_HOST").is_some() || Path::new("/var/run/docker.sock").exists()
 }
 
 /// A program on the path, or where Debian keeps those of the administrator.

@@ -14,6 +14,9 @@ use crate::{
 
 const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
+/// The documentation is for those who change the code: a crate's map may link to its private modules, and their links count too.
+const RUSTDOC: &str = "-D warnings -A rustdoc::private_intra_doc_links";
+
 /// Formatting and clippy, warnings denied.
 pub fn formatting_and_clippy(session: &mut Session) {
     cargo(session, "formatting", &["fmt", "--all", "--check"], &[]);
@@ -30,8 +33,8 @@ pub fn docs_and_policies(session: &mut Session) {
     cargo(
         session,
         "documentation",
-        &["doc", "--no-deps", "--workspace"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
+        &["doc", "--no-deps", "--workspace", "--document-private-items"],
+        &[("RUSTDOCFLAGS", RUSTDOC)],
     );
     dependencies(session);
     proto(session);

@@ -79,7 +79,7 @@ fn finish(mut session: Session) -> Result<()> {
     let failed = session.results.failed + failures.saturating_sub(session.results.runs_with_failures);
     println!("{}", session.results.line(failed));
     if failures > 0 || failed > 0 {
-        bail!("{failures} steps failed");
+        bail!("{failures} {} failed", if failures == 1 { "step" } else { "steps" });
     }
     Ok(())
 }
