@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Parser, builder::FalseyValueParser};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::flow::Timers;
 
@@ -73,7 +73,7 @@ pub struct Args {
 
     /// Postgres to use; without it a private one is started in the data directory.
     #[arg(long, env = "MOORLINE_DATABASE_URL", hide_env_values = true, global = true)]
-    pub database_url: Option<String>,
+    pub database_url: Option<SecretString>,
 
     /// Folder of the private Postgres and, unless set otherwise, of the artifacts.
     #[arg(long, env = "MOORLINE_DATA_DIR", default_value = DATA_DIR, global = true, value_parser = |text: &str| or_default::<PathBuf>(text, DATA_DIR))]
@@ -122,8 +122,8 @@ pub enum Command {
 impl Args {
     /// The settings that these arguments come to.
     pub fn config(self) -> Config {
-        let database = match self.database_url.filter(|url| !url.trim().is_empty()) {
-            Some(url) => Database::External(SecretString::from(url)),
+        let database = match self.database_url.filter(|url| !url.expose_secret().trim().is_empty()) {
+            Some(url) => Database::External(url),
             None => Database::Embedded {
                 data_dir: self.data_dir.join("postgres"),
             },

@@ -238,7 +238,10 @@ async fn serve(
         .add_service(runs)
         .add_service(shards)
         .add_service(workers)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.cancelled());
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE)),
+            shutdown.cancelled(),
+        );
 
     tokio::select! {
         served = service => Ok(served?),
@@ -254,6 +257,9 @@ async fn serve(
         }
     }
 }
+
+/// After this long without traffic the system asks whether a client is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Calls that one connection may have open at once.
 const STREAMS_PER_CONNECTION: u32 = 4096;

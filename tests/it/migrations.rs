@@ -6,8 +6,8 @@ use diesel::{
 };
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _};
 use moorline_server::{
-    db::migrations,
-    domain::{job, preflight, run, shard, stage::Stage, volume},
+    db::{credential_audits, migrations},
+    domain::{audit, job, preflight, run, shard, stage::Stage, volume},
 };
 use moorline_tests::db::TestDb;
 use strum::VariantArray;
@@ -69,6 +69,8 @@ async fn every_status_column_allows_exactly_what_its_enum_knows() {
         ("shards_status_check", names::<shard::Status>()),
         ("auth_volumes_status_check", names::<volume::Status>()),
         ("auth_volumes_provider_check", names::<volume::Provider>()),
+        ("credential_audits_codex_status_check", names::<audit::CodexStatus>()),
+        ("credential_audits_github_status_check", names::<audit::GithubStatus>()),
     ] {
         let query = format!(
             "select (regexp_matches(pg_get_constraintdef(oid), '''([A-Za-z_]+)''', 'g'))[1] as line from pg_constraint where conname = '{constraint}'"
@@ -143,4 +145,32 @@ async fn the_database_itself_refuses_every_step_that_a_run_can_not_take() {
             assert_eq!(taken.is_ok(), from.can_become(*to), "{from} → {to}: {taken:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_credential_audit_of_a_run_is_the_one_that_is_read() {
+    let database = TestDb::new().await.unwrap();
+    let mut connection = AsyncPgConnection::establish(database.url()).await.unwrap();
+    let run_id = uuid::Uuid::now_v7();
+    let insert = format!(
+        "insert into runs (id, repository, feature_key, affinity_key, branch_name, artifacts_path, requested_by)
+         values ('{run_id}', 'a/b', 'f', 'k', 'b', 'p', 'me')"
+    );
+    connection.batch_execute(&insert).await.unwrap();
+    assert_eq!(credential_audits::latest_of_run(&mut connection, run_id).await.unwrap(), None);
+    for codex_status in [audit::CodexStatus::Valid, audit::CodexStatus::ExpiresSoon] {
+        let new = credential_audits::New {
+            id: uuid::Uuid::now_v7(),
+            run_id,
+            codex_status: Some(codex_status),
+            github_status: None,
+            notes: "",
+        };
+        credential_audits::insert(&mut connection, &new).await.unwrap();
+    }
+    let latest = credential_audits::latest_of_run(&mut connection, run_id).await.unwrap().unwrap();
+    assert_eq!(
+        (latest.codex_status, latest.github_status),
+        (Some(audit::CodexStatus::ExpiresSoon), None)
+    );
 }

@@ -205,6 +205,7 @@ pub fn events() -> Vec<v1::RunEvent> {
             status: status.into(),
             phase: phase.into(),
             failure: None,
+            reason: String::new(),
         })
     };
     let job = |status: v1::JobStatus, hold: v1::HoldReason, worker: &str| {
@@ -240,6 +241,7 @@ pub fn ending(status: v1::RunStatus, failure: Option<v1::Failure>) -> Vec<v1::Ru
         status: status.into(),
         phase: v1::Phase::Submit.into(),
         failure,
+        reason: String::new(),
     })])
 }
 

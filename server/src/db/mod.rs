@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 pub mod constraint;
+pub mod credential_audits;
 pub mod events;
 pub mod instances;
 pub mod jobs;

@@ -9,7 +9,7 @@ use diesel::{
     sql_types::Text,
 };
 
-use crate::domain::{job, preflight, run, shard, stage, volume};
+use crate::domain::{audit, job, preflight, run, shard, stage, volume};
 
 macro_rules! stored_as_text {
     ($($kind:ty),+ $(,)?) => {$(
@@ -30,6 +30,8 @@ macro_rules! stored_as_text {
 }
 
 stored_as_text!(
+    audit::CodexStatus,
+    audit::GithubStatus,
     job::HoldReason,
     job::Status,
     preflight::Rung,

@@ -1,5 +1,6 @@
 //! Pure types and rules: no I/O, no async, nothing of ours imported.
 
+pub mod audit;
 pub mod error;
 pub mod event;
 pub mod job;

@@ -5,7 +5,7 @@
 mod registry;
 mod turn;
 
-use std::{collections::HashMap, sync::atomic::AtomicI64, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use moorline_proto::v1::{ConnectRequest, ConnectResponse, connect_request, connect_response};
@@ -78,7 +78,7 @@ pub(crate) struct Session {
     draining: bool,
     /// Numbers of the pings that this side has sent, and who waits for the answer.
     probes: HashMap<i64, tokio::sync::oneshot::Sender<()>>,
-    next_nonce: AtomicI64,
+    next_nonce: i64,
 }
 
 /// Serves one stream to its end. Every way out of here takes the session out of the database.
@@ -142,7 +142,7 @@ async fn run(
         heard: Instant::now(),
         draining: false,
         probes: HashMap::new(),
-        next_nonce: AtomicI64::new(1),
+        next_nonce: 1,
         sessions,
     };
     let welcome = worker::welcome(&registered, &session.sessions.flow.timers);

@@ -1,7 +1,5 @@
 //! The loop of a session: frames in, offers and cancels out, and its one way to end.
 
-use std::sync::atomic::Ordering;
-
 use futures::{Stream, StreamExt as _};
 use moorline_proto::v1::{self, ConnectRequest, connect_request::Frame, connect_response};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -209,7 +207,8 @@ impl Session {
         match request {
             Control::Replace => Err(End::Replaced),
             Control::Probe(answer) => {
-                let nonce = self.next_nonce.fetch_add(1, Ordering::Relaxed);
+                let nonce = self.next_nonce;
+                self.next_nonce += 1;
                 self.probes.insert(nonce, answer);
                 self.send(connect_response::Frame::Ping(v1::Ping { nonce })).await
             }
