@@ -100,6 +100,30 @@ fn grouped_and_nested_imports_are_seen() {
 }
 
 #[test]
+fn one_file_of_the_server_makes_statuses() {
+    let root = Path::new(ROOT).join("server/src");
+    let mut makers = BTreeSet::new();
+    for file in sources(&root) {
+        let source = fs::read_to_string(&file).unwrap();
+        if !source.contains("tonic") {
+            continue;
+        }
+        // `Status::` followed by a lower-case letter is a constructor; our own enums have variants in upper case and few functions.
+        for (at, _) in source.match_indices("Status::") {
+            let call: String = source[at + "Status::".len()..]
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
+            let own = source[..at].ends_with("run::") || source[..at].ends_with("job::") || source[..at].ends_with("shard::");
+            if !own && !call.is_empty() && !["from_wire", "from", "hold_reason"].contains(&call.as_str()) {
+                makers.insert(file.strip_prefix(&root).unwrap().display().to_string());
+            }
+        }
+    }
+    assert_eq!(makers, ["wire/status.rs".to_owned()].into());
+}
+
+#[test]
 fn the_worker_never_imports_the_server() {
     let manifest = fs::read_to_string(Path::new(ROOT).join("worker/Cargo.toml")).unwrap();
     assert!(!manifest.contains("moorline-server"));

@@ -280,13 +280,8 @@ async fn wait<T>(flow: &Flow, subscription: &Subscription, shutdown: &Cancellati
         () = subscription.woken() => Ok(()),
         () = tokio::time::sleep(flow.timers.poll) => Ok(()),
         () = shutdown.cancelled() => Err(wire::status::shutting_down()),
-        () = out.0.closed() => Err(gone()),
+        () = out.0.closed() => Err(wire::status::client_gone()),
     }
-}
-
-/// Ends the work for a client that has left; nobody reads it.
-fn gone() -> Status {
-    Status::cancelled("the client has left")
 }
 
 /// Where a stream's messages go.
@@ -295,7 +290,7 @@ struct Out<T>(tokio::sync::mpsc::Sender<Result<T, Status>>);
 impl<T> Out<T> {
     /// Fails when the client has left.
     async fn send(&self, message: T) -> Result<(), Status> {
-        self.0.send(Ok(message)).await.map_err(|_| gone())
+        self.0.send(Ok(message)).await.map_err(|_| wire::status::client_gone())
     }
 }
 

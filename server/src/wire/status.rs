@@ -66,6 +66,11 @@ pub fn shutting_down() -> Status {
     )
 }
 
+/// What ends the work for a client that has left; nobody reads it.
+pub fn client_gone() -> Status {
+    Status::cancelled("the client has left")
+}
+
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
