@@ -78,6 +78,8 @@ on_both_engines! {
     submits::an_agent_is_not_started_on_a_bad_login
     submits::a_login_that_dies_at_work_is_told_with_its_remedy
     submits::secrets_that_an_agent_prints_are_not_passed_on
+    submits::an_agent_can_not_move_its_checkout_away
+    submits::a_link_in_the_place_of_the_checkout_is_refused
     submits::an_agent_that_prints_no_events_has_failed
     submits::an_agent_that_changes_nothing_has_failed
     submits::an_agent_that_takes_too_long_is_ended_by_its_container

@@ -1,6 +1,6 @@
 //! What goes wrong with git, told apart by what can be done about it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use moorline_proto::v1::{Failure, FailureClass};
 
@@ -75,6 +75,16 @@ pub enum Error {
         /// Git's own words.
         said: String,
     },
+    /// The agent has put something else in the place of its checkout.
+    #[error(
+        "the agent left no folder at {work_tree}, but something else in the place of its checkout, which was not read ({said}): read its log, then retry the run"
+    )]
+    WorkTreeReplaced {
+        /// Where the checkout was.
+        work_tree: PathBuf,
+        /// The system's own words.
+        said: String,
+    },
     /// The patch doesn't fit the commit that it was made from.
     #[error("the patch does not apply to its base commit ({}): retry the run from discovery", files.join(", "))]
     PatchConflict {
@@ -140,6 +150,7 @@ impl Error {
             Self::Empty { .. } => "REPOSITORY_EMPTY",
             Self::BaseRefMissing { .. } => "BASE_REF_MISSING",
             Self::BaseCommitMissing { .. } => "BASE_COMMIT_MISSING",
+            Self::WorkTreeReplaced { .. } => "WORK_TREE_REPLACED",
             Self::PatchConflict { .. } => "PATCH_CONFLICT",
             Self::PushRejected { .. } => "PUSH_REJECTED",
             Self::Other { .. } => "GIT_FAILED",

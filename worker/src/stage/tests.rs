@@ -334,3 +334,24 @@ fn a_link_that_an_agent_has_planted_is_not_followed() {
     assert!(folder.open(&folder.artifacts).is_err());
     assert!(folder.open(&folder.artifacts.join("real")).is_ok());
 }
+
+#[test]
+fn the_folder_of_a_run_is_not_the_jobs_to_rename_in() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = TempDir::new().expect("a folder");
+    let folder = RunFolder::below(dir.path(), "run-1", "job-1");
+    folder.create_shared("4242:4243").expect("folders");
+    let of = |path: &Path| {
+        let found = fs::metadata(path).expect("a folder");
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    };
+    let me = rustix::process::geteuid().as_raw();
+    let (owner, _, mode) = of(&folder.root);
+    assert_eq!((owner, mode & 0o022), (me, 0), "{mode:o}");
+    if me == 0 {
+        assert_eq!(of(&folder.root), (0, 4243, 0o710));
+        for inside in [&folder.repo, &folder.home, &folder.artifacts] {
+            assert_eq!(of(inside), (4242, 4243, 0o700));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The agent's container, from its start to its removal.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, ArtifactType};
 use secrecy::SecretString;
@@ -125,6 +125,8 @@ impl Submit<'_> {
     fn write_prompt(&self, prompt: &str) -> std::io::Result<()> {
         // Made anew or not at all: nothing that is there already is written through.
         let mut file = std::fs::File::create_new(self.ctx.folder.root.join("prompt.md"))?;
+        // The job user reads it, whatever the worker's umask; the folder around it keeps others out.
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
         file.write_all(prompt.as_bytes())
     }
 }
