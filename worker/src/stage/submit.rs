@@ -2,6 +2,7 @@
 
 mod container;
 mod fault;
+mod lines;
 mod log;
 mod progress;
 mod prompt;

@@ -23,7 +23,7 @@ const AFTERWARDS: Duration = Duration::from_secs(60);
 impl Submit<'_> {
     /// Lets the agent work, and stores its log however it ends.
     pub(super) async fn work(&self, base: &Base, phase: &v1::TaskPhase) -> Result<Transcript, Error> {
-        let (ctx, folder) = (self.ctx, &self.ctx.folder);
+        let ctx = self.ctx;
         if ctx.stop.is_cancelled() {
             return Err(Error::Stopped("not_started"));
         }
@@ -51,7 +51,7 @@ impl Submit<'_> {
             exit
         };
         let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
-        let (transcript, stderr) = log.finish(folder);
+        let (transcript, stderr) = log.finish();
         running.remove().await;
         followed.cancel();
         let exit = exit.map_err(|end| end.of(self))?;
