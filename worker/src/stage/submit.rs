@@ -6,6 +6,7 @@ mod lines;
 mod log;
 mod progress;
 mod prompt;
+mod running;
 
 use std::sync::Arc;
 

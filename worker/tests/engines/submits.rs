@@ -6,7 +6,7 @@ use moorline_proto::v1::{self, ArtifactType, FailureClass};
 use moorline_worker::stage::{self, Context, RunFolder};
 use tokio_util::sync::CancellationToken;
 
-use crate::{agent::Site, outlet::Kept, world::World};
+use crate::{agent::Site, failing::Failing, outlet::Kept, world::World};
 
 const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
 const TASKS: &str = "# Tasks\n\n## Phase 1: Setup\n\n- [x] T001 Begin\n\n## Phase 2: Core\n\n- [ ] T002 [P] Write hello.txt\n";
@@ -195,6 +195,28 @@ pub async fn a_link_in_the_place_of_the_checkout_is_refused(world: World) {
     assert_eq!((failure.code.as_str(), failure.class()), ("WORK_TREE_REPLACED", FailureClass::Job));
     assert!(elsewhere.join("a/.git").is_dir(), "nothing behind the link is touched");
     assert!(job.outlet.artifact(ArtifactType::CodexPatch).is_none());
+}
+
+pub async fn an_engine_that_fails_at_work_leaves_no_agent_behind(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    job.context.engine = Arc::new(Failing::new(&job.site.world.engine, 1, 2, 2));
+    let failure = job.fail().await;
+    assert_eq!(
+        (failure.code.as_str(), failure.class()),
+        ("ENGINE_FAILED", FailureClass::Environment)
+    );
+}
+
+pub async fn a_cancelled_job_has_stopped_though_its_engine_failed(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    job.context.engine = Arc::new(Failing::new(&job.site.world.engine, 0, 2, 1));
+    let (at_work, stop) = (job.outlet.at_work.clone(), job.context.stop.clone());
+    tokio::spawn(async move {
+        at_work.cancelled().await;
+        stop.cancel();
+    });
+    let ended = job.run().await;
+    assert!(matches!(ended, Err(stage::Error::Stopped("killed"))), "{ended:?}");
 }
 
 pub async fn an_agent_that_prints_no_events_has_failed(world: World) {

@@ -120,11 +120,16 @@ pub async fn list_takes_all_labels_and_remove_forgets(world: World) {
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn a_running_job_is_not_removed(world: World) {
-    let container = world.engine.start(&world.script("sleep 1000")).await.unwrap();
-    assert!(world.engine.remove(&container).await.is_err());
-    world.engine.stop(&container, Duration::ZERO).await.unwrap();
+pub async fn removing_a_running_job_ends_it(world: World) {
+    let pipe = world.pipe("pipe");
+    let spec = world.script("trap '' TERM; exec 3>pipe; echo up >&3; while :; do sleep 1; done");
+    let container = world.engine.start(&spec).await.unwrap();
+    let (up, closed) = up_and_closed(pipe);
+    up.await.unwrap();
     world.engine.remove(&container).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    closed.expect("it still runs").unwrap();
+    assert_eq!(world.engine.list(&spec.labels).await.unwrap(), []);
 }
 
 pub async fn a_missing_volume_is_refused_and_not_created(world: World) {

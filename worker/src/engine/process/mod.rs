@@ -13,7 +13,6 @@ mod volume;
 
 use std::{
     collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -116,7 +115,7 @@ impl Engine for ProcessEngine {
     async fn remove(&self, container: &Container) -> Result<(), Error> {
         let record = self.record(&container.id);
         if record.supervisor().is_some() {
-            return Err(other("remove a container", io::Error::other("it is still running: stop it first")));
+            self.stop(container, Duration::ZERO).await?;
         }
         members::kill_all(record.folder());
         record.remove();

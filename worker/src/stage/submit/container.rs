@@ -1,18 +1,17 @@
 //! The agent's container, from its start to its removal.
 
-use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, time::Duration};
 
 use moorline_proto::v1::{self, ArtifactType};
 use secrecy::SecretString;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Submit, log::Log, prompt};
+use super::{Submit, log::Log, prompt, running::Running};
 use crate::{
     agent::Transcript,
-    engine::{Container, ContainerSpec, Engine, Exit, Limits, VolumeMount},
+    engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
-    redact::chain,
-    stage::{Error, STOP_GRACE},
+    stage::Error,
 };
 
 /// Longest time of the agent where the offer names none.
@@ -128,77 +127,5 @@ impl Submit<'_> {
         // The job user reads it, whatever the worker's umask; the folder around it keeps others out.
         file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
         file.write_all(prompt.as_bytes())
-    }
-}
-
-/// Why there is no exit to judge.
-pub(super) enum End {
-    /// The job was told to stop.
-    Stopped(&'static str),
-    /// The engine failed.
-    Engine(crate::engine::Error),
-}
-
-impl End {
-    fn of(self, submit: &Submit<'_>) -> Error {
-        match self {
-            Self::Stopped(how) => Error::Stopped(how),
-            Self::Engine(error) => submit.engine_fault(&error),
-        }
-    }
-}
-
-/// A container that is stopped and removed if the stage is given up.
-struct Running {
-    engine: Arc<dyn Engine>,
-    container: Option<Container>,
-}
-
-impl Running {
-    fn new(engine: &Arc<dyn Engine>, container: Container) -> Self {
-        Self {
-            engine: engine.clone(),
-            container: Some(container),
-        }
-    }
-
-    /// Waits for its end, and brings it about when the job is told to stop.
-    async fn attend(&self, stop: &CancellationToken) -> Result<Exit, End> {
-        let Some(container) = &self.container else {
-            return Err(End::Stopped("stopped"));
-        };
-        tokio::select! {
-            biased;
-            exit = self.engine.wait(container) => return exit.map_err(End::Engine),
-            () = stop.cancelled() => {}
-        }
-        self.engine.stop(container, STOP_GRACE).await.map_err(End::Engine)?;
-        match self.engine.wait(container).await.map_err(End::Engine)? {
-            Exit::Signal(9) => Err(End::Stopped("killed")),
-            _ => Err(End::Stopped("stopped")),
-        }
-    }
-
-    /// Removes it after its end.
-    async fn remove(mut self) {
-        if let Some(container) = self.container.take()
-            && let Err(error) = self.engine.remove(&container).await
-        {
-            tracing::warn!(container = %container.id, error = %chain(&error), "the job's container could not be removed");
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let (Some(container), Ok(runtime)) = (self.container.take(), tokio::runtime::Handle::try_current()) {
-            let engine = self.engine.clone();
-            runtime.spawn(async move {
-                let stopped = engine.stop(&container, Duration::ZERO).await;
-                if let Err(error) = stopped.and(engine.remove(&container).await) {
-                    tracing::warn!(container = %container.id, error = %chain(&error), "a job's container was given up and could not be removed");
-                }
-            });
-        }
     }
 }
