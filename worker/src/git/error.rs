@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use moorline_proto::v1::{Failure, FailureClass};
 
+use crate::stage::{FILES, named};
+
 /// Why git could not do it. Texts of git in here are one line, without credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -86,7 +88,10 @@ pub enum Error {
         said: String,
     },
     /// The patch doesn't fit the commit that it was made from.
-    #[error("the patch does not apply to its base commit ({}): retry the run from discovery", files.join(", "))]
+    #[error(
+        "the patch does not apply to its base commit ({}): retry the run from discovery",
+        named(files, 10, ", ")
+    )]
     PatchConflict {
         /// Files that don't fit.
         files: Vec<String>,
@@ -165,7 +170,7 @@ impl Error {
         };
         let mut failure = crate::stage::failure(self.code(), class, self.to_string());
         if let Self::PatchConflict { files, .. } = self {
-            failure.details.insert("conflicting_files".to_owned(), files.join(","));
+            failure.details.insert("conflicting_files".to_owned(), named(files, FILES, ","));
         }
         failure
     }

@@ -10,7 +10,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{Idle, sh};
+use crate::{
+    git,
+    testing::{Idle, sh},
+};
 
 /// Keeps what stages send, and has one patch to give.
 #[derive(Debug, Default)]
@@ -354,4 +357,19 @@ fn the_folder_of_a_run_is_not_the_jobs_to_rename_in() {
             assert_eq!(of(inside), (4242, 4243, 0o700));
         }
     }
+}
+
+#[test]
+fn names_in_a_failure_are_few_short_and_on_one_line() {
+    let files: Vec<String> = (0..60).map(|n| format!("{n}\n\0{}", "x".repeat(5000))).collect();
+    let failure = git::Error::PatchConflict {
+        files,
+        output: String::new(),
+    }
+    .failure();
+    let details = &failure.details["conflicting_files"];
+    assert!(details.ends_with(" and 10 more") && details.split(',').count() == 50, "{details}");
+    assert!(details.chars().count() < 51 * 201 && !details.contains(char::is_control));
+    assert!(failure.message.chars().count() <= 2000 && !failure.message.contains(char::is_control));
+    assert_eq!(named(&["a b".to_owned(), "c".to_owned()], 2, ","), "a b,c");
 }
