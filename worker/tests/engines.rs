@@ -55,6 +55,7 @@ on_both_engines! {
     suite::stop_lets_a_job_end_by_itself
     suite::stop_kills_what_does_not_listen
     suite::nothing_survives_the_end_of_a_job
+    suite::what_clears_its_environment_does_not_survive_its_job
     suite::a_worker_that_starts_anew_finds_its_jobs
     suite::list_takes_all_labels_and_remove_forgets
     suite::removing_a_running_job_ends_it

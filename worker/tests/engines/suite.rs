@@ -86,6 +86,17 @@ pub async fn nothing_survives_the_end_of_a_job(world: World) {
     world.engine.remove(&container).await.unwrap();
 }
 
+pub async fn what_clears_its_environment_does_not_survive_its_job(world: World) {
+    let pipe = world.pipe("pipe");
+    let spec = world.script("exec 3>pipe; env -i sleep 1000 >&3 2>&3 & exit 0");
+    let container = world.engine.start(&spec).await.unwrap();
+    let (_, closed) = up_and_closed(pipe);
+    assert_eq!(world.engine.wait(&container).await.unwrap(), Exit::Code(0));
+    let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    closed.expect("somebody still holds the pipe open").unwrap();
+    world.engine.remove(&container).await.unwrap();
+}
+
 pub async fn a_worker_that_starts_anew_finds_its_jobs(world: World) {
     let pipe = world.pipe("pipe");
     let spec = world.script("read line <pipe; echo $line; exit 5");

@@ -97,7 +97,7 @@ impl Engine for ProcessEngine {
         let record = self.record(&container.id);
         record.ended().await.map_err(|source| other("wait for a process", source))?;
         // As a container's end would: nothing that it has started outlives it.
-        members::kill_all(record.folder());
+        record.kill_members();
         record.exit().map_err(|source| other("tell how a process ended", source))
     }
 
@@ -105,10 +105,10 @@ impl Engine for ProcessEngine {
         let record = self.record(&container.id);
         record.terminate();
         if timeout(grace, record.ended()).await.is_err() {
-            members::kill_all_but(record.folder(), record.supervisor());
+            record.kill_members();
         }
         let ended = record.ended().await;
-        members::kill_all(record.folder());
+        record.kill_members();
         ended.map_err(|source| other("stop a process", source))
     }
 
@@ -117,7 +117,7 @@ impl Engine for ProcessEngine {
         if record.supervisor().is_some() {
             self.stop(container, Duration::ZERO).await?;
         }
-        members::kill_all(record.folder());
+        record.kill_members();
         record.remove();
         Ok(())
     }
