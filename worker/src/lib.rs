@@ -10,10 +10,12 @@
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
 //! - [`redact`]: keeps secrets out of messages and logs
+//! - `beneath`: ways into folders that an agent has written to, which follow no link
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 
 pub mod agent;
+mod beneath;
 pub mod config;
 pub mod engine;
 pub mod forge;

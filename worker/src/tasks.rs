@@ -4,6 +4,18 @@ use std::collections::HashMap;
 
 use moorline_proto::v1::{Failure, FailureClass, Task, TaskPhase};
 
+use crate::redact::one_line;
+
+/// Longest title of a phase and description of a task, in characters, and most tasks of a phase: commit messages, prompts and reports
+/// hold all of them.
+const TITLE: usize = 200;
+const DESCRIPTION: usize = 2000;
+const TASKS: usize = 300;
+/// Longest phase number and task id, in bytes.
+const NUMBER: usize = 16;
+/// Longest reason, in characters; it quotes the line.
+const REASON: usize = 300;
+
 /// A task list, in the order of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskList {
@@ -148,8 +160,11 @@ impl<'a> Reader<'a> {
     fn read(mut self, text: &'a str) -> Result<TaskList, Error> {
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
-            self.line(line, number)
-                .map_err(|reason| Error::Malformed { line: number, reason })?;
+            let read = check_characters(line).and_then(|()| self.line(line, number));
+            read.map_err(|reason| Error::Malformed {
+                line: number,
+                reason: one_line(&reason, REASON),
+            })?;
         }
         Ok(TaskList { phases: self.phases })
     }
@@ -185,11 +200,14 @@ impl<'a> Reader<'a> {
             return Err(format!("the heading `{heading}` has no colon: write `## Phase 1: Title`"));
         };
         let (number, title) = (number.trim(), title.trim());
-        if !number.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+        if number.len() > NUMBER || !number.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
             return Err(format!("`{number}` is no phase number: write `## Phase 1: Title`"));
         }
         if title.is_empty() {
             return Err(format!("phase {number} has no title: write `## Phase {number}: Title`"));
+        }
+        if title.chars().count() > TITLE {
+            return Err(format!("the title of phase {number} is longer than {TITLE} characters: shorten it"));
         }
         self.in_phase = true;
         self.phases.push(Phase {
@@ -222,7 +240,7 @@ impl<'a> Reader<'a> {
                 "`[{mark}]` is no checkbox: write `[ ]` for a task to do, `[x]` for one that is done"
             ));
         };
-        if id.len() < 4 || !id[1..].bytes().all(|byte| byte.is_ascii_digit()) {
+        if !(4..=NUMBER).contains(&id.len()) || !id[1..].bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("`{id}` is no task id: write T and at least three digits, such as T001"));
         }
         let (parallel, after) = match after.trim_start().strip_prefix("[P]") {
@@ -234,12 +252,20 @@ impl<'a> Reader<'a> {
         if description.is_empty() {
             return Err(format!("task {id} has no description: say what to do, and in which file"));
         }
+        if description.chars().count() > DESCRIPTION {
+            return Err(format!(
+                "the description of task {id} is longer than {DESCRIPTION} characters: split the task, or move details to the feature's plan"
+            ));
+        }
         if let Some(first) = self.seen.insert(id, line) {
             return Err(format!("task {id} is on line {first} already: give each task an id of its own"));
         }
         let Some(phase) = self.phases.last_mut().filter(|_| self.in_phase) else {
             return Err(format!("task {id} stands under no phase: put a `## Phase 1: Title` above it"));
         };
+        if phase.tasks.len() >= TASKS {
+            return Err(format!("phase {} has more than {TASKS} tasks: split the phase", phase.number));
+        }
         phase.tasks.push(Item {
             done,
             id: id.to_owned(),
@@ -249,6 +275,15 @@ impl<'a> Reader<'a> {
             line,
         });
         Ok(())
+    }
+}
+
+/// No control characters: they hide what a line says, and no database takes all of them.
+fn check_characters(line: &str) -> Result<(), String> {
+    let control = |c: &char| c.is_control() && *c != '\t';
+    match line.trim_end_matches('\r').chars().find(control) {
+        Some(found) => Err(format!("holds the control character U+{:04X}: remove it", u32::from(found))),
+        None => Ok(()),
     }
 }
 

@@ -10,6 +10,8 @@
 mod agent;
 #[path = "engines/docker.rs"]
 mod docker;
+#[path = "engines/failing.rs"]
+mod failing;
 #[path = "engines/logins.rs"]
 mod logins;
 #[path = "engines/outlet.rs"]
@@ -53,9 +55,10 @@ on_both_engines! {
     suite::stop_lets_a_job_end_by_itself
     suite::stop_kills_what_does_not_listen
     suite::nothing_survives_the_end_of_a_job
+    suite::what_clears_its_environment_does_not_survive_its_job
     suite::a_worker_that_starts_anew_finds_its_jobs
     suite::list_takes_all_labels_and_remove_forgets
-    suite::a_running_job_is_not_removed
+    suite::removing_a_running_job_ends_it
     suite::a_missing_volume_is_refused_and_not_created
     suite::a_new_volume_belongs_to_its_owner_and_is_private
     suite::a_job_writes_to_its_volume_and_the_worker_reads_it
@@ -78,6 +81,10 @@ on_both_engines! {
     submits::an_agent_is_not_started_on_a_bad_login
     submits::a_login_that_dies_at_work_is_told_with_its_remedy
     submits::secrets_that_an_agent_prints_are_not_passed_on
+    submits::an_agent_can_not_move_its_checkout_away
+    submits::a_link_in_the_place_of_the_checkout_is_refused
+    submits::an_engine_that_fails_at_work_leaves_no_agent_behind
+    submits::a_cancelled_job_has_stopped_though_its_engine_failed
     submits::an_agent_that_prints_no_events_has_failed
     submits::an_agent_that_changes_nothing_has_failed
     submits::an_agent_that_takes_too_long_is_ended_by_its_container

@@ -197,7 +197,7 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Asks a container to stop, and kills it after `grace`. Returns once it has ended.
     async fn stop(&self, container: &Container, grace: Duration) -> Result<(), Error>;
 
-    /// Removes a container that has ended; one that is gone already is no error.
+    /// Removes a container, and kills it before if it still runs; one that is gone already is no error.
     async fn remove(&self, container: &Container) -> Result<(), Error>;
 
     /// Containers, running or ended, that bear all of these labels.

@@ -1,8 +1,10 @@
 //! What goes wrong with git, told apart by what can be done about it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use moorline_proto::v1::{Failure, FailureClass};
+
+use crate::stage::{FILES, named};
 
 /// Why git could not do it. Texts of git in here are one line, without credentials.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +77,21 @@ pub enum Error {
         /// Git's own words.
         said: String,
     },
+    /// The agent has put something else in the place of its checkout.
+    #[error(
+        "the agent left no folder at {work_tree}, but something else in the place of its checkout, which was not read ({said}): read its log, then retry the run"
+    )]
+    WorkTreeReplaced {
+        /// Where the checkout was.
+        work_tree: PathBuf,
+        /// The system's own words.
+        said: String,
+    },
     /// The patch doesn't fit the commit that it was made from.
-    #[error("the patch does not apply to its base commit ({}): retry the run from discovery", files.join(", "))]
+    #[error(
+        "the patch does not apply to its base commit ({}): retry the run from discovery",
+        named(files, 10, ", ")
+    )]
     PatchConflict {
         /// Files that don't fit.
         files: Vec<String>,
@@ -140,6 +155,7 @@ impl Error {
             Self::Empty { .. } => "REPOSITORY_EMPTY",
             Self::BaseRefMissing { .. } => "BASE_REF_MISSING",
             Self::BaseCommitMissing { .. } => "BASE_COMMIT_MISSING",
+            Self::WorkTreeReplaced { .. } => "WORK_TREE_REPLACED",
             Self::PatchConflict { .. } => "PATCH_CONFLICT",
             Self::PushRejected { .. } => "PUSH_REJECTED",
             Self::Other { .. } => "GIT_FAILED",
@@ -154,7 +170,7 @@ impl Error {
         };
         let mut failure = crate::stage::failure(self.code(), class, self.to_string());
         if let Self::PatchConflict { files, .. } = self {
-            failure.details.insert("conflicting_files".to_owned(), files.join(","));
+            failure.details.insert("conflicting_files".to_owned(), named(files, FILES, ","));
         }
         failure
     }

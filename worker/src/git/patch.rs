@@ -1,10 +1,16 @@
 //! The patch of a work tree: everything between the base commit and what the agent left.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Git};
+use crate::beneath;
 
 /// How much a patch changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +27,10 @@ impl Git {
     /// Writes the patch between `base_commit` and the work tree to the file `to`: the agent's own commits, its uncommitted
     /// changes and its untracked files, but not what `.gitignore` names. Reads with the worker's git directory, never with the
     /// `.git` in the work tree. The agent must have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WorkTreeReplaced`] when `work_tree` is no folder, such as a link that leads elsewhere.
     pub async fn patch(
         &self,
         git_dir: &Path,
@@ -29,8 +39,14 @@ impl Git {
         to: &Path,
         stop: &CancellationToken,
     ) -> Result<PatchStat, Error> {
-        let tree = work_tree.to_owned();
-        tokio::task::spawn_blocking(move || remove_nested(&tree).map_err(|error| Error::io("read", &tree, error)))
+        let tree = beneath::folder(work_tree).map_err(|error| Error::WorkTreeReplaced {
+            work_tree: work_tree.to_owned(),
+            said: error.to_string(),
+        })?;
+        // Open until git has ended: what is read is this folder, whatever its name leads to.
+        let tree = Arc::new(tree);
+        let (cleared, name) = (tree.clone(), work_tree.to_owned());
+        tokio::task::spawn_blocking(move || remove_nested(&cleared).map_err(|error| Error::io("read", &name, error)))
             .await
             .map_err(|error| Error::Other {
                 doing: "read the work tree".to_owned(),
@@ -40,9 +56,9 @@ impl Git {
         let call = |doing| self.call(doing).git_dir(git_dir).env("GIT_INDEX_FILE", &index);
         call("read the base commit").args(["read-tree", base_commit]).ok(stop).await?;
         call("read the work tree")
-            .env("GIT_WORK_TREE", work_tree)
+            .env("GIT_WORK_TREE", ".")
             .args(["add", "--all", "--", "."])
-            .current(work_tree)
+            .current(&beneath::path(&tree))
             .ok(stop)
             .await?;
         let diff = ["diff", "--cached", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"];
@@ -71,17 +87,18 @@ impl Git {
 
 /// Removes every `.git` below the top one. Git would start a second git inside such a repository, with the configuration that
 /// the agent wrote for it; and its files would be missing from the patch, a bare link in their place.
-fn remove_nested(work_tree: &Path) -> io::Result<()> {
-    let mut folders = vec![work_tree.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
+fn remove_nested(tree: &OwnedFd) -> io::Result<()> {
+    let mut left = vec![PathBuf::new()];
+    while let Some(inside) = left.pop() {
+        let folder = beneath::open(tree, &inside)?;
+        for entry in beneath::entries(&folder)? {
             let entry = entry?;
             let is_dir = entry.file_type()?.is_dir();
             match entry.file_name().eq_ignore_ascii_case(".git") {
-                true if folder == work_tree => {}
+                true if inside.as_os_str().is_empty() => {}
                 true if is_dir => fs::remove_dir_all(entry.path())?,
                 true => fs::remove_file(entry.path())?,
-                false if is_dir => folders.push(entry.path()),
+                false if is_dir => left.push(inside.join(entry.file_name())),
                 false => {}
             }
         }

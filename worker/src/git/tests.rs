@@ -149,6 +149,35 @@ async fn nothing_that_an_agent_plants_in_its_git_directory_runs_in_the_worker() 
 }
 
 #[tokio::test]
+async fn a_link_in_the_place_of_the_checkout_is_refused_and_nothing_behind_it_is_touched() {
+    let place = Place::new();
+    let base = place.checkout().await;
+    let elsewhere = place.path("elsewhere");
+    place.agent("mkdir -p ../elsewhere/a/.git; echo secret > ../elsewhere/secret; mv ../repo ../moved; ln -s elsewhere ../repo");
+    let (git_dir, work_tree, to) = (place.path("git"), place.path("repo"), place.path("patch"));
+    let refused = place
+        .git
+        .patch(&git_dir, &work_tree, &base.commit, &to, &place.stop)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), "WORK_TREE_REPLACED", "{refused}");
+    assert!(elsewhere.join("a/.git").is_dir());
+    assert!(!to.exists());
+}
+
+#[tokio::test]
+async fn a_repository_behind_a_link_in_the_checkout_stays_as_it_is() {
+    let place = Place::new();
+    let base = place.checkout().await;
+    place.agent(
+        "mkdir -p ../elsewhere/.git in/ner/.git; touch in/ner/.git/config in/ner/x; ln -s ../elsewhere link; ln -s ../../elsewhere in/link",
+    );
+    let (_, patch) = place.patch(&base).await;
+    assert!(place.path("elsewhere/.git").is_dir());
+    assert!(patch.contains("b/in/ner/x") && !patch.contains("config"), "{patch}");
+}
+
+#[tokio::test]
 async fn each_way_to_miss_a_repository_has_its_own_code() {
     let place = Place::new();
     sh(place.dir.path(), "git init -q --bare empty.git");

@@ -2,18 +2,17 @@
 
 use std::{
     fs, io,
-    os::{
-        fd::OwnedFd,
-        unix::fs::{PermissionsExt, lchown},
-    },
-    path::{Component, Path, PathBuf},
+    os::unix::fs::{PermissionsExt, lchown},
+    path::{Path, PathBuf},
 };
 
 use moorline_proto::v1;
-use rustix::fs::{Mode, OFlags};
 
 use super::{Context, RunFolder};
-use crate::engine::user::{User, is_root};
+use crate::{
+    beneath,
+    engine::user::{User, is_root},
+};
 
 impl RunFolder {
     /// The folders of one run and job below the work root; nothing is made yet.
@@ -40,17 +39,32 @@ impl RunFolder {
         fs::set_permissions(self.private(), fs::Permissions::from_mode(0o700))
     }
 
-    /// Makes the run's folders and gives them to the user of jobs. Nobody else may look into them.
+    /// Makes the run's folders and gives those inside to the user of jobs. Nobody else may look into them.
+    ///
+    /// The folder around them stays the worker's: whoever may rename `repo` could put a link to the worker's own files in its place.
     pub fn create_shared(&self, job_user: &str) -> io::Result<()> {
-        for folder in [&self.repo, &self.home, &self.artifacts] {
-            fs::create_dir_all(folder)?;
-        }
+        let user = user(job_user)?;
+        fs::create_dir_all(&self.root)?;
         if let Some(runs) = self.root.parent() {
             // A job of another user must be able to pass through, but not to see the other runs.
             fs::set_permissions(runs, fs::Permissions::from_mode(if is_root() { 0o711 } else { 0o700 }))?;
         }
-        fs::set_permissions(&self.root, fs::Permissions::from_mode(0o700))?;
-        hand_over(&self.root, job_user)
+        // Passed through by the job alone, where its group can be told to; `runs` is closed to others where it can't.
+        let mode = match is_root() {
+            true => 0o710,
+            false if rustix::process::geteuid().as_raw() == user.uid => 0o700,
+            false => 0o711,
+        };
+        if is_root() {
+            lchown(&self.root, Some(0), Some(user.gid))?;
+        }
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(mode))?;
+        for folder in [&self.repo, &self.home, &self.artifacts] {
+            fs::create_dir_all(folder)?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+            hand_over(folder, job_user)?;
+        }
+        Ok(())
     }
 
     /// Makes what every job needs; submit makes the run's own folders itself.
@@ -68,7 +82,7 @@ impl RunFolder {
     /// that leads to the worker's secrets: no link is followed, and only a regular file is opened.
     pub fn open(&self, path: &Path) -> io::Result<fs::File> {
         let file = match path.strip_prefix(&self.root) {
-            Ok(inside) => open_beneath(&self.root, inside)?,
+            Ok(inside) => beneath::open(beneath::folder(&self.root)?, inside)?.into(),
             Err(_) => fs::File::open(path)?,
         };
         match file.metadata()?.is_file() {
@@ -93,19 +107,6 @@ impl RunFolder {
     }
 }
 
-/// Goes down one name at a time, so that no name on the way is a link either.
-fn open_beneath(root: &Path, inside: &Path) -> io::Result<fs::File> {
-    let mut at: OwnedFd = fs::File::open(root)?.into();
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    for name in inside.components() {
-        let Component::Normal(name) = name else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the run's folder"));
-        };
-        at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
-    }
-    Ok(at.into())
-}
-
 fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -116,9 +117,7 @@ fn remove(folder: &Path) -> io::Result<()> {
 /// Makes everything below a path writable for the user of jobs (`uid:gid`): by giving it to that user where the worker may, by
 /// permissions where it may not. Symbolic links are never followed.
 pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
-    let User { uid, gid } = job_user
-        .parse()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let User { uid, gid } = user(job_user)?;
     if rustix::process::geteuid().as_raw() == uid {
         return Ok(());
     }
@@ -142,4 +141,8 @@ pub fn hand_over(path: &Path, job_user: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn user(job_user: &str) -> io::Result<User> {
+    job_user.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }

@@ -13,7 +13,7 @@ use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
 pub use self::folder::hand_over;
-use crate::{config::Config, engine::Engine};
+use crate::{config::Config, engine::Engine, redact::one_line};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
 #[derive(Debug, Clone)]
@@ -110,11 +110,28 @@ pub fn plain(name: &str, prefix: &str) -> String {
     name.trim_start_matches(prefix).to_ascii_lowercase()
 }
 
+/// Longest message of a failure, in characters.
+const MESSAGE: usize = 2000;
+/// Longest name of a file in a message or in details, in characters.
+const NAME: usize = 200;
+/// Most files in the details of a failure.
+pub const FILES: usize = 50;
+
+/// Names of files, which an agent or a repository has chosen, on one line: the first `most` of them, and how many more there are.
+pub fn named(files: &[String], most: usize, separator: &str) -> String {
+    let first: Vec<String> = files.iter().take(most).map(|file| one_line(file, NAME)).collect();
+    match files.len().saturating_sub(most) {
+        0 => first.join(separator),
+        more => format!("{} and {more} more", first.join(separator)),
+    }
+}
+
 /// A failure for the server to record: a stable upper-case code, whose it is, and one line that says what to do.
 pub fn failure(code: &str, class: v1::FailureClass, message: impl Into<String>) -> v1::Failure {
     v1::Failure {
         code: code.to_owned(),
-        message: message.into(),
+        // Parts of it may be the agent's or the repository's words: a report that the server refuses would be sent again for ever.
+        message: one_line(&message.into(), MESSAGE),
         class: class.into(),
         details: std::collections::HashMap::new(),
     }

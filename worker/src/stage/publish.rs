@@ -7,7 +7,7 @@ use std::path::Path;
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass};
 
-use super::{Context, Error, failure, message};
+use super::{Context, Error, FILES, failure, message, named};
 use crate::{
     forge::{self, Wanted},
     git::{self, CommitSpec, Git, Merge, Pushed},
@@ -197,9 +197,9 @@ fn write(file: &Path, text: &str) -> Result<(), v1::Failure> {
 fn merge_conflict(branch: &str, files: &[String]) -> v1::Failure {
     let message = format!(
         "the work conflicts with {branch} as it is now in {}: retry the run from discovery; the patch is kept as an artifact",
-        files.join(", ")
+        named(files, 10, ", ")
     );
     let mut failure = failure("MERGE_CONFLICT", FailureClass::Job, message);
-    failure.details.insert("conflicting_files".to_owned(), files.join(","));
+    failure.details.insert("conflicting_files".to_owned(), named(files, FILES, ","));
     failure
 }

@@ -2,9 +2,11 @@
 
 mod container;
 mod fault;
+mod lines;
 mod log;
 mod progress;
 mod prompt;
+mod running;
 
 use std::sync::Arc;
 
@@ -34,7 +36,7 @@ pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
     let transcript = submit.work(&base, &phase).await?;
     let (patch, stat) = submit.take_patch(&base).await?;
     Ok(v1::SubmitResult {
-        codex_task_id: transcript.thread_id,
+        codex_task_id: submit.redactor.text(&transcript.thread_id),
         base_commit: base.commit,
         patch_artifact_id: patch.artifact_id,
         files_changed: stat.files,

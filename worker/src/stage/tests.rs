@@ -10,7 +10,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{Idle, sh};
+use crate::{
+    git,
+    testing::{Idle, sh},
+};
 
 /// Keeps what stages send, and has one patch to give.
 #[derive(Debug, Default)]
@@ -333,4 +336,40 @@ fn a_link_that_an_agent_has_planted_is_not_followed() {
     assert!(folder.open(&folder.root.join("../../secret")).is_err());
     assert!(folder.open(&folder.artifacts).is_err());
     assert!(folder.open(&folder.artifacts.join("real")).is_ok());
+}
+
+#[test]
+fn the_folder_of_a_run_is_not_the_jobs_to_rename_in() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = TempDir::new().expect("a folder");
+    let folder = RunFolder::below(dir.path(), "run-1", "job-1");
+    folder.create_shared("4242:4243").expect("folders");
+    let of = |path: &Path| {
+        let found = fs::metadata(path).expect("a folder");
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    };
+    let me = rustix::process::geteuid().as_raw();
+    let (owner, _, mode) = of(&folder.root);
+    assert_eq!((owner, mode & 0o022), (me, 0), "{mode:o}");
+    if me == 0 {
+        assert_eq!(of(&folder.root), (0, 4243, 0o710));
+        for inside in [&folder.repo, &folder.home, &folder.artifacts] {
+            assert_eq!(of(inside), (4242, 4243, 0o700));
+        }
+    }
+}
+
+#[test]
+fn names_in_a_failure_are_few_short_and_on_one_line() {
+    let files: Vec<String> = (0..60).map(|n| format!("{n}\n\0{}", "x".repeat(5000))).collect();
+    let failure = git::Error::PatchConflict {
+        files,
+        output: String::new(),
+    }
+    .failure();
+    let details = &failure.details["conflicting_files"];
+    assert!(details.ends_with(" and 10 more") && details.split(',').count() == 50, "{details}");
+    assert!(details.chars().count() < 51 * 201 && !details.contains(char::is_control));
+    assert!(failure.message.chars().count() <= 2000 && !failure.message.contains(char::is_control));
+    assert_eq!(named(&["a b".to_owned(), "c".to_owned()], 2, ","), "a b,c");
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{missing, passed};
 use crate::{
     config::Config,
-    engine::{Engine, EngineInfo},
+    engine::{Engine, EngineInfo, user::User},
     git::{Git, OLDEST},
     redact::chain,
 };
@@ -40,11 +40,62 @@ pub(super) fn work_root(config: &Config) -> StartupCheck {
     }
 }
 
+/// Whether the worker may use what jobs leave in its folders. A container writes there as the job user; a worker that is neither root nor
+/// that user could not empty a run's folder afterwards. Local processes run as the worker's own user then.
+pub(super) fn job_user(config: &Config, engine: Option<&EngineInfo>) -> StartupCheck {
+    let me = User {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+    };
+    job_user_for(config, engine, me)
+}
+
+fn job_user_for(config: &Config, engine: Option<&EngineInfo>, me: User) -> StartupCheck {
+    let name = "job_user";
+    let user: User = match config.job_user.parse() {
+        Ok(user) => user,
+        Err(error) => return missing(name, chain(&error)),
+    };
+    match engine.is_some_and(|info| info.kind == "docker") {
+        true if me.uid != 0 && me.uid != user.uid => missing(
+            name,
+            format!(
+                "jobs run as {user} and the worker as {me}, so that it could not remove their files: set MOORLINE_JOB_USER={me}, or run the worker as root"
+            ),
+        ),
+        _ => passed(name, user.to_string()),
+    }
+}
+
 /// Whether git is there and new enough.
 pub(super) async fn git(config: &Config) -> StartupCheck {
     match Git::new(config).version(&CancellationToken::new()).await {
         Ok((version, text)) if version >= OLDEST => passed("git", text),
         Ok((_, text)) => missing("git", format!("{text} is too old: install git {}.{} or later", OLDEST.0, OLDEST.1)),
         Err(error) => missing("git", error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_worker_that_is_neither_root_nor_the_job_user_is_refused() {
+        let config = Config::try_parse_from(["moorline-worker"]).unwrap();
+        let engine = |kind| EngineInfo {
+            kind,
+            version: String::new(),
+        };
+        let check = |kind, uid, gid| job_user_for(&config, Some(&engine(kind)), User { uid, gid });
+        for (kind, uid) in [("docker", 0), ("docker", 1000), ("process", 1234)] {
+            assert!(check(kind, uid, 7).ok, "{kind} {uid}");
+        }
+        let refused = check("docker", 1234, 5678);
+        assert!(
+            !refused.ok && refused.detail.contains("set MOORLINE_JOB_USER=1234:5678"),
+            "{}",
+            refused.detail
+        );
     }
 }

@@ -38,6 +38,7 @@ pub async fn check(config: &Config, engine: &Arc<dyn Engine>) -> Result<Ready, E
     let mut checks = vec![engine_check, machine::work_root(config), machine::git(config).await];
     let mut volume = None;
     if let Some(queue) = config.shard_queue() {
+        checks.push(machine::job_user(config, info.as_ref()));
         let shard = codex::check(config, engine, queue).await;
         checks.extend(shard.checks);
         volume = shard.volume;

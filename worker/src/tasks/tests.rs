@@ -91,3 +91,24 @@ fn bad_lists_are_refused_with_line_and_reason() {
     TASKS_MALFORMED: tasks.md line 2: is not UTF-8 text: save the file as UTF-8
     ");
 }
+
+#[test]
+fn what_no_report_can_carry_is_refused_with_its_line() {
+    let after = |line: &str| code_and_message(format!("## Phase 1: A\n- [x] T001 Begin\n{line}\n").as_bytes());
+    let control = "TASKS_MALFORMED: tasks.md line 3: holds the control character U+0000: remove it";
+    assert_eq!(after("- [ ] T002 a\0b"), control);
+    assert_eq!(after("text for people \0"), control);
+    assert!(after("- [ ] T002 \u{1b}[31mred").contains("U+001B"));
+    assert!(after("- [ ] T002 a\rb").contains("U+000D"));
+    let long = after(&format!("- [ ] T002 {}", "é".repeat(2001)));
+    assert!(
+        long.starts_with("TASKS_MALFORMED: tasks.md line 3: the description of task T002 is longer than 2000"),
+        "{long}"
+    );
+    assert!(TaskList::parse(format!("## Phase 1: A\n- [ ] T002 {}\tb\r\n", "é".repeat(1990)).as_bytes()).is_ok());
+    assert!(after(&format!("## Phase 2: {}", "x".repeat(201))).contains("longer than 200"));
+    assert!(after(&format!("- [ ] T{} a", "0".repeat(5000))).chars().count() < 400);
+    assert!(after(&format!("- [ ] {}", "x".repeat(5000))).chars().count() < 400);
+    let many: String = (2..400).map(|n| format!("- [ ] T{n:03} a\n")).collect();
+    assert!(after(&many).contains("line 302: phase 1 has more than 300 tasks"));
+}

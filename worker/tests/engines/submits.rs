@@ -6,7 +6,7 @@ use moorline_proto::v1::{self, ArtifactType, FailureClass};
 use moorline_worker::stage::{self, Context, RunFolder};
 use tokio_util::sync::CancellationToken;
 
-use crate::{agent::Site, outlet::Kept, world::World};
+use crate::{agent::Site, failing::Failing, outlet::Kept, world::World};
 
 const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
 const TASKS: &str = "# Tasks\n\n## Phase 1: Setup\n\n- [x] T001 Begin\n\n## Phase 2: Core\n\n- [ ] T002 [P] Write hello.txt\n";
@@ -166,6 +166,57 @@ pub async fn secrets_that_an_agent_prints_are_not_passed_on(world: World) {
     let log = job.log();
     assert!(log.contains("[redacted]") && !log.contains("sk-test"), "{log}");
     assert!(!job.outlet.output.lock().unwrap().contains("sk-test"));
+}
+
+pub async fn an_agent_can_not_move_its_checkout_away(world: World) {
+    let unprivileged = !world.docker && !rustix::process::geteuid().is_root();
+    let swap = "cd ..; if mv repo moved 2>/dev/null; then ln -s /etc repo; fi; touch new 2>/dev/null; ls -d new moved 2>/dev/null; cd repo; echo x >x";
+    let job = Job::new(world, &format!("{BEGIN}{swap}\n{END}")).await;
+    if unprivileged {
+        // Nothing keeps a job of the worker's own user from it; the link is refused all the same.
+        assert_eq!(job.fail().await.code, "WORK_TREE_REPLACED");
+        return;
+    }
+    assert_eq!(job.run().await.unwrap().files_changed, 1);
+    assert!(!job.log().contains("new") && !job.log().contains("moved"), "{}", job.log());
+}
+
+pub async fn a_link_in_the_place_of_the_checkout_is_refused(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}while [ ! -L ../repo ]; do sleep 0.05; done\n{END}")).await;
+    let elsewhere = job.site.world.root.path().join("elsewhere");
+    std::fs::create_dir_all(elsewhere.join("a/.git")).unwrap();
+    let (at_work, folder, link) = (job.outlet.at_work.clone(), job.context.folder.clone(), elsewhere.clone());
+    tokio::spawn(async move {
+        at_work.cancelled().await;
+        std::fs::rename(&folder.repo, folder.root.join("moved")).unwrap();
+        std::os::unix::fs::symlink(link, &folder.repo).unwrap();
+    });
+    let failure = job.fail().await;
+    assert_eq!((failure.code.as_str(), failure.class()), ("WORK_TREE_REPLACED", FailureClass::Job));
+    assert!(elsewhere.join("a/.git").is_dir(), "nothing behind the link is touched");
+    assert!(job.outlet.artifact(ArtifactType::CodexPatch).is_none());
+}
+
+pub async fn an_engine_that_fails_at_work_leaves_no_agent_behind(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    job.context.engine = Arc::new(Failing::new(&job.site.world.engine, 1, 2, 2));
+    let failure = job.fail().await;
+    assert_eq!(
+        (failure.code.as_str(), failure.class()),
+        ("ENGINE_FAILED", FailureClass::Environment)
+    );
+}
+
+pub async fn a_cancelled_job_has_stopped_though_its_engine_failed(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    job.context.engine = Arc::new(Failing::new(&job.site.world.engine, 0, 2, 1));
+    let (at_work, stop) = (job.outlet.at_work.clone(), job.context.stop.clone());
+    tokio::spawn(async move {
+        at_work.cancelled().await;
+        stop.cancel();
+    });
+    let ended = job.run().await;
+    assert!(matches!(ended, Err(stage::Error::Stopped("killed"))), "{ended:?}");
 }
 
 pub async fn an_agent_that_prints_no_events_has_failed(world: World) {

@@ -86,6 +86,17 @@ pub async fn nothing_survives_the_end_of_a_job(world: World) {
     world.engine.remove(&container).await.unwrap();
 }
 
+pub async fn what_clears_its_environment_does_not_survive_its_job(world: World) {
+    let pipe = world.pipe("pipe");
+    let spec = world.script("exec 3>pipe; env -i sleep 1000 >&3 2>&3 & exit 0");
+    let container = world.engine.start(&spec).await.unwrap();
+    let (_, closed) = up_and_closed(pipe);
+    assert_eq!(world.engine.wait(&container).await.unwrap(), Exit::Code(0));
+    let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    closed.expect("somebody still holds the pipe open").unwrap();
+    world.engine.remove(&container).await.unwrap();
+}
+
 pub async fn a_worker_that_starts_anew_finds_its_jobs(world: World) {
     let pipe = world.pipe("pipe");
     let spec = world.script("read line <pipe; echo $line; exit 5");
@@ -120,11 +131,16 @@ pub async fn list_takes_all_labels_and_remove_forgets(world: World) {
     world.engine.remove(&container).await.unwrap();
 }
 
-pub async fn a_running_job_is_not_removed(world: World) {
-    let container = world.engine.start(&world.script("sleep 1000")).await.unwrap();
-    assert!(world.engine.remove(&container).await.is_err());
-    world.engine.stop(&container, Duration::ZERO).await.unwrap();
+pub async fn removing_a_running_job_ends_it(world: World) {
+    let pipe = world.pipe("pipe");
+    let spec = world.script("trap '' TERM; exec 3>pipe; echo up >&3; while :; do sleep 1; done");
+    let container = world.engine.start(&spec).await.unwrap();
+    let (up, closed) = up_and_closed(pipe);
+    up.await.unwrap();
     world.engine.remove(&container).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    closed.expect("it still runs").unwrap();
+    assert_eq!(world.engine.list(&spec.labels).await.unwrap(), []);
 }
 
 pub async fn a_missing_volume_is_refused_and_not_created(world: World) {

@@ -5,29 +5,36 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::super::{Transcript, Turn};
+use crate::redact::one_line;
 
-/// Takes a line in. What isn't JSON, or isn't known, is passed over: newer versions say more.
+/// Longest id, in characters: a real one has 36.
+const ID: usize = 128;
+/// Longest text of an error that is kept, in characters. People see less of it.
+const ERROR: usize = 8000;
+
+/// Takes a line in. What isn't JSON, or isn't known, is passed over: newer versions say more. The agent may print what it likes: what is
+/// kept has no control characters and a bounded length.
 pub(super) fn read(line: &str, repo: &Path, transcript: &mut Transcript) -> Option<String> {
     let event: Value = serde_json::from_str(line.trim()).ok()?;
     let kind = event.get("type")?.as_str()?;
     transcript.events += 1;
     match kind {
-        "thread.started" => transcript.thread_id = text(&event, "thread_id").to_owned(),
+        "thread.started" => transcript.thread_id = one_line(text(&event, "thread_id"), ID),
         "turn.started" => transcript.turn = None,
         "turn.completed" => {
-            let tokens = |name: &str| event.pointer(&format!("/usage/{name}")).and_then(Value::as_i64).unwrap_or(0);
-            transcript.input_tokens += tokens("input_tokens");
-            transcript.output_tokens += tokens("output_tokens");
+            let tokens = |name: &str| event.pointer(&format!("/usage/{name}")).and_then(Value::as_i64).unwrap_or(0).max(0);
+            transcript.input_tokens = transcript.input_tokens.saturating_add(tokens("input_tokens"));
+            transcript.output_tokens = transcript.output_tokens.saturating_add(tokens("output_tokens"));
             transcript.turn = Some(Turn::Completed);
         }
         "turn.failed" => {
             let message = event.pointer("/error/message").and_then(Value::as_str);
-            let message = message.unwrap_or("it gave no reason").to_owned();
+            let message = one_line(message.unwrap_or("it gave no reason"), ERROR);
             transcript.turn = Some(Turn::Failed(message.clone()));
             transcript.last_error = Some(message);
         }
         "error" => {
-            let message = text(&event, "message").to_owned();
+            let message = one_line(text(&event, "message"), ERROR);
             transcript.last_error = Some(message.clone());
             return Some(message);
         }

@@ -242,3 +242,21 @@ fn an_error_at_the_start_is_told_without_its_stack_trace() {
         "codex printed no events and ended with exit code 1: Error: Model provider `nope` not found"
     );
 }
+
+#[test]
+fn what_an_agent_makes_up_is_kept_short_and_without_control_characters() {
+    let mut transcript = Transcript::default();
+    let mut read = |event: serde_json::Value| codex().read_line(&event.to_string(), Path::new("/repo"), &mut transcript);
+    let long = format!("a\0b\nc{}", "x".repeat(3 << 20));
+    read(serde_json::json!({"type": "thread.started", "thread_id": long}));
+    let tokens = serde_json::json!({"input_tokens": i64::MAX, "output_tokens": -5});
+    read(serde_json::json!({"type": "turn.completed", "usage": tokens}));
+    read(serde_json::json!({"type": "turn.completed", "usage": tokens}));
+    let seen = read(serde_json::json!({"type": "error", "message": long})).unwrap();
+    read(serde_json::json!({"type": "turn.failed", "error": {"message": long}}));
+    let error = transcript.last_error.unwrap();
+    for (text, most) in [(&transcript.thread_id, 128), (&seen, 8000), (&error, 8000)] {
+        assert!(text.starts_with("ab c") && !text.contains(char::is_control) && text.chars().count() == most);
+    }
+    assert_eq!((transcript.input_tokens, transcript.output_tokens), (i64::MAX, 0));
+}

@@ -115,7 +115,7 @@ impl Engine for DockerEngine {
 
     async fn remove(&self, container: &Container) -> Result<(), Error> {
         // Anonymous volumes of the image go with it; named ones stay.
-        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        let options = RemoveContainerOptionsBuilder::new().v(true).force(true).build();
         let removed = self.docker.remove_container(&container.id, Some(options)).await;
         error::unless(removed, &[404]).map_err(|source| self.error("remove a container", source))
     }

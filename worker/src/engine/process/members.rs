@@ -41,6 +41,13 @@ impl Stat {
     pub(super) fn alive(&self) -> bool {
         Self::of(self.pid).is_some_and(|now| now.start == self.start && !now.dead)
     }
+
+    /// Whether another process is of the session that this one leads, or led while it lived. The kernel gives the number of a session
+    /// that has members to nobody else; once another process has it, none of the old members is left.
+    fn leads(&self, other: &Self) -> bool {
+        let taken = || Self::of(self.pid).is_some_and(|now| now.start != self.start);
+        self.session == self.pid && other.session == self.session && other.start >= self.start && !taken()
+    }
 }
 
 /// Every process of the machine.
@@ -58,19 +65,23 @@ pub(super) fn signal(pid: i32, signal: Signal) {
 
 /// Kills whatever bears the container's mark.
 pub(super) fn kill_all(folder: &Path) {
-    kill_all_but(folder, None);
+    kill(|stat| marked(stat.pid, folder));
 }
 
-/// Kills a container's processes but for its supervisor, which has their end to write down.
-pub(super) fn kill_all_but(folder: &Path, supervisor: Option<Stat>) {
-    let ours = |stat: &Stat| {
-        let kept = supervisor.is_some_and(|supervisor| supervisor.pid == stat.pid);
-        let session = supervisor.is_some_and(|supervisor| supervisor.session == stat.session);
-        !kept && !stat.dead && (session || marked(stat.pid, folder))
-    };
+/// Kills a container's processes: those that bear its mark, and those of its supervisor's session, which a process that has cleared its
+/// environment is still in. A supervisor that lives is spared: it has their end to write down.
+pub(super) fn kill_session(folder: &Path, supervisor: Option<Stat>) {
+    kill(|stat| {
+        let of_session = supervisor.is_some_and(|leader| leader.leads(stat));
+        let spared = supervisor.is_some_and(|leader| leader.pid == stat.pid && leader.start == stat.start);
+        !spared && (of_session || marked(stat.pid, folder))
+    });
+}
+
+fn kill(ours: impl Fn(&Stat) -> bool) {
     // Again, for what was born while the first round went on; a few rounds outrun anything but a fork bomb.
     for _ in 0..5 {
-        let found: Vec<Stat> = all().filter(ours).collect();
+        let found: Vec<Stat> = all().filter(|stat| !stat.dead && ours(stat)).collect();
         if found.is_empty() {
             break;
         }
@@ -96,6 +107,28 @@ mod tests {
             (stat.pid, stat.parent, stat.session, stat.dead, stat.start),
             (77, 1, 76, false, 123456)
         );
+    }
+
+    #[test]
+    fn a_session_whose_number_another_process_has_now_is_not_the_same() {
+        let now = Stat::of(std::process::id().try_into().unwrap()).unwrap();
+        let leader = Stat { session: now.pid, ..now };
+        let member = Stat {
+            pid: 1,
+            session: now.pid,
+            ..now
+        };
+        assert!(leader.leads(&member));
+        assert!(!leader.leads(&Stat { session: 1, ..member }));
+        assert!(!leader.leads(&Stat {
+            start: now.start - 1,
+            ..member
+        }));
+        let before = Stat {
+            start: now.start - 1,
+            ..leader
+        };
+        assert!(!before.leads(&member));
     }
 
     #[test]

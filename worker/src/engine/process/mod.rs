@@ -13,7 +13,6 @@ mod volume;
 
 use std::{
     collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -98,7 +97,7 @@ impl Engine for ProcessEngine {
         let record = self.record(&container.id);
         record.ended().await.map_err(|source| other("wait for a process", source))?;
         // As a container's end would: nothing that it has started outlives it.
-        members::kill_all(record.folder());
+        record.kill_members();
         record.exit().map_err(|source| other("tell how a process ended", source))
     }
 
@@ -106,19 +105,19 @@ impl Engine for ProcessEngine {
         let record = self.record(&container.id);
         record.terminate();
         if timeout(grace, record.ended()).await.is_err() {
-            members::kill_all_but(record.folder(), record.supervisor());
+            record.kill_members();
         }
         let ended = record.ended().await;
-        members::kill_all(record.folder());
+        record.kill_members();
         ended.map_err(|source| other("stop a process", source))
     }
 
     async fn remove(&self, container: &Container) -> Result<(), Error> {
         let record = self.record(&container.id);
         if record.supervisor().is_some() {
-            return Err(other("remove a container", io::Error::other("it is still running: stop it first")));
+            self.stop(container, Duration::ZERO).await?;
         }
-        members::kill_all(record.folder());
+        record.kill_members();
         record.remove();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What is written down about a container, so that a worker that starts anew can wait for it, stop it and read how it ended.
 //!
-//! `record.json`: labels, limit, link · `supervisor`: the supervisor's own `/proc` line · `alive`: a pipe that it holds open
+//! `record.json`: labels, limit, link, boot · `supervisor`: the supervisor's own `/proc` line · `alive`: a pipe that it holds open
 //! · `exit`: the exit code.
 
 use std::{
@@ -32,6 +32,9 @@ struct About {
     labels: BTreeMap<String, String>,
     limit_seconds: f64,
     link: Option<PathBuf>,
+    /// The kernel's id of the boot that it was started in.
+    #[serde(default)]
+    boot: String,
 }
 
 impl Record {
@@ -49,6 +52,7 @@ impl Record {
             labels: spec.labels.clone(),
             limit_seconds: spec.limits.time.as_secs_f64(),
             link,
+            boot: boot(),
         };
         self.0.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::create_dir(&self.0)?;
@@ -62,8 +66,19 @@ impl Record {
 
     /// The supervisor, while it lives.
     pub(super) fn supervisor(&self) -> Option<Stat> {
-        let line = fs::read_to_string(self.0.join("supervisor")).ok()?;
-        Stat::parse(&line).filter(Stat::alive)
+        self.noted().filter(Stat::alive)
+    }
+
+    /// The supervisor as it was noted, whether it lives or not.
+    fn noted(&self) -> Option<Stat> {
+        Stat::parse(&fs::read_to_string(self.0.join("supervisor")).ok()?)
+    }
+
+    /// Kills what the container has left running, but for a supervisor that lives.
+    pub(super) fn kill_members(&self) {
+        // A process of an earlier boot is another's by now, and so is its session.
+        let this_boot = self.about().is_ok_and(|about| about.boot == boot());
+        members::kill_session(&self.0, self.noted().filter(|_| this_boot));
     }
 
     /// Asks the job to end: its first process passes the signal on.
@@ -114,6 +129,10 @@ impl Record {
             tracing::warn!(container = %self.0.display(), %error, "the record of a container could not be removed");
         }
     }
+}
+
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 /// Containers whose records bear all of these labels.

@@ -1,18 +1,17 @@
 //! The agent's container, from its start to its removal.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, time::Duration};
 
 use moorline_proto::v1::{self, ArtifactType};
 use secrecy::SecretString;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Submit, log::Log, prompt};
+use super::{Submit, log::Log, prompt, running::Running};
 use crate::{
     agent::Transcript,
-    engine::{Container, ContainerSpec, Engine, Exit, Limits, VolumeMount},
+    engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
-    redact::chain,
-    stage::{Error, STOP_GRACE},
+    stage::Error,
 };
 
 /// Longest time of the agent where the offer names none.
@@ -23,7 +22,7 @@ const AFTERWARDS: Duration = Duration::from_secs(60);
 impl Submit<'_> {
     /// Lets the agent work, and stores its log however it ends.
     pub(super) async fn work(&self, base: &Base, phase: &v1::TaskPhase) -> Result<Transcript, Error> {
-        let (ctx, folder) = (self.ctx, &self.ctx.folder);
+        let ctx = self.ctx;
         if ctx.stop.is_cancelled() {
             return Err(Error::Stopped("not_started"));
         }
@@ -51,7 +50,7 @@ impl Submit<'_> {
             exit
         };
         let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
-        let (transcript, stderr) = log.finish(folder);
+        let (transcript, stderr) = log.finish();
         running.remove().await;
         followed.cancel();
         let exit = exit.map_err(|end| end.of(self))?;
@@ -125,78 +124,8 @@ impl Submit<'_> {
     fn write_prompt(&self, prompt: &str) -> std::io::Result<()> {
         // Made anew or not at all: nothing that is there already is written through.
         let mut file = std::fs::File::create_new(self.ctx.folder.root.join("prompt.md"))?;
+        // The job user reads it, whatever the worker's umask; the folder around it keeps others out.
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
         file.write_all(prompt.as_bytes())
-    }
-}
-
-/// Why there is no exit to judge.
-pub(super) enum End {
-    /// The job was told to stop.
-    Stopped(&'static str),
-    /// The engine failed.
-    Engine(crate::engine::Error),
-}
-
-impl End {
-    fn of(self, submit: &Submit<'_>) -> Error {
-        match self {
-            Self::Stopped(how) => Error::Stopped(how),
-            Self::Engine(error) => submit.engine_fault(&error),
-        }
-    }
-}
-
-/// A container that is stopped and removed if the stage is given up.
-struct Running {
-    engine: Arc<dyn Engine>,
-    container: Option<Container>,
-}
-
-impl Running {
-    fn new(engine: &Arc<dyn Engine>, container: Container) -> Self {
-        Self {
-            engine: engine.clone(),
-            container: Some(container),
-        }
-    }
-
-    /// Waits for its end, and brings it about when the job is told to stop.
-    async fn attend(&self, stop: &CancellationToken) -> Result<Exit, End> {
-        let Some(container) = &self.container else {
-            return Err(End::Stopped("stopped"));
-        };
-        tokio::select! {
-            biased;
-            exit = self.engine.wait(container) => return exit.map_err(End::Engine),
-            () = stop.cancelled() => {}
-        }
-        self.engine.stop(container, STOP_GRACE).await.map_err(End::Engine)?;
-        match self.engine.wait(container).await.map_err(End::Engine)? {
-            Exit::Signal(9) => Err(End::Stopped("killed")),
-            _ => Err(End::Stopped("stopped")),
-        }
-    }
-
-    /// Removes it after its end.
-    async fn remove(mut self) {
-        if let Some(container) = self.container.take()
-            && let Err(error) = self.engine.remove(&container).await
-        {
-            tracing::warn!(container = %container.id, error = %chain(&error), "the job's container could not be removed");
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let (Some(container), Ok(runtime)) = (self.container.take(), tokio::runtime::Handle::try_current()) {
-            let engine = self.engine.clone();
-            runtime.spawn(async move {
-                let stopped = engine.stop(&container, Duration::ZERO).await;
-                if let Err(error) = stopped.and(engine.remove(&container).await) {
-                    tracing::warn!(container = %container.id, error = %chain(&error), "a job's container was given up and could not be removed");
-                }
-            });
-        }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Submit, progress::Throttle};
+use super::{Submit, lines::Lines, progress::Throttle};
 use crate::{
     agent::{Agent, Transcript},
     engine::ContainerSpec,
@@ -22,12 +22,17 @@ use crate::{
 
 /// How often the output is looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// A line that is longer is taken in pieces; no event is near it.
-const LONGEST_LINE: usize = 8 << 20;
+/// What is read at once, in bytes.
+const PIECE: u64 = 256 << 10;
+/// Most that is taken of the output, and that is kept of it, in bytes. An agent may make its file as long as it likes: as a sparse
+/// one it costs it nothing.
+const MOST: u64 = 128 << 20;
 /// Longest line of progress, in characters.
 const PROGRESS: usize = 200;
 /// What is kept of standard error, from its end, in bytes.
 const STDERR: u64 = 64 << 10;
+/// What is read of an output that is too long, from its end, for how the agent's turn ended, in bytes.
+const END: u64 = 1 << 20;
 
 /// One agent's output.
 pub(super) struct Log {
@@ -41,8 +46,13 @@ pub(super) struct Log {
     /// The same without secrets.
     path: PathBuf,
     clean: File,
-    pending: Vec<u8>,
+    lines: Lines,
+    /// Bytes that were read of what the container writes, and that were written without secrets.
     offset: u64,
+    kept: u64,
+    most: u64,
+    /// Whether no more is taken.
+    full: bool,
     transcript: Transcript,
     throttle: Throttle,
 }
@@ -60,8 +70,11 @@ impl Log {
             clean: File::create(&path)?,
             path,
             folder: folder.clone(),
-            pending: Vec::new(),
+            lines: Lines::default(),
             offset: 0,
+            kept: 0,
+            most: MOST,
+            full: false,
             transcript: Transcript::default(),
             throttle: Throttle::new(Instant::now()),
         })
@@ -95,59 +108,98 @@ impl Log {
         }
     }
 
-    /// Reads a piece; returns its length.
+    /// Reads a piece; returns its length, 0 when there is no more to take.
     async fn take(&mut self) -> io::Result<usize> {
+        if self.full {
+            return Ok(0);
+        }
         // Opened anew each time, and never through a link: the agent may have put one there.
         let mut file = self.folder.open(&self.raw)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut piece = Vec::new();
-        let length = file.take(1 << 20).read_to_end(&mut piece)?;
-        self.offset += length as u64;
-        self.pending.extend_from_slice(&piece);
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            self.line(&line).await?;
+        // One byte more than there is room for tells whether there is more.
+        let room = self.most.saturating_sub(self.offset);
+        let length = file.take(PIECE.min(room.saturating_add(1))).read_to_end(&mut piece)?;
+        piece.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        self.offset += piece.len() as u64;
+        if let Some(whole) = self.lines.push(&piece) {
+            self.keep(&String::from_utf8_lossy(&whole)).await?;
         }
-        if self.pending.len() > LONGEST_LINE {
-            let line = std::mem::take(&mut self.pending);
-            self.line(&line).await?;
-        }
+        self.full |= length as u64 > room;
+        // Nothing above waits: without this the job would hear of no cancellation until all is read.
+        tokio::task::yield_now().await;
         Ok(length)
     }
 
-    async fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        let line = String::from_utf8_lossy(line);
-        self.clean.write_all(self.redactor.text(&line).as_bytes())?;
-        let seen = self.agent.read_line(&line, &self.folder.repo, &mut self.transcript);
-        let seen = seen.map(|seen| self.redactor.line(&seen, PROGRESS));
-        if let Some(line) = seen.and_then(|seen| self.throttle.pass(seen, Instant::now())) {
-            self.outlet.progress(&line).await;
+    /// Writes whole lines down without their secrets, if there is room, and reads the events in them.
+    async fn keep(&mut self, lines: &str) -> io::Result<()> {
+        let clean = self.redactor.text(lines);
+        self.write(&clean)?;
+        for line in lines.lines() {
+            let seen = self.agent.read_line(line, &self.folder.repo, &mut self.transcript);
+            let seen = seen.map(|seen| self.redactor.line(&seen, PROGRESS));
+            if let Some(line) = seen.and_then(|seen| self.throttle.pass(seen, Instant::now())) {
+                self.outlet.progress(&line).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, clean: &str) -> io::Result<()> {
+        // What stands for a secret, or for bytes that are no text, may be longer than they were.
+        self.full |= self.kept.saturating_add(clean.len() as u64) > self.most;
+        if !self.full {
+            self.clean.write_all(clean.as_bytes())?;
+            self.kept += clean.len() as u64;
         }
         Ok(())
     }
 
     /// Ends the file with what is left and with standard error, and returns what was said.
-    pub(super) fn finish(mut self, folder: &RunFolder) -> (Transcript, String) {
-        let stderr = tail(folder, &self.stderr).unwrap_or_default();
-        let left = self.redactor.text(&String::from_utf8_lossy(&self.pending));
-        self.agent.read_line(&left, &self.folder.repo, &mut self.transcript);
-        let mut last = if left.is_empty() { left } else { left + "\n" };
+    pub(super) fn finish(mut self) -> (Transcript, String) {
+        let stderr = tail(&self.folder, &self.stderr, 0, STDERR).unwrap_or_default();
+        let mut left = self.lines.rest();
+        if self.full {
+            // Whether the agent's turn was done is said at the end.
+            left.extend(tail(&self.folder, &self.raw, self.offset, END).unwrap_or_default());
+        }
+        let left = String::from_utf8_lossy(&left);
+        for line in left.lines() {
+            self.agent.read_line(line, &self.folder.repo, &mut self.transcript);
+        }
+        let clean = match self.redactor.text(&left) {
+            clean if clean.is_empty() => clean,
+            clean => clean + "\n",
+        };
+        let written = self.write(&clean);
+        let mut last = String::new();
+        if self.full {
+            let text = format!("the output is longer than {} bytes; the rest was not kept", self.most);
+            last = format!("{}\n", json!({"type": "moorline.truncated", "text": text}));
+        }
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
         if !stderr.is_empty() {
             let event = json!({"type": "moorline.stderr", "text": self.redactor.text(&stderr)});
             last = format!("{last}{event}\n");
         }
-        if let Err(error) = self.clean.write_all(last.as_bytes()).and_then(|()| self.clean.sync_all()) {
+        let ended = written.and_then(|()| self.clean.write_all(last.as_bytes()));
+        if let Err(error) = ended.and_then(|()| self.clean.sync_all()) {
             tracing::warn!(%error, "the agent's log could not be written to its end");
         }
         (self.transcript, stderr)
     }
 }
 
-fn tail(folder: &RunFolder, path: &Path) -> io::Result<String> {
+/// The last bytes of a file, at most `most` of them, and none before `from`.
+fn tail(folder: &RunFolder, path: &Path, from: u64, most: u64) -> io::Result<Vec<u8>> {
     let mut file = folder.open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(STDERR)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(most).max(from)))?;
     let mut text = Vec::new();
-    file.take(STDERR).read_to_end(&mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    file.take(most).read_to_end(&mut text)?;
+    Ok(text)
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

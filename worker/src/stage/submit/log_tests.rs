@@ -1,0 +1,144 @@
+use std::{
+    future::poll_fn,
+    sync::atomic::{AtomicU32, Ordering},
+    task::Poll,
+};
+
+use async_trait::async_trait;
+use moorline_proto::v1;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    agent::{Turn, codex::Codex},
+    config::Config,
+};
+
+/// Hears nothing.
+#[derive(Debug)]
+struct Deaf;
+
+#[async_trait]
+impl Outlet for Deaf {
+    async fn progress(&self, _: &str) {}
+    async fn preflight(&self, _: v1::Preflight) {}
+    async fn volume_diagnostics(&self, _: v1::VolumeDiagnostics) {}
+    async fn upload_artifact(&self, _: v1::ArtifactType, _: &Path, _: &str) -> Result<v1::Artifact, v1::Failure> {
+        Ok(v1::Artifact::default())
+    }
+    async fn download_artifact(&self, _: &str, _: &Path) -> Result<(), v1::Failure> {
+        Ok(())
+    }
+    async fn follow_output(&self, _: &Path, _: CancellationToken) -> Result<(), v1::Failure> {
+        Ok(())
+    }
+}
+
+const DONE: &str = r#"{"type":"turn.completed","usage":{"input_tokens":2,"output_tokens":1}}"#;
+
+/// A log of what the file holds, of which at most `most` bytes are taken.
+fn log(dir: &TempDir, most: u64, write: impl FnOnce(&mut File)) -> Log {
+    let folder = RunFolder::below(dir.path(), "run-1", "job-1");
+    std::fs::create_dir_all(&folder.artifacts).unwrap();
+    let (raw, path) = (folder.artifacts.join("raw"), dir.path().join("clean"));
+    write(&mut File::create(&raw).unwrap());
+    Log {
+        agent: Arc::new(Codex::new(&Config::try_parse_from(["moorline-worker"]).unwrap())),
+        outlet: Arc::new(Deaf),
+        redactor: Redactor::default(),
+        stderr: folder.artifacts.join("none"),
+        raw,
+        clean: File::create(&path).unwrap(),
+        path,
+        folder,
+        lines: Lines::default(),
+        offset: 0,
+        kept: 0,
+        most,
+        full: false,
+        transcript: Transcript::default(),
+        throttle: Throttle::new(Instant::now()),
+    }
+}
+
+async fn read(mut log: Log) -> (Transcript, String) {
+    let (ended, path) = (CancellationToken::new(), log.path.clone());
+    ended.cancel();
+    log.follow(&ended).await;
+    let (transcript, _) = log.finish();
+    (transcript, std::fs::read_to_string(path).unwrap())
+}
+
+#[tokio::test]
+async fn a_file_of_a_tebibyte_is_cut_and_its_end_still_counts() {
+    let dir = TempDir::new().unwrap();
+    let log = log(&dir, 1 << 20, |file| {
+        file.write_all(b"first\n").unwrap();
+        file.set_len(1 << 40).unwrap();
+        file.seek(SeekFrom::End(0)).unwrap();
+        write!(file, "\n{DONE}\n").unwrap();
+    });
+    let (transcript, kept) = read(log).await;
+    assert_eq!(transcript.turn, Some(Turn::Completed));
+    assert!(kept.starts_with("first\n") && kept.len() <= (1 << 20) + 200, "{}", kept.len());
+    let last = kept.lines().last().unwrap();
+    assert!(
+        last.starts_with(r#"{"text":"the output is longer than 1048576 bytes"#) && last.contains("moorline.truncated"),
+        "{last}"
+    );
+    assert_eq!(kept.matches("moorline.truncated").count(), 1);
+}
+
+#[tokio::test]
+async fn an_output_as_long_as_the_limit_is_whole_and_one_byte_more_is_not() {
+    for (most, truncated) in [(DONE.len() + 1, false), (DONE.len(), true)] {
+        let dir = TempDir::new().unwrap();
+        let log = log(&dir, most as u64, |file| writeln!(file, "{DONE}").unwrap());
+        let (transcript, kept) = read(log).await;
+        assert_eq!(
+            (transcript.input_tokens, transcript.turn),
+            (2, Some(Turn::Completed)),
+            "events are read once"
+        );
+        assert_eq!(
+            (kept.contains("moorline.truncated"), kept.starts_with(DONE)),
+            (truncated, !truncated),
+            "{kept}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn text_that_grows_when_it_is_cleaned_stays_within_the_limit() {
+    let dir = TempDir::new().unwrap();
+    let log = log(&dir, 4 << 20, |file| {
+        // No byte of it is text, and each becomes three.
+        (0..2000).for_each(|_| file.write_all(&[[0xff; 999].as_slice(), b"\n"].concat()).unwrap());
+    });
+    let kept = read(log).await.1;
+    assert!(
+        kept.len() <= (4 << 20) + 200 && kept.contains("moorline.truncated"),
+        "{}",
+        kept.len()
+    );
+}
+
+#[tokio::test]
+async fn others_get_their_turn_after_each_piece() {
+    let dir = TempDir::new().unwrap();
+    let log = log(&dir, 8 << 20, |file| {
+        (0..4096).for_each(|_| file.write_all(&[b"x".repeat(511).as_slice(), b"\n"].concat()).unwrap())
+    });
+    let turns = AtomicU32::new(0);
+    let other = poll_fn(|context| {
+        turns.fetch_add(1, Ordering::Relaxed);
+        context.waker().wake_by_ref();
+        Poll::<()>::Pending
+    });
+    tokio::select! {
+        biased;
+        _ = read(log) => {}
+        () = other => {}
+    }
+    assert!(turns.load(Ordering::Relaxed) >= 8);
+}
