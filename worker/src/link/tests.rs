@@ -279,6 +279,58 @@ async fn a_transfer_is_given_up_when_the_server_says_no_or_the_job_must_stop() {
 }
 
 #[tokio::test]
+async fn a_server_that_fails_inside_costs_no_artifact() {
+    let server = Server::start().await;
+    server.store().broken.extend([
+        refusal(Code::Internal, "INTERNAL"),
+        refusal(Code::Internal, "ARTIFACT_STORE"),
+        Status::cancelled("the server goes"),
+        refusal(Code::InvalidArgument, "UPLOAD_BROKEN_OFF"),
+    ]);
+    let place = Place::new(&server);
+    let file = place.dir.path().join("codex.patch");
+    fs::write(&file, "paid for").expect("a file");
+    let stored = place.outlet.upload_artifact(v1::ArtifactType::CodexPatch, &file, "text/x-patch");
+    patient(stored).await.expect("stored");
+    assert!(server.store().artifacts == [("codex.patch".to_owned(), b"paid for".to_vec())]);
+}
+
+#[tokio::test]
+async fn an_upload_that_never_arrives_as_announced_is_given_up() {
+    let server = Server::start().await;
+    server
+        .store()
+        .broken
+        .extend((0..10).map(|_| refusal(Code::InvalidArgument, "DIGEST_MISMATCH")));
+    let place = Place::new(&server);
+    let file = place.dir.path().join("x");
+    fs::write(&file, "x").expect("a file");
+    let stored = place.outlet.upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain");
+    patient(stored).await.expect_err("given up");
+    assert_eq!(server.store().broken.len(), 6, "it was tried four times");
+}
+
+#[tokio::test]
+async fn a_final_no_is_not_asked_again() {
+    let server = Server::start().await;
+    let place = Place::new(&server);
+    let file = place.dir.path().join("x");
+    fs::write(&file, "x").expect("a file");
+    for status in [
+        Status::invalid_argument("x"),
+        Status::not_found("x"),
+        Status::failed_precondition("x"),
+        Status::unimplemented("x"),
+        refusal(Code::Aborted, "FENCED"),
+    ] {
+        server.store().broken.push_back(status);
+        let stored = place.outlet.upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain");
+        patient(stored).await.expect_err("final");
+    }
+    assert!(server.store().artifacts.is_empty());
+}
+
+#[tokio::test]
 async fn an_artifact_is_fetched_and_its_absence_has_a_remedy() {
     let server = Server::start().await;
     server.store().download = vec![7; 5000];
