@@ -214,6 +214,24 @@ async fn a_redirected_worker_dials_again() {
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
 }
 
+#[tokio::test]
+async fn after_a_steady_session_a_worker_is_quick_to_dial_again_whatever_ended_it() {
+    let mut server = Server::start().await;
+    let (mut link, _handle, mut events) = Link::new(&server.url, v1::Hello::default()).expect("a link");
+    link.redial = Redial::weary();
+    let running = tokio::spawn(link.run());
+    let mut line = server.line().await;
+    let ping_interval = milliseconds(5);
+    line.send(Answer::Welcome(v1::Welcome { ping_interval, ..calm() })).await;
+    assert!(matches!(patient(events.recv()).await, Some(Event::Welcomed(_))));
+    line.answer_pings(3).await;
+    line.send(Answer::Redirect(v1::Redirect::default())).await;
+    line.left().await;
+    let again = tokio::time::timeout(Duration::from_secs(1), server.line()).await;
+    assert!(again.is_ok(), "the worker still pays for what was before the session");
+    running.abort();
+}
+
 struct Place {
     dir: TempDir,
     outlet: JobOutlet,
