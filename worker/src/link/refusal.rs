@@ -5,8 +5,8 @@ use tonic_types::StatusExt;
 
 use super::{Error, session::End};
 
-/// Reasons that no waiting mends.
-const FOR_GOOD: [&str; 2] = ["UNKNOWN_QUEUE", "PROTOCOL_VERSION"];
+/// Reasons that no waiting mends: each asks for other settings, or another program.
+const FOR_GOOD: [&str; 3] = ["UNKNOWN_QUEUE", "PROTOCOL_VERSION", "VOLUME_MISMATCH"];
 
 /// The machine-readable reason of a status; empty when it has none.
 pub(super) fn reason(status: &Status) -> String {

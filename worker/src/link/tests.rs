@@ -174,6 +174,21 @@ async fn some_refusals_end_the_worker_and_others_are_tried_again() {
 }
 
 #[tokio::test]
+async fn a_worker_with_the_wrong_volume_ends_with_the_server_s_words() {
+    let server = Server::start().await;
+    server
+        .store()
+        .refusals
+        .push_back(refusal(Code::FailedPrecondition, "VOLUME_MISMATCH"));
+    let mut worker = Worker::dial(&server);
+    let error = patient(&mut worker.running).await.expect("no panic").expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "the server refused this worker (VOLUME_MISMATCH): words of the server"
+    );
+}
+
+#[tokio::test]
 async fn what_a_welcome_says_of_the_inventory_counts() {
     let mut server = Server::start().await;
     let mut worker = Worker::dial(&server);
