@@ -2,6 +2,7 @@
 
 mod job;
 mod jobs;
+mod outcome;
 mod stop;
 mod worker;
 
