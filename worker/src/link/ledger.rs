@@ -227,10 +227,7 @@ mod tests {
         let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));
         ledger.open(&lease);
         ledger.report(&lease, news);
-        ledger
-            .next(&mut BTreeMap::new())
-            .and_then(|report| report.news)
-            .expect("a report")
+        ledger.next(&mut BTreeMap::new()).and_then(|report| report.news).expect("a report")
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
+    STOP_LIMIT,
     jobs::Ticket,
     outcome::{self, Joined},
     stop::{Stop, Why},
@@ -16,14 +17,11 @@ use crate::{
     config::Config,
     engine::Engine,
     link::{Handle, JobOutlet, Lease},
-    stage::{self, Context, RunFolder, STOP_GRACE, plain},
+    stage::{self, Context, RunFolder, plain},
 };
 
 /// Longest time of a stage whose offer names none.
 const LONGEST: Duration = Duration::from_secs(7200);
-/// What a stage that was told to stop may take, before it is given up.
-const STOP_LIMIT: Duration = STOP_GRACE.saturating_mul(3);
-
 /// A job that was accepted.
 pub(super) struct Job {
     context: Context,
