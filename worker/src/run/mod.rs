@@ -22,8 +22,6 @@ use crate::{
     startup,
 };
 
-/// Longest time that a worker which was told to go waits for its jobs.
-pub const DRAIN_GRACE: Duration = Duration::from_secs(600);
 /// What jobs that are told to stop may take, before they are given up.
 pub const STOP_LIMIT: Duration = STOP_GRACE.saturating_mul(3);
 

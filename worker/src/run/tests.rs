@@ -294,6 +294,23 @@ async fn a_worker_that_was_told_to_go_finishes_its_jobs_first() {
 }
 
 #[tokio::test]
+async fn jobs_that_outlast_the_time_to_drain_are_stopped() {
+    let mut place = Place::with(|config| {
+        config.drain_grace = Duration::from_millis(50);
+        Arc::new(Idle)
+    })
+    .await;
+    let mut line = place.at_work(7).await;
+    place.shutdown.drain.cancel();
+    let end = line.finished().await;
+    assert_eq!(code(&end), "WORKER_STOPPED");
+    line.acknowledge(&end).await;
+    line.left().await;
+    drop(line);
+    place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
 async fn an_idle_worker_says_that_it_goes_before_it_does() {
     let mut place = Place::new().await;
     let mut line = place.server.welcomed().await;

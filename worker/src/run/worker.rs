@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{DRAIN_GRACE, Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers, stop::Why};
+use super::{Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers, stop::Why};
 use crate::{
     config::Config,
     engine::Engine,
@@ -257,7 +257,7 @@ impl Worker {
             jobs = self.tasks.len(),
             "the worker is going: it takes nothing new and finishes what it has"
         );
-        self.drained_by = Some(Instant::now() + DRAIN_GRACE);
+        self.drained_by = Some(Instant::now() + self.config.drain_grace);
         self.say_draining();
     }
 
