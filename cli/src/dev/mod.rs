@@ -72,7 +72,7 @@ const SERVER_GRACE: Duration = Duration::from_secs(60);
 
 /// Starts everything and stops it when asked to, or when a part of it ends.
 pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Error> {
-    logs::begin();
+    logs::begin()?;
     let plan = Plan::new(args)?;
     args.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let key = args.api_key_stdin.then(key::read).transpose()?;
