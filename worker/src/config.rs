@@ -44,6 +44,8 @@ pub struct Config {
     pub job_pids: u32,
     /// Longest time of a login check (`MOORLINE_PREFLIGHT_TIMEOUT_SECONDS`, 60).
     pub preflight_timeout: Duration,
+    /// Longest time that a worker which was told to go waits for its jobs, before it stops them (`MOORLINE_DRAIN_SECONDS`, 600).
+    pub drain_grace: Duration,
     /// The Codex program (`MOORLINE_CODEX_PROGRAM`, `codex`).
     pub codex_program: String,
     /// Model that Codex is told to use (`CODEX_MODEL`).

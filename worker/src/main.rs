@@ -10,11 +10,10 @@ use clap::{Parser, Subcommand};
 use moorline_worker::{
     config::{Args, Config},
     engine,
-    run::{self, Error},
+    run::{self, Error, Shutdown},
     startup,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Holds one stream to a Moorline server and does the jobs of its queues.
@@ -73,23 +72,32 @@ fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// The first signal lets jobs finish, the second doesn't.
+/// The first signal lets jobs finish, the second stops them, the third ends the process as it is.
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt) = signals()?;
-    let shutdown = CancellationToken::new();
+    let mut told = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let shutdown = Shutdown::default();
     let running = run::run(config, shutdown.clone());
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = told() => {}
     }
     tracing::info!("told to stop: running jobs may finish; a second signal stops them");
-    shutdown.cancel();
+    shutdown.drain.cancel();
+    tokio::select! {
+        ended = &mut running => return Ok(ended.map(|()| ExitCode::SUCCESS)?),
+        () = told() => {}
+    }
+    shutdown.stop.cancel();
     tokio::select! {
         ended = &mut running => Ok(ended.map(|()| ExitCode::SUCCESS)?),
-        _ = terminate.recv() => anyhow::bail!("stopped by a second signal, with jobs at work"),
-        _ = interrupt.recv() => anyhow::bail!("stopped by a second signal, with jobs at work"),
+        () = told() => anyhow::bail!("ended by a third signal: containers of jobs may run on, until a worker of this name starts again"),
     }
 }
 

@@ -18,7 +18,7 @@ use anyhow::{Context as _, anyhow};
 use moorline_worker::{config::EngineChoice, engine};
 use tokio_util::sync::CancellationToken;
 
-use self::{plan::Plan, ready::ReadyFile, workers::Workers};
+use self::{plan::Plan, ready::ReadyFile, signal::Asked, workers::Workers};
 use crate::{console::Console, error::Error, exit::Exit, time};
 
 /// Start a server, its workers and a database in this process.
@@ -62,7 +62,7 @@ pub struct Args {
     /// Write endpoint, process id and workers to this file once everything is up; removed at the end.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// How long jobs may take to end when everything stops.
+    /// How long jobs may take to end when everything stops; then they are stopped.
     #[arg(long, default_value = "30s", value_parser = time::parse_duration, value_name = "DURATION")]
     grace: Duration,
 }
@@ -72,11 +72,11 @@ const SERVER_GRACE: Duration = Duration::from_secs(60);
 
 /// Starts everything and stops it when asked to, or when a part of it ends.
 pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Error> {
-    logs::begin();
+    logs::begin()?;
     let plan = Plan::new(args)?;
     args.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let key = args.api_key_stdin.then(key::read).transpose()?;
-    let asked = signal::asked().context("can't listen for signals")?;
+    let asked = Asked::listen().context("can't listen for signals")?;
 
     let stop_server = CancellationToken::new();
     let running = moorline_server::start(plan.server(), stop_server.clone())
@@ -109,7 +109,7 @@ async fn play(
     args: &Args,
     endpoint: &str,
     key: Option<secrecy::SecretString>,
-    asked: &CancellationToken,
+    asked: &Asked,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
     let engine = engine::connect::choose(&plan.worker).await.context("no engine can be used")?;
@@ -139,11 +139,14 @@ async fn play(
     };
     let outcome = tokio::select! {
         broken = workers.broken() => Err(broken),
-        () = asked.cancelled() => Ok(()),
+        () = asked.once.cancelled() => Ok(()),
         failed = up => failed,
     };
-    console.note("Stopping: the workers finish or stop their jobs, then the server and Postgres end. Ctrl-C again ends at once.")?;
-    let drained = workers.drain(args.grace).await;
+    console.note(format!(
+        "Stopping: jobs have {} to finish and are stopped then, or at once with another Ctrl-C; the server and Postgres end last.",
+        humantime::format_duration(args.grace)
+    ))?;
+    let drained = workers.drain(args.grace, &asked.again).await;
     outcome.and(drained)
 }
 

@@ -38,6 +38,7 @@ impl Plan {
         if env::var_os("MOORLINE_VOLUME_ROOT").is_none() {
             worker.volume_root = data_dir.join("volumes");
         }
+        worker.drain_grace = args.grace;
         worker.engine = args.engine.unwrap_or(worker.engine);
         worker.job_image = args.job_image.clone().unwrap_or(worker.job_image);
         worker.codex_program = args.codex_program.clone().unwrap_or(worker.codex_program);
@@ -118,6 +119,8 @@ fn make(folder: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -131,6 +134,28 @@ mod tests {
         assert_eq!(default_folder(true, home).expect("a folder"), Path::new("/var/lib/moorline/dev"));
         assert_eq!(default_folder(true, xdg).expect("a folder"), Path::new("/data/moorline/dev"));
         assert!(default_folder(false, |_| None).is_err());
+    }
+
+    #[derive(clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_workers_give_jobs_as_long_as_grace_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = folder.path().display().to_string();
+        let plan = |more: &[&str]| {
+            let words = ["dev", "--data-dir", &data_dir].into_iter().chain(more.iter().copied());
+            Plan::new(&Only::try_parse_from(words).expect("arguments").args).expect("a plan")
+        };
+        let graces = |plan: Plan| -> Vec<u64> {
+            let workers = plan.workers("http://127.0.0.1:1", "process", &[]);
+            workers.iter().map(|worker| worker.drain_grace.as_secs()).collect()
+        };
+        assert_eq!(graces(plan(&["--grace", "7s"])), [7]);
+        assert_eq!(graces(plan(&[])), [30]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{future, time::Duration};
 use anyhow::anyhow;
 use moorline_worker::{
     config::Config,
-    run::{self, run_with},
+    run::{self, STOP_LIMIT, Shutdown, run_with},
 };
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,25 +17,29 @@ pub struct Workers {
     names: Vec<String>,
     welcomed: Vec<watch::Receiver<bool>>,
     tasks: JoinSet<(String, Result<(), run::Error>)>,
-    drain: CancellationToken,
+    shutdown: Shutdown,
 }
+
+/// What a worker may take to go after its jobs have had their grace and their time to stop.
+const GOING: Duration = Duration::from_secs(10);
 
 impl Workers {
     /// Starts a worker for each of the settings.
     pub fn start(configs: Vec<Config>) -> Self {
-        let drain = CancellationToken::new();
         let mut workers = Self {
             names: Vec::new(),
             welcomed: Vec::new(),
             tasks: JoinSet::new(),
-            drain,
+            shutdown: Shutdown::default(),
         };
         for config in configs {
             let (welcome, welcomed) = watch::channel(false);
-            let (name, drain) = (config.name.clone(), workers.drain.clone());
+            let (name, shutdown) = (config.name.clone(), workers.shutdown.clone());
             workers.names.push(name.clone());
             workers.welcomed.push(welcomed);
-            workers.tasks.spawn(async move { (name, run_with(config, drain, welcome).await) });
+            workers
+                .tasks
+                .spawn(async move { (name, run_with(config, shutdown, welcome).await) });
         }
         workers
     }
@@ -67,9 +71,16 @@ impl Workers {
         }
     }
 
-    /// Tells all workers to take nothing new and to end, and waits for that.
-    pub async fn drain(mut self, grace: Duration) -> Result<(), Error> {
-        self.drain.cancel();
+    /// Tells all workers to take nothing new and to end, and waits for that. Their settings give jobs `grace` to finish; `at_once` cuts
+    /// that short.
+    pub async fn drain(mut self, grace: Duration, at_once: &CancellationToken) -> Result<(), Error> {
+        self.shutdown.drain.cancel();
+        let stop = self.shutdown.stop.clone();
+        let hurry = async {
+            at_once.cancelled().await;
+            stop.cancel();
+            future::pending().await
+        };
         let all = async {
             let mut ended = Ok(());
             while let Some(worker) = self.tasks.join_next().await {
@@ -82,11 +93,21 @@ impl Workers {
             }
             ended
         };
-        match tokio::time::timeout(grace, all).await {
+        let limit = grace + STOP_LIMIT + GOING;
+        let in_time = tokio::time::timeout(limit, async {
+            tokio::select! {
+                ended = all => ended,
+                () = hurry => Ok(()),
+            }
+        });
+        match in_time.await {
             Ok(ended) => Ok(ended?),
             Err(_) => {
-                let (left, grace) = (self.tasks.len(), humantime::format_duration(grace));
-                Err(anyhow!("{left} of the workers did not end within {grace}: their jobs may go on without them").into())
+                let (left, limit) = (self.tasks.len(), humantime::format_duration(limit));
+                Err(
+                    anyhow!("{left} of the workers did not end within {limit}: their jobs may go on, until moorline dev starts again")
+                        .into(),
+                )
             }
         }
     }

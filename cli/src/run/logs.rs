@@ -14,7 +14,7 @@ use crate::{
     exit::Exit,
     names,
     resume::{self, Resumable},
-    run::watch::Reconnect,
+    run::watch::{Reconnect, is_terminal},
 };
 
 /// Print the output of a run's jobs.
@@ -108,8 +108,16 @@ impl Resumable for Logs<'_, '_> {
         Ok(self.console.out.flush()?)
     }
 
+    /// Followed output ends with its run. A server that goes away may end the stream before.
     async fn is_complete(&mut self) -> Result<bool, Status> {
-        Ok(true)
+        if !self.args.follow {
+            return Ok(true);
+        }
+        let request = v1::GetRunRequest {
+            run_id: self.args.run_id.clone(),
+        };
+        let run = self.runs.get_run(request).await?.into_inner().run;
+        Ok(run.is_some_and(|run| is_terminal(run.status())))
     }
 
     fn lost(&mut self, why: &str) -> Result<(), Error> {

@@ -136,7 +136,8 @@ impl Resumable for Watch<'_, '_> {
     }
 }
 
-fn is_terminal(status: RunStatus) -> bool {
+/// Whether a run that has this status has ended.
+pub fn is_terminal(status: RunStatus) -> bool {
     match status {
         RunStatus::Succeeded | RunStatus::Failed | RunStatus::NoWork | RunStatus::Cancelled => true,
         RunStatus::Unspecified | RunStatus::Pending | RunStatus::Running | RunStatus::Retrying => false,

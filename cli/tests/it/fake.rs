@@ -32,7 +32,9 @@ pub struct Fake {
     pub content: Option<&'static [u8]>,
     /// Every request, in order, in its debug form.
     pub requests: Mutex<Vec<String>>,
-    /// How often watching was begun.
+    /// How many streams are opened before the run has ended; until then its status is running.
+    pub ends_after: usize,
+    /// How often watching, or reading logs, was begun.
     pub watched: AtomicUsize,
 }
 
@@ -92,7 +94,11 @@ impl Fake {
     }
 
     fn run(&self) -> Option<v1::Run> {
-        self.runs.first().cloned()
+        let mut run = self.runs.first().cloned()?;
+        if self.watched.load(Ordering::Relaxed) < self.ends_after {
+            run.status = v1::RunStatus::Running.into();
+        }
+        Some(run)
     }
 
     fn events_after(&self, after: i64) -> Answers<v1::WatchRunResponse> {
@@ -159,7 +165,8 @@ impl RunService for Fake {
         self.answer(&request, |_| v1::RetryRunResponse { run: self.run() })
     }
 
-    /// Sends `hello world` in two pieces, breaking off after the first one when it is asked for the first time.
+    /// Sends `hello world` in two pieces. When it is asked for the first time it breaks off after the first one, or ends there as
+    /// [`Watch::End`] says.
     async fn stream_run_logs(&self, request: Request<v1::StreamRunLogsRequest>) -> Result<Response<Self::StreamRunLogsStream>, Status> {
         let piece = |offset, content: &'static [u8]| {
             let content = bytes::Bytes::from_static(content);
@@ -172,12 +179,12 @@ impl RunService for Fake {
             })
         };
         let first = self.watched.fetch_add(1, Ordering::Relaxed) == 0;
-        let second = if first {
-            Err(Status::unavailable("the server is shutting down"))
-        } else {
-            piece(6, b"world\n")
+        let second = match self.watches.first() {
+            Some(Watch::End(_)) if first => None,
+            _ if first => Some(Err(Status::unavailable("the server is shutting down"))),
+            _ => Some(piece(6, b"world\n")),
         };
-        self.answer(&request, |_| stream::iter([piece(0, b"hello "), second]).boxed())
+        self.answer(&request, |_| stream::iter([piece(0, b"hello ")].into_iter().chain(second)).boxed())
     }
 
     async fn list_artifacts(&self, request: Request<v1::ListArtifactsRequest>) -> Result<Response<v1::ListArtifactsResponse>, Status> {

@@ -202,7 +202,7 @@ async fn a_run_is_created_and_followed_in_one_command() {
 
 #[tokio::test]
 async fn logs_are_printed_once_though_the_stream_breaks() {
-    let server = Fake::default().start().await;
+    let server = Fake::with_run(samples::succeeded(), Vec::new()).start().await;
     let seen = moorline(&server.url, &format!("run logs {RUN} --follow --stage submit")).await;
     assert_eq!(seen.out, "hello world\n");
     insta::assert_snapshot!(seen.err, @"
@@ -216,4 +216,20 @@ async fn logs_are_printed_once_though_the_stream_breaks() {
     {"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"offset":0,"content":"hello "}
     {"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"offset":6,"content":"world\n"}
     "#);
+}
+
+#[tokio::test]
+async fn followed_logs_end_with_the_run_and_not_with_the_server() {
+    let fake = Fake {
+        watches: vec![Watch::End(1)],
+        ends_after: 2,
+        ..Fake::with_run(samples::succeeded(), Vec::new())
+    };
+    let server = fake.start().await;
+    let seen = moorline(&server.url, &format!("run logs {RUN} --follow")).await;
+    assert_eq!((seen.exit, seen.out.as_str()), (Exit::Ok, "hello world\n"));
+    insta::assert_snapshot!(seen.err, @"
+    == submit, attempt 1
+    connection lost (the server ended the stream too early), trying again
+    ");
 }

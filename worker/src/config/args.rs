@@ -61,6 +61,9 @@ pub struct Args {
     /// Longest time of a login check in seconds (default: `60`)
     #[arg(long, env = "MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", value_name = "SECONDS")]
     preflight_timeout_seconds: Option<String>,
+    /// How long jobs may take to end once the worker was told to go, in seconds; then they are stopped (default: `600`)
+    #[arg(long, env = "MOORLINE_DRAIN_SECONDS", value_name = "SECONDS")]
+    drain_seconds: Option<String>,
     /// The Codex program (default: `codex`)
     #[arg(long, env = "MOORLINE_CODEX_PROGRAM", value_name = "PROGRAM")]
     codex_program: Option<String>,
@@ -116,6 +119,7 @@ impl TryFrom<Args> for Config {
             job_cpu_millis: number("MOORLINE_JOB_CPU_MILLIS", args.job_cpu_millis, 2000, 10, 1 << 20)?,
             job_pids: number("MOORLINE_JOB_PIDS", args.job_pids, 512, 16, 1 << 22)?,
             preflight_timeout: Duration::from_secs(preflight_seconds),
+            drain_grace: Duration::from_secs(number("MOORLINE_DRAIN_SECONDS", args.drain_seconds, 600, 0, 86_400)?),
             codex_program: given(args.codex_program).unwrap_or_else(|| "codex".to_owned()),
             codex_model: given(args.codex_model),
             codex_profile: given(args.codex_profile),

@@ -18,6 +18,8 @@ fn without_settings_a_worker_serves_the_default_queue_of_a_local_server() {
     );
     assert_eq!(config.volume_root, config.work_root.join("volumes"));
     assert_eq!(config.engine, EngineChoice::Auto);
+    assert_eq!(config.drain_grace, Duration::from_secs(600));
+    assert_eq!(parse(&["--drain-seconds", "0"]).expect("none").drain_grace, Duration::ZERO);
 }
 
 #[test]
@@ -57,6 +59,7 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--codex-config", "model"],
         ["--git-author", "Moorline"],
         ["--require-login", "maybe"],
+        ["--drain-seconds", "10m"],
     ];
     let messages = cases.map(|args| parse(&args).expect_err("refused").to_string()).join("\n");
     insta::assert_snapshot!(messages, @r"
@@ -71,5 +74,6 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_CODEX_CONFIG has the line `model`: write key=value on each
     MOORLINE_GIT_AUTHOR is `Moorline`: set a name and an address, such as Moorline <moorline@example.com>
     MOORLINE_REQUIRE_LOGIN is `maybe`: set 1 or 0
+    MOORLINE_DRAIN_SECONDS is `10m`: set a whole number from 0 to 86400, or leave it unset for 600
     ");
 }

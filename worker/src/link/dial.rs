@@ -31,6 +31,14 @@ impl Default for Redial {
 }
 
 impl Redial {
+    /// As it is after hours of failures.
+    #[cfg(test)]
+    pub(super) fn weary() -> Self {
+        let mut redial = Self::default();
+        redial.began -= 2 * LATE;
+        redial
+    }
+
     /// Somewhere between nothing and the ceiling, which doubles up to 5 s, and is 30 s after two minutes.
     pub(super) fn next_delay(&mut self) -> Duration {
         let ceiling = self.ceiling(self.began.elapsed());

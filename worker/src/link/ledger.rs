@@ -5,8 +5,11 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use moorline_proto::v1::{HeldJob, Report, report::News};
+use moorline_proto::v1::{FailureClass, Finished, HeldJob, Report, finished::Outcome, report::News};
+use prost::Message;
 use tokio::sync::Notify;
+
+use crate::{redact::one_line, stage::failure};
 
 /// One claim of a job: its fence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +48,12 @@ struct Book {
 /// Unacknowledged reports of one lease beyond which lines of progress are dropped; everything else is always kept.
 const MOST_LINES: usize = 512;
 
+/// Largest report in bytes. One that the server refuses for its size would be refused for ever, and take its line with it each time.
+const LARGEST: usize = 1 << 20;
+
+/// Characters of a line of progress.
+const LONGEST_LINE: usize = 1000;
+
 impl Ledger {
     /// Begins a lease.
     pub fn open(&self, lease: &Lease) {
@@ -62,6 +71,10 @@ impl Ledger {
             tracing::warn!(job_id = %lease.job_id, dropped = book.dropped, "a line of progress is dropped: too many wait for the server");
             return;
         }
+        let Some(news) = fitting(news) else {
+            tracing::error!(job_id = %lease.job_id, "a report is dropped: it is larger than the server takes");
+            return;
+        };
         book.last += 1;
         book.finished = matches!(news, News::Finished(_));
         book.unacknowledged.push_back(Report {
@@ -129,9 +142,35 @@ impl Ledger {
     }
 }
 
+/// News that the server takes: a line is one line, and an end that is too large becomes a failure that says so. Nothing else that a
+/// worker reports grows with what a job does, so `None` is a fault of the worker's own.
+fn fitting(news: News) -> Option<News> {
+    let news = match news {
+        News::Progress(mut progress) => {
+            progress.message = one_line(&progress.message, LONGEST_LINE);
+            News::Progress(progress)
+        }
+        News::Finished(finished) if finished.encoded_len() > LARGEST => News::Finished(too_large(&finished)),
+        other => other,
+    };
+    (news.encoded_len() <= LARGEST).then_some(news)
+}
+
+fn too_large(finished: &Finished) -> Finished {
+    let message = format!(
+        "the job's result has {} bytes, which is more than the {LARGEST} that a report may have: split the feature's tasks into smaller phases, \
+         and look at the run's artifacts for what was done",
+        finished.encoded_len()
+    );
+    Finished {
+        outcome: Some(Outcome::Failure(failure("REPORT_TOO_LARGE", FailureClass::Job, message))),
+        duration: finished.duration,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use moorline_proto::v1::{Finished, StageProgress};
+    use moorline_proto::v1::{JobResult, StageProgress, SubmitResult, job_result};
 
     use super::*;
 
@@ -182,5 +221,52 @@ mod tests {
         }
         ledger.report(&lease, News::Finished(Finished::default()));
         assert_eq!(sequences(&ledger).len(), MOST_LINES + 1);
+    }
+
+    fn only_report(news: News) -> News {
+        let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));
+        ledger.open(&lease);
+        ledger.report(&lease, news);
+        ledger.next(&mut BTreeMap::new()).and_then(|report| report.news).expect("a report")
+    }
+
+    #[test]
+    fn an_end_that_no_server_takes_becomes_a_failure_that_says_so() {
+        let large = |bytes| {
+            let failure = failure("PATCH_CONFLICT", FailureClass::Job, "x".repeat(bytes));
+            News::Finished(Finished {
+                outcome: Some(Outcome::Failure(failure)),
+                ..Finished::default()
+            })
+        };
+        let code = |news| match only_report(news) {
+            News::Finished(Finished {
+                outcome: Some(Outcome::Failure(failure)),
+                ..
+            }) => (failure.code, failure.message.len() < 1000),
+            other => panic!("no failure: {other:?}"),
+        };
+        assert_eq!(code(large(LARGEST + 1)), ("REPORT_TOO_LARGE".to_owned(), true));
+        assert_eq!(code(large(LARGEST / 2)), ("PATCH_CONFLICT".to_owned(), false));
+        let result = job_result::Result::Submit(SubmitResult::default());
+        let small = News::Finished(Finished {
+            outcome: Some(Outcome::Result(JobResult { result: Some(result) })),
+            ..Finished::default()
+        });
+        assert_eq!(only_report(small.clone()), small);
+    }
+
+    #[test]
+    fn a_line_of_progress_is_one_line() {
+        let said = News::Progress(StageProgress {
+            message: format!("one\ntwo\u{1b}[31m\u{0} {}", "x".repeat(5000)),
+            ..StageProgress::default()
+        });
+        let News::Progress(progress) = only_report(said) else {
+            panic!("no progress");
+        };
+        assert!(progress.message.starts_with("one two[31m xxx"), "{}", progress.message);
+        assert_eq!(progress.message.chars().count(), LONGEST_LINE);
+        assert!(!progress.message.contains(char::is_control));
     }
 }

@@ -127,6 +127,7 @@ pub struct Link {
     handle: Handle,
     events: mpsc::Sender<Event>,
     farewell: CancellationToken,
+    redial: Redial,
 }
 
 impl Link {
@@ -150,6 +151,7 @@ impl Link {
             handle: handle.clone(),
             events,
             farewell: CancellationToken::new(),
+            redial: Redial::default(),
         };
         Ok((link, handle, receiver))
     }
@@ -160,27 +162,22 @@ impl Link {
     }
 
     /// Holds sessions, one after the other, until the server refuses the worker for good or it says farewell.
-    pub async fn run(self) -> Result<(), Error> {
-        let mut redial = Redial::default();
+    pub async fn run(mut self) -> Result<(), Error> {
         loop {
-            let began = Instant::now();
-            let end = self.session().await;
+            let (end, steady) = self.session().await;
+            if steady {
+                self.redial = Redial::default();
+            }
             let delay = match end {
                 End::Refused(error) => return Err(error),
                 End::Over => return Ok(()),
                 End::Redirected { reason, after } => {
-                    tracing::info!(%reason, after_ms = after.as_millis(), "the server asks this worker to dial again");
-                    after
+                    let delay = after.unwrap_or_else(|| self.redial.next_delay());
+                    tracing::info!(%reason, delay_ms = delay.as_millis(), "the server asks this worker to dial again");
+                    delay
                 }
-                End::Lost {
-                    reason,
-                    hint,
-                    ping_interval,
-                } => {
-                    if ping_interval.is_some_and(|interval| began.elapsed() > interval) {
-                        redial = Redial::default();
-                    }
-                    let delay = hint.unwrap_or_else(|| redial.next_delay());
+                End::Lost { reason, hint } => {
+                    let delay = hint.unwrap_or_else(|| self.redial.next_delay());
                     tracing::warn!(%reason, delay_ms = delay.as_millis(), "no line to the server; running jobs go on, dialling again");
                     delay
                 }
@@ -192,16 +189,21 @@ impl Link {
         }
     }
 
-    async fn session(&self) -> End {
+    /// One session, and whether it was steady: one that lasted longer than its ping interval owes nothing to the failures before it.
+    async fn session(&self) -> (End, bool) {
         let mut hello = lock(&self.handle.hello).clone();
         hello.inventory = self.handle.ledger.inventory();
         let opened = tokio::select! {
-            () = self.farewell.cancelled() => return End::Over,
+            () = self.farewell.cancelled() => return (End::Over, false),
             opened = Session::open(&self.endpoint, hello, &self.handle.ledger, &self.events) => opened,
         };
         match opened {
-            Ok(session) => session.hold(&self.farewell).await,
-            Err(end) => end,
+            Ok(session) => {
+                let (began, interval) = (Instant::now(), session.ping_interval());
+                let end = session.hold(&self.farewell).await;
+                (end, began.elapsed() > interval)
+            }
+            Err(end) => (end, false),
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What a status of the server means for the line.
 
-use std::time::Duration;
-
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{Error, session::End};
 
-/// Reasons that no waiting mends.
-const FOR_GOOD: [&str; 2] = ["UNKNOWN_QUEUE", "PROTOCOL_VERSION"];
+/// Reasons that no waiting mends: each asks for other settings, or another program.
+const FOR_GOOD: [&str; 3] = ["UNKNOWN_QUEUE", "PROTOCOL_VERSION", "VOLUME_MISMATCH"];
 
 /// The machine-readable reason of a status; empty when it has none.
 pub(super) fn reason(status: &Status) -> String {
@@ -16,7 +14,7 @@ pub(super) fn reason(status: &Status) -> String {
 }
 
 /// The end of a session by a status. A name or a volume that another worker holds may become free, so those are tried again.
-pub(super) fn end(status: &Status, ping_interval: Option<Duration>) -> End {
+pub(super) fn end(status: &Status) -> End {
     let reason = reason(status);
     if FOR_GOOD.contains(&reason.as_str()) || status.code() == Code::InvalidArgument {
         let reason = if reason.is_empty() { "INVALID_ARGUMENT".to_owned() } else { reason };
@@ -33,6 +31,5 @@ pub(super) fn end(status: &Status, ping_interval: Option<Duration>) -> End {
     End::Lost {
         reason: format!("{name}: {}", status.message()),
         hint: status.get_details_retry_info().and_then(|info| info.retry_delay),
-        ping_interval,
     }
 }

@@ -29,14 +29,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) enum End {
     /// The worker is not wanted, and waiting won't help.
     Refused(Error),
-    /// The line broke, or the server refused for now; `ping_interval` is set when there was a session.
-    Lost {
-        reason: String,
-        hint: Option<Duration>,
-        ping_interval: Option<Duration>,
-    },
-    /// The server asks to dial again.
-    Redirected { reason: String, after: Duration },
+    /// The line broke, or the server refused for now.
+    Lost { reason: String, hint: Option<Duration> },
+    /// The server asks to dial again, after this time where it names one.
+    Redirected { reason: String, after: Option<Duration> },
     /// The worker has said farewell, or nobody listens for events any more.
     Over,
 }
@@ -84,7 +80,7 @@ impl<'a> Session<'a> {
                 frame: Some(Frame::Hello(hello)),
             };
             outbound.try_send(first).map_err(|error| lost(error.to_string()))?;
-            let refused = |status: Status| refusal::end(&status, None);
+            let refused = |status: Status| refusal::end(&status);
             let call = WorkerServiceClient::new(channel).connect(ReceiverStream::new(requests)).await;
             let mut inbound = call.map_err(refused)?.into_inner();
             match inbound.message().await.map_err(refused)?.and_then(|response| response.frame) {
@@ -138,6 +134,11 @@ impl<'a> Session<'a> {
         self.tell(Event::Welcomed(Box::new(Welcomed { voice, lease_duration }))).await
     }
 
+    /// How often the worker gives a sign of life.
+    pub(super) fn ping_interval(&self) -> Duration {
+        self.ping.period()
+    }
+
     /// Holds the session to its end.
     pub(super) async fn hold(mut self, farewell: &CancellationToken) -> End {
         let end = loop {
@@ -183,17 +184,12 @@ impl<'a> Session<'a> {
         if self.queue.is_empty() {
             self.queue.extend(self.ledger.next(&mut self.sent).map(Frame::Report));
         }
-        let interval = Some(self.ping.period());
-        let lost = |reason: &str| End::Lost {
-            reason: reason.to_owned(),
-            hint: None,
-            ping_interval: interval,
-        };
+        let lost = |reason: &str| lost(reason.to_owned());
         let turn = tokio::select! {
             response = self.inbound.message() => match response {
                 Ok(Some(response)) => Turn::Heard(response),
                 Ok(None) => return Err(lost("the server ended the stream")),
-                Err(status) => return Err(refusal::end(&status, interval)),
+                Err(status) => return Err(refusal::end(&status)),
             },
             permit = self.outbound.reserve(), if !self.queue.is_empty() => match permit {
                 Ok(permit) => {
@@ -266,22 +262,23 @@ impl<'a> Session<'a> {
 }
 
 fn lost(reason: String) -> End {
-    End::Lost {
-        reason,
-        hint: None,
-        ping_interval: None,
-    }
+    End::Lost { reason, hint: None }
 }
 
 fn redirected(redirect: v1::Redirect) -> End {
     End::Redirected {
-        after: duration(redirect.retry_after, Duration::from_millis(100)),
+        after: named(redirect.retry_after),
         reason: redirect.reason,
     }
 }
 
 /// A time that the server names, or the default where it names none.
 fn duration(given: Option<prost_types::Duration>, default: Duration) -> Duration {
-    let given = given.and_then(|given| Duration::try_from(given).ok());
-    given.filter(|given| !given.is_zero()).unwrap_or(default)
+    named(given).unwrap_or(default)
+}
+
+fn named(given: Option<prost_types::Duration>) -> Option<Duration> {
+    given
+        .and_then(|given| Duration::try_from(given).ok())
+        .filter(|given| !given.is_zero())
 }

@@ -174,6 +174,21 @@ async fn some_refusals_end_the_worker_and_others_are_tried_again() {
 }
 
 #[tokio::test]
+async fn a_worker_with_the_wrong_volume_ends_with_the_server_s_words() {
+    let server = Server::start().await;
+    server
+        .store()
+        .refusals
+        .push_back(refusal(Code::FailedPrecondition, "VOLUME_MISMATCH"));
+    let mut worker = Worker::dial(&server);
+    let error = patient(&mut worker.running).await.expect("no panic").expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "the server refused this worker (VOLUME_MISMATCH): words of the server"
+    );
+}
+
+#[tokio::test]
 async fn what_a_welcome_says_of_the_inventory_counts() {
     let mut server = Server::start().await;
     let mut worker = Worker::dial(&server);
@@ -212,6 +227,24 @@ async fn a_redirected_worker_dials_again() {
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
     assert!(matches!(worker.event().await, Event::Lost(_)));
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
+}
+
+#[tokio::test]
+async fn after_a_steady_session_a_worker_is_quick_to_dial_again_whatever_ended_it() {
+    let mut server = Server::start().await;
+    let (mut link, _handle, mut events) = Link::new(&server.url, v1::Hello::default()).expect("a link");
+    link.redial = Redial::weary();
+    let running = tokio::spawn(link.run());
+    let mut line = server.line().await;
+    let ping_interval = milliseconds(5);
+    line.send(Answer::Welcome(v1::Welcome { ping_interval, ..calm() })).await;
+    assert!(matches!(patient(events.recv()).await, Some(Event::Welcomed(_))));
+    line.answer_pings(3).await;
+    line.send(Answer::Redirect(v1::Redirect::default())).await;
+    line.left().await;
+    let again = tokio::time::timeout(Duration::from_secs(1), server.line()).await;
+    assert!(again.is_ok(), "the worker still pays for what was before the session");
+    running.abort();
 }
 
 struct Place {
@@ -276,6 +309,58 @@ async fn a_transfer_is_given_up_when_the_server_says_no_or_the_job_must_stop() {
         .upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain")
         .await
         .expect("one try is made all the same");
+}
+
+#[tokio::test]
+async fn a_server_that_fails_inside_costs_no_artifact() {
+    let server = Server::start().await;
+    server.store().broken.extend([
+        refusal(Code::Internal, "INTERNAL"),
+        refusal(Code::Internal, "ARTIFACT_STORE"),
+        Status::cancelled("the server goes"),
+        refusal(Code::InvalidArgument, "UPLOAD_BROKEN_OFF"),
+    ]);
+    let place = Place::new(&server);
+    let file = place.dir.path().join("codex.patch");
+    fs::write(&file, "paid for").expect("a file");
+    let stored = place.outlet.upload_artifact(v1::ArtifactType::CodexPatch, &file, "text/x-patch");
+    patient(stored).await.expect("stored");
+    assert!(server.store().artifacts == [("codex.patch".to_owned(), b"paid for".to_vec())]);
+}
+
+#[tokio::test]
+async fn an_upload_that_never_arrives_as_announced_is_given_up() {
+    let server = Server::start().await;
+    server
+        .store()
+        .broken
+        .extend((0..10).map(|_| refusal(Code::InvalidArgument, "DIGEST_MISMATCH")));
+    let place = Place::new(&server);
+    let file = place.dir.path().join("x");
+    fs::write(&file, "x").expect("a file");
+    let stored = place.outlet.upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain");
+    patient(stored).await.expect_err("given up");
+    assert_eq!(server.store().broken.len(), 6, "it was tried four times");
+}
+
+#[tokio::test]
+async fn a_final_no_is_not_asked_again() {
+    let server = Server::start().await;
+    let place = Place::new(&server);
+    let file = place.dir.path().join("x");
+    fs::write(&file, "x").expect("a file");
+    for status in [
+        Status::invalid_argument("x"),
+        Status::not_found("x"),
+        Status::failed_precondition("x"),
+        Status::unimplemented("x"),
+        refusal(Code::Aborted, "FENCED"),
+    ] {
+        server.store().broken.push_back(status);
+        let stored = place.outlet.upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain");
+        patient(stored).await.expect_err("final");
+    }
+    assert!(server.store().artifacts.is_empty());
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ const BATCH: usize = 1 << 20;
 const LOOK: Duration = Duration::from_millis(250);
 /// Longest time of one call: a half-open connection would hold it for ever.
 const CALL: Duration = Duration::from_secs(300);
+/// Tries of a transfer whose content keeps arriving otherwise than announced.
+const GARBLED_TRIES: u32 = 4;
 
 /// Stores a file as an artifact; the header's digest is filled in.
 pub(super) async fn upload(
@@ -53,7 +55,7 @@ pub(super) async fn upload(
         response
             .into_inner()
             .artifact
-            .ok_or_else(|| Status::internal("the server did not describe what it stored"))
+            .ok_or_else(|| Status::data_loss("the server did not describe what it stored"))
     })
     .await
 }
@@ -114,7 +116,7 @@ pub(super) async fn follow(
                 .upload_logs(stream::iter(pieces))
                 .await?
                 .into_inner();
-            u64::try_from(response.next_offset).map_err(|_| Status::internal("the server named a negative offset"))
+            u64::try_from(response.next_offset).map_err(|_| Status::data_loss("the server named a negative offset"))
         })
         .await?;
     }
@@ -159,7 +161,7 @@ async fn digest(mut file: File) -> Result<String, Status> {
     hashed.map_err(|error| Status::failed_precondition(format!("the file can't be read: {error}")))
 }
 
-/// Tries until it works, the server says no for good, or the job must stop.
+/// Tries until it works, the server says no for good, or the job must stop: a job's paid work must not end with a server that stumbles.
 async fn persist<T, F>(stop: &CancellationToken, mut attempt: impl FnMut() -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
@@ -170,15 +172,19 @@ where
         .without_max_times()
         .with_jitter();
     let mut pauses = pauses.build();
+    let mut garbled = 0;
     loop {
         let limited = tokio::time::timeout(CALL, attempt()).await;
         let status = match limited.unwrap_or_else(|_| Err(Status::deadline_exceeded("the server did not answer in time"))) {
             Ok(value) => return Ok(value),
-            Err(status) if !may_pass(&status) => return Err(status),
             Err(status) => status,
         };
+        garbled += u32::from(verdict(&status) == Verdict::Garbled);
+        if verdict(&status) == Verdict::Final || garbled >= GARBLED_TRIES {
+            return Err(status);
+        }
         let pause = pauses.next().unwrap_or_default();
-        tracing::debug!(%status, pause_ms = pause.as_millis(), "a transfer is tried again");
+        tracing::warn!(%status, pause_ms = pause.as_millis(), "a transfer failed and is tried again");
         tokio::select! {
             () = stop.cancelled() => return Err(status),
             () = tokio::time::sleep(pause) => {}
@@ -186,12 +192,26 @@ where
     }
 }
 
-/// Whether another try may do better. A reason of the server's own, such as a lease that has passed on, stays true.
-fn may_pass(status: &Status) -> bool {
+/// What a failed transfer means for the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Server or line stumbled. That passes, though it may take as long as a failover or a full disk.
+    Passes,
+    /// The content arrived otherwise than announced: bad luck on the way, or a file that won't be read the same way twice.
+    Garbled,
+    /// No other try does better.
+    Final,
+}
+
+fn verdict(status: &Status) -> Verdict {
+    let reason = refusal::reason(status);
     match status.code() {
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => true,
-        Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted => refusal::reason(status).is_empty(),
-        _ => false,
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Unknown | Code::Internal | Code::Cancelled => {
+            Verdict::Passes
+        }
+        Code::Aborted if reason != "FENCED" => Verdict::Passes,
+        Code::InvalidArgument if ["DIGEST_MISMATCH", "UPLOAD_BROKEN_OFF"].contains(&reason.as_str()) => Verdict::Garbled,
+        _ => Verdict::Final,
     }
 }
 

@@ -2,27 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moorline_proto::v1::{self, FailureClass, finished::Outcome, report::News};
+use moorline_proto::v1::{self, finished::Outcome, report::News};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
+    STOP_LIMIT,
     jobs::Ticket,
+    outcome::{self, Joined},
     stop::{Stop, Why},
 };
 use crate::{
     config::Config,
     engine::Engine,
     link::{Handle, JobOutlet, Lease},
-    stage::{self, Context, RunFolder, STOP_GRACE, failure, plain},
+    stage::{self, Context, RunFolder, plain},
 };
 
 /// Longest time of a stage whose offer names none.
 const LONGEST: Duration = Duration::from_secs(7200);
-/// What a stage that was told to stop may take, before it is given up.
-const STOP_LIMIT: Duration = STOP_GRACE.saturating_mul(3);
-
 /// A job that was accepted.
 pub(super) struct Job {
     context: Context,
@@ -97,7 +96,7 @@ impl Job {
         // Jobs of one run share its folder: one that was fenced may still be at work.
         let _turn = tokio::select! {
             biased;
-            () = stop.token.cancelled() => return self.stopped("not_started"),
+            () = stop.token.cancelled() => return outcome::stopped("not_started", stop.why()),
             turn = self.ticket.turn.lock() => turn,
         };
         if let Err(error) = self.context.folder.prepare(&self.context) {
@@ -105,36 +104,8 @@ impl Job {
         }
         // In a task of its own, so that a panic is a failure and not silence.
         let stage = tokio::spawn(stage::run(self.context.clone()).in_current_span());
-        match supervise(AbortOnDropHandle::new(stage), stop, deadline, STOP_LIMIT).await {
-            Some(Ok(Ok(result))) => Outcome::Result(result),
-            Some(Ok(Err(stage::Error::Failed(failure)))) => Outcome::Failure(failure),
-            Some(Ok(Err(stage::Error::Stopped(how)))) => self.stopped(how),
-            Some(Err(error)) => {
-                tracing::error!(%error, "a stage broke");
-                let message = "the stage broke in the worker itself: retry the run, and report this with the worker's log";
-                Outcome::Failure(failure("INTERNAL", FailureClass::Environment, message))
-            }
-            None => self.stopped("killed"),
-        }
-    }
-
-    /// What it means that a stage was stopped.
-    fn stopped(&self, how: &str) -> Outcome {
-        let lost = |code, message: &str| Outcome::Failure(failure(code, FailureClass::LostWorker, message));
-        match self.ticket.stop.why() {
-            Some(Why::TimedOut) => {
-                let message = "the stage took longer than it may: retry the run, with a longer agent_timeout where the agent needs it";
-                Outcome::Failure(failure("STAGE_TIMED_OUT", FailureClass::Job, message))
-            }
-            Some(Why::LostContact) => lost("LOST_CONTACT", "the worker stopped the job because it had no line to the server"),
-            Some(Why::Leaving) => lost("WORKER_STOPPED", "the worker was stopped before the job had ended"),
-            Some(Why::Cancelled | Why::Fenced) => Outcome::Stopped(v1::Stopped { how: how.to_owned() }),
-            None => Outcome::Failure(failure(
-                "INTERNAL",
-                FailureClass::Environment,
-                "the stage stopped without being told to: retry the run",
-            )),
-        }
+        let joined = supervise(AbortOnDropHandle::new(stage), stop, deadline, STOP_LIMIT).await;
+        outcome::of(joined, stop.why())
     }
 
     /// Whatever is worth keeping is an artifact by now.
@@ -151,7 +122,6 @@ impl Job {
 }
 
 type Running = AbortOnDropHandle<Result<v1::JobResult, stage::Error>>;
-type Joined = Result<Result<v1::JobResult, stage::Error>, tokio::task::JoinError>;
 
 /// Waits for a stage. One that passes its deadline is told to stop; one that doesn't stop is given up (`None`).
 async fn supervise(mut stage: Running, stop: &Stop, deadline: Instant, limit: Duration) -> Option<Joined> {

@@ -2,6 +2,8 @@
 
 mod job;
 mod jobs;
+mod leftovers;
+mod outcome;
 mod stop;
 mod worker;
 
@@ -16,11 +18,27 @@ use crate::{
     config::Config,
     engine::{self, Engine},
     link::{self, Link},
+    stage::STOP_GRACE,
     startup,
 };
 
-/// Longest time that a worker which was told to go waits for its jobs.
-pub const DRAIN_GRACE: Duration = Duration::from_secs(600);
+/// What jobs that are told to stop may take, before they are given up.
+pub const STOP_LIMIT: Duration = STOP_GRACE.saturating_mul(3);
+
+/// How a worker is told to go. A token alone tells it to drain.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Take nothing new, finish what is at work, and go.
+    pub drain: CancellationToken,
+    /// Stop what is at work, and go.
+    pub stop: CancellationToken,
+}
+
+impl From<CancellationToken> for Shutdown {
+    fn from(drain: CancellationToken) -> Self {
+        Self { drain, ..Self::default() }
+    }
+}
 
 /// Why a worker can't start, or can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +60,12 @@ pub enum Error {
     },
 }
 
-/// Checks what the worker needs, then serves until `shutdown` is cancelled and its jobs have ended.
+/// Checks what the worker needs, then serves until it is told to go and its jobs have ended.
 ///
 /// # Errors
 ///
 /// When something that it needs is missing, and when the server refuses it for good.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Error> {
     run_with(config, shutdown, watch::Sender::new(false)).await
 }
 
@@ -56,7 +74,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Erro
 /// # Errors
 ///
 /// Those of [`run`].
-pub async fn run_with(config: Config, shutdown: CancellationToken, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
+pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
+    let shutdown = shutdown.into();
     let checked = async {
         let engine = engine::connect::choose(&config).await?;
         let ready = startup::check(&config, &engine).await?;
@@ -64,7 +83,8 @@ pub async fn run_with(config: Config, shutdown: CancellationToken, on_welcome: w
     };
     let (engine, ready) = tokio::select! {
         biased;
-        () = shutdown.cancelled() => return Ok(()),
+        () = shutdown.drain.cancelled() => return Ok(()),
+        () = shutdown.stop.cancelled() => return Ok(()),
         checked = checked => checked?,
     };
     serve(Arc::new(config), engine, ready, shutdown, on_welcome).await
@@ -75,7 +95,7 @@ async fn serve(
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
     ready: startup::Ready,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
     on_welcome: watch::Sender<bool>,
 ) -> Result<(), Error> {
     let hello = hello(&config, ready);

@@ -1,18 +1,22 @@
 //! The whole loop against a server that the test plays by hand, with real git repositories.
 
-use std::net::TcpListener;
+use std::{collections::BTreeMap, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
 
 use moorline_proto::v1::{connect_request::Frame, connect_response::Frame as Answer, finished::Outcome, report::News};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::testing::{Idle, Line, Server, calm, patient, sh};
+use crate::{
+    engine::{ContainerSpec, Limits, process::ProcessEngine},
+    stage::RunFolder,
+    testing::{Idle, Line, Server, calm, patient, sh},
+};
 
 struct Place {
     server: Server,
     dir: TempDir,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
     welcomed: watch::Receiver<bool>,
     running: JoinHandle<Result<(), Error>>,
     /// Takes connections of git and never answers.
@@ -21,6 +25,11 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
+        Self::with(|_| Arc::new(Idle)).await
+    }
+
+    /// A worker with settings and an engine of the test's own.
+    async fn with(change: impl FnOnce(&mut Config) -> Arc<dyn Engine>) -> Self {
         let (server, dir) = (Server::start().await, TempDir::new().expect("a folder"));
         let script = "git init -q --bare -b main origin.git; git init -q -b main seed; cd seed; mkdir -p specs/001-x
             printf '## Phase 1: Setup\\n- [ ] T001 Do it\\n' > specs/001-x/tasks.md
@@ -38,16 +47,11 @@ impl Place {
             "--git-protocols",
             "file:git",
         ];
-        let config = Config::try_parse_from(args).expect("settings");
-        let (shutdown, on_welcome) = (CancellationToken::new(), watch::Sender::new(false));
+        let mut config = Config::try_parse_from(args).expect("settings");
+        let engine = change(&mut config);
+        let (shutdown, on_welcome) = (Shutdown::default(), watch::Sender::new(false));
         let welcomed = on_welcome.subscribe();
-        let running = serve(
-            Arc::new(config),
-            Arc::new(Idle),
-            startup::Ready::default(),
-            shutdown.clone(),
-            on_welcome,
-        );
+        let running = serve(Arc::new(config), engine, startup::Ready::default(), shutdown.clone(), on_welcome);
         let running = tokio::spawn(running);
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         Self {
@@ -90,6 +94,7 @@ impl Place {
     /// Begins a slow job on a new line; it is at work when this returns.
     async fn at_work(&mut self, token: i64) -> Line {
         let mut line = self.server.welcomed().await;
+        line.until(is_credit).await;
         line.send(Answer::Offer(self.slow(token))).await;
         line.until(|frame| matches!(frame, Frame::Report(_))).await;
         line
@@ -266,7 +271,7 @@ async fn a_stage_that_takes_too_long_fails() {
 async fn a_worker_that_was_told_to_go_finishes_its_jobs_first() {
     let mut place = Place::new().await;
     let mut line = place.at_work(7).await;
-    place.shutdown.cancel();
+    place.shutdown.drain.cancel();
     assert_eq!(names(&[line.heard().await]), ["draining"]);
     line.send(Answer::Offer(v1::Offer {
         job_id: "job-2".to_owned(),
@@ -289,11 +294,28 @@ async fn a_worker_that_was_told_to_go_finishes_its_jobs_first() {
 }
 
 #[tokio::test]
+async fn jobs_that_outlast_the_time_to_drain_are_stopped() {
+    let mut place = Place::with(|config| {
+        config.drain_grace = Duration::from_millis(50);
+        Arc::new(Idle)
+    })
+    .await;
+    let mut line = place.at_work(7).await;
+    place.shutdown.drain.cancel();
+    let end = line.finished().await;
+    assert_eq!(code(&end), "WORKER_STOPPED");
+    line.acknowledge(&end).await;
+    line.left().await;
+    drop(line);
+    place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
 async fn an_idle_worker_says_that_it_goes_before_it_does() {
     let mut place = Place::new().await;
     let mut line = place.server.welcomed().await;
     assert_eq!(names(&[line.heard().await]), ["credit default 2"]);
-    place.shutdown.cancel();
+    place.shutdown.drain.cancel();
     assert_eq!(names(&[line.heard().await]), ["draining"]);
     line.left().await;
 }
@@ -301,7 +323,7 @@ async fn an_idle_worker_says_that_it_goes_before_it_does() {
 #[tokio::test]
 async fn an_idle_worker_goes_at_once_even_without_a_server() {
     let mut place = Place::new().await;
-    place.shutdown.cancel();
+    place.shutdown.drain.cancel();
     place.gone().await.expect("a clean end");
 }
 
@@ -351,4 +373,98 @@ async fn a_worker_without_a_volume_says_so_when_asked_to_check_one() {
         panic!("no failure: {frames:?}");
     };
     assert_eq!(failure.code, "VOLUME_NOT_HELD");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_twice_stops_its_jobs() {
+    let mut place = Place::new().await;
+    let mut line = place.at_work(7).await;
+    place.shutdown.drain.cancel();
+    assert_eq!(names(&[line.heard().await]), ["draining"]);
+    place.shutdown.stop.cancel();
+    let end = line.finished().await;
+    assert_eq!(code(&end), "WORKER_STOPPED");
+    line.acknowledge(&end).await;
+    line.left().await;
+    drop(line);
+    place.gone().await.expect("a clean end");
+}
+
+/// Starts a container as an earlier worker would have, with its run's folder.
+async fn left_behind(engine: &dyn Engine, root: &Path, run: &str, worker: &str, volume: &str) {
+    let label = |name: &str, value: &str| (format!("moorline.{name}"), value.to_owned());
+    let spec = ContainerSpec {
+        name: format!("moorline-{run}"),
+        image: String::new(),
+        argv: ["sleep", "1000"].map(str::to_owned).into(),
+        env: BTreeMap::new(),
+        labels: [
+            label("run", run),
+            label("job", "job-1"),
+            label("worker", worker),
+            label("volume", volume),
+        ]
+        .into(),
+        run_dir: None,
+        workdir: None,
+        volume: None,
+        limits: Limits {
+            memory_bytes: 1 << 28,
+            cpu_millis: 1000,
+            pids: 64,
+            time: Duration::from_secs(60),
+        },
+        network: "none".to_owned(),
+        stdin: None,
+        stdout: None,
+        stderr: None,
+    };
+    engine.start(&spec).await.expect("a container");
+    let folder = RunFolder::below(root, run, "job-1");
+    folder.create_private().expect("a folder");
+    std::fs::create_dir_all(&folder.repo).expect("a folder");
+}
+
+#[tokio::test]
+async fn what_an_earlier_start_has_left_is_cleared_before_any_job_is_taken() {
+    let dir = TempDir::new().expect("a folder");
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("permissions");
+    let (root, processes) = (dir.path().join("work"), dir.path().join("processes"));
+    let engine: Arc<dyn Engine> = Arc::new(ProcessEngine::new(&dir.path().join("volumes"), &processes, "1000:1000").expect("an engine"));
+    left_behind(&*engine, &root, "mine", "w", "codex_auth_0").await;
+    left_behind(&*engine, &root, "of-my-login", "other", "codex_auth_1").await;
+    left_behind(&*engine, &root, "stranger", "other", "codex_auth_2").await;
+    // Another server's worker of the same name, on the same engine.
+    left_behind(&*engine, &dir.path().join("elsewhere"), "namesake", "w", "codex_auth_0").await;
+    let left = async || {
+        let listed = engine.list(&BTreeMap::new()).await.expect("a list");
+        let mut ids: Vec<String> = listed.into_iter().map(|container| container.id).collect();
+        ids.sort();
+        ids
+    };
+
+    let mut place = Place::with(|config| {
+        (config.name, config.volume, config.work_root) = ("w".to_owned(), Some("codex_auth_1".to_owned()), root.clone());
+        engine.clone()
+    })
+    .await;
+    let mut line = place.server.line().await;
+    assert_eq!(
+        left().await.len(),
+        4,
+        "nothing is touched before the server has agreed to name and volume"
+    );
+    line.send(Answer::Welcome(calm())).await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 2"]);
+    assert_eq!(left().await, ["moorline-namesake", "moorline-stranger"]);
+    let folders = |run| RunFolder::below(&root, run, "job-1");
+    for run in ["mine", "of-my-login"] {
+        assert!(!folders(run).root.exists() && !folders(run).private().exists(), "{run}");
+    }
+    assert!(folders("stranger").root.exists() && folders("stranger").private().exists());
+
+    for container in engine.list(&BTreeMap::new()).await.expect("a list") {
+        engine.stop(&container, Duration::ZERO).await.expect("stopped");
+        engine.remove(&container).await.expect("removed");
+    }
 }

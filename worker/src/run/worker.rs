@@ -8,9 +8,9 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{DRAIN_GRACE, Error, job::Job, jobs::Jobs, stop::Why};
+use super::{Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers, stop::Why};
 use crate::{
     config::Config,
     engine::Engine,
@@ -18,6 +18,9 @@ use crate::{
     stage::{STOP_GRACE, valid_id},
     startup,
 };
+
+/// What stopped jobs may take when the worker is to go at once: as long as an engine needs to kill one that doesn't stop by itself.
+const HURRY: Duration = STOP_GRACE.saturating_add(Duration::from_secs(5));
 
 /// All that the loop owns.
 pub(super) struct Worker {
@@ -37,6 +40,12 @@ pub(super) struct Worker {
     tasks: JoinSet<Lease>,
     /// Commands at work.
     commands: JoinSet<()>,
+    /// What clears up after an earlier start, from the first welcome on.
+    clearing: JoinSet<()>,
+    /// Set once that is done: no job is asked for before.
+    clear: bool,
+    /// Set once jobs at work are stopped rather than finished.
+    hurried: bool,
     on_welcome: watch::Sender<bool>,
 }
 
@@ -60,12 +69,15 @@ impl Worker {
             drained_by: None,
             tasks: JoinSet::new(),
             commands: JoinSet::new(),
+            clearing: JoinSet::new(),
+            clear: false,
+            hurried: false,
             on_welcome,
         }
     }
 
     /// Holds the link and does what comes over it, until the worker is told to go and has nothing left.
-    pub(super) async fn serve(mut self, link: Link, shutdown: CancellationToken) -> Result<(), Error> {
+    pub(super) async fn serve(mut self, link: Link, shutdown: Shutdown) -> Result<(), Error> {
         let farewell = link.farewell();
         let mut link = AbortOnDropHandle::new(tokio::spawn(link.run()));
         while !self.is_drained() {
@@ -78,7 +90,9 @@ impl Worker {
                     ended.map_err(|_| Error::Task { task: "link" })??;
                     return Err(Error::Task { task: "link" });
                 }
-                () = shutdown.cancelled(), if drained_by.is_none() => self.drain(),
+                Some(done) = self.clearing.join_next(), if !self.clearing.is_empty() => self.cleared(done)?,
+                () = shutdown.drain.cancelled(), if drained_by.is_none() => self.drain(),
+                () = shutdown.stop.cancelled(), if !self.hurried => self.hurry(),
                 () = until(self_fence) => self.fence_itself(),
                 () = until(drained_by) => if self.out_of_time() { break },
             }
@@ -98,8 +112,12 @@ impl Worker {
                 self.voice = Some(welcomed.voice);
                 self.on_welcome.send_replace(true);
                 match self.drained_by {
-                    None => self.jobs.free().for_each(|(queue, jobs)| self.credit(queue, jobs)),
                     Some(_) => self.say_draining(),
+                    None if self.clear => self.credit_all(),
+                    None if self.clearing.is_empty() => {
+                        self.clearing.spawn(leftovers::clear(self.config.clone(), self.engine.clone()));
+                    }
+                    None => {}
                 }
             }
             Event::Lost(last_contact) => {
@@ -118,6 +136,16 @@ impl Worker {
             Event::Settled(lease) => self.settled(&lease),
             Event::Command(command) => self.command(command),
         }
+    }
+
+    /// Nothing is left of an earlier start.
+    fn cleared(&mut self, done: Result<(), tokio::task::JoinError>) -> Result<(), Error> {
+        done.map_err(|_| Error::Task { task: "clearing up" })?;
+        self.clear = true;
+        if self.drained_by.is_none() {
+            self.credit_all();
+        }
+        Ok(())
     }
 
     fn offer(&mut self, offer: v1::Offer) {
@@ -199,6 +227,10 @@ impl Worker {
         }
     }
 
+    fn credit_all(&self) {
+        self.jobs.free().for_each(|(queue, jobs)| self.credit(queue, jobs));
+    }
+
     fn credit(&self, queue: &str, jobs: u32) {
         let jobs = i32::try_from(jobs).unwrap_or(i32::MAX);
         self.say(Frame::Credit(v1::Credit {
@@ -225,8 +257,20 @@ impl Worker {
             jobs = self.tasks.len(),
             "the worker is going: it takes nothing new and finishes what it has"
         );
-        self.drained_by = Some(Instant::now() + DRAIN_GRACE);
+        self.drained_by = Some(Instant::now() + self.config.drain_grace);
         self.say_draining();
+    }
+
+    /// Told a second time: jobs are stopped, and the worker goes when they have ended or had the time to.
+    fn hurry(&mut self) {
+        self.hurried = true;
+        if self.drained_by.is_none() {
+            self.drain();
+        }
+        if self.jobs.stop_all(Why::Leaving) {
+            tracing::warn!("the worker is to go at once: running jobs are stopped");
+        }
+        self.drained_by = Some(Instant::now() + HURRY);
     }
 
     fn say_draining(&self) {
@@ -243,7 +287,7 @@ impl Worker {
     fn out_of_time(&mut self) -> bool {
         if self.jobs.stop_all(Why::Leaving) {
             tracing::warn!("the time to finish jobs is over: they are stopped");
-            self.drained_by = Some(Instant::now() + 3 * STOP_GRACE);
+            self.drained_by = Some(Instant::now() + STOP_LIMIT);
             return false;
         }
         tracing::warn!(

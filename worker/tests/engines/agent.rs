@@ -98,6 +98,7 @@ fn settings() -> Config {
         job_cpu_millis: 1000,
         job_pids: 64,
         preflight_timeout: Duration::from_secs(20),
+        drain_grace: Duration::from_secs(600),
         codex_program: String::new(),
         codex_model: None,
         codex_profile: None,

@@ -1,0 +1,85 @@
+//! What the end of a stage means for its job.
+
+use moorline_proto::v1::{self, FailureClass, finished::Outcome};
+use tokio::task::JoinError;
+
+use super::stop::Why;
+use crate::stage::{self, failure};
+
+/// How a stage's task ended.
+pub(super) type Joined = Result<Result<v1::JobResult, stage::Error>, JoinError>;
+
+/// The outcome of a stage that ended so, or was given up (`None`), with the cause for which it had been told to stop, if it had.
+pub(super) fn of(joined: Option<Joined>, why: Option<Why>) -> Outcome {
+    match joined {
+        Some(Ok(Ok(result))) => Outcome::Result(result),
+        Some(Ok(Err(stage::Error::Failed(failure)))) => failed(failure, why),
+        Some(Ok(Err(stage::Error::Stopped(how)))) => stopped(how, why),
+        Some(Err(error)) => {
+            tracing::error!(%error, "a stage broke");
+            let message = "the stage broke in the worker itself: retry the run, and report this with the worker's log";
+            Outcome::Failure(failure("INTERNAL", FailureClass::Environment, message))
+        }
+        None => stopped("killed", why),
+    }
+}
+
+/// What it means that a stage was stopped.
+pub(super) fn stopped(how: &str, why: Option<Why>) -> Outcome {
+    let lost = |code, message: &str| Outcome::Failure(failure(code, FailureClass::LostWorker, message));
+    match why {
+        Some(Why::TimedOut) => {
+            let message = "the stage took longer than it may: retry the run, with a longer agent_timeout where the agent needs it";
+            Outcome::Failure(failure("STAGE_TIMED_OUT", FailureClass::Job, message))
+        }
+        Some(Why::LostContact) => lost("LOST_CONTACT", "the worker stopped the job because it had no line to the server"),
+        Some(Why::Leaving) => lost("WORKER_STOPPED", "the worker was stopped before the job had ended"),
+        Some(Why::Cancelled | Why::Fenced) => Outcome::Stopped(v1::Stopped { how: how.to_owned() }),
+        None => Outcome::Failure(failure(
+            "INTERNAL",
+            FailureClass::Environment,
+            "the stage stopped without being told to: retry the run",
+        )),
+    }
+}
+
+/// A stage that is told to stop breaks off its transfers and its container, and may call that a failure. One that ran out of time is
+/// left its own word: it says what took so long.
+fn failed(failure: v1::Failure, why: Option<Why>) -> Outcome {
+    match why {
+        None | Some(Why::TimedOut) => Outcome::Failure(failure),
+        Some(Why::Cancelled | Why::Fenced | Why::LostContact | Why::Leaving) => {
+            tracing::info!(code = %failure.code, "the stage failed while it was being stopped: {}", failure.message);
+            stopped("stopped", why)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stop_has_caused_is_not_the_job_s_failure() {
+        let end = |why| {
+            let failure = failure("TRANSFER_FAILED", FailureClass::Environment, "broken off");
+            match of(Some(Ok(Err(stage::Error::Failed(failure)))), why) {
+                Outcome::Failure(failure) => format!("{} {:?}", failure.code, failure.class()),
+                Outcome::Stopped(stopped) => stopped.how,
+                Outcome::Result(_) => "result".to_owned(),
+            }
+        };
+        assert_eq!(end(None), "TRANSFER_FAILED Environment");
+        assert_eq!(end(Some(Why::TimedOut)), "TRANSFER_FAILED Environment");
+        assert_eq!(end(Some(Why::LostContact)), "LOST_CONTACT LostWorker");
+        assert_eq!(end(Some(Why::Leaving)), "WORKER_STOPPED LostWorker");
+        assert_eq!(end(Some(Why::Cancelled)), "stopped");
+        assert_eq!(end(Some(Why::Fenced)), "stopped");
+    }
+
+    #[test]
+    fn a_result_that_came_in_spite_of_a_stop_counts() {
+        let ended = of(Some(Ok(Ok(v1::JobResult::default()))), Some(Why::Leaving));
+        assert!(matches!(ended, Outcome::Result(_)));
+    }
+}
