@@ -167,6 +167,11 @@ pub async fn advice(
     subject.message("could not go on", rung, detail)
 }
 
+/// A check's result for a login that the agent itself found to be no good, with the message that the job fails with.
+pub fn refused(config: &Config, queue: &str, volume: &str, rung: Rung, message: &str) -> v1::Preflight {
+    result(config, queue, volume, Status::Failed, rung, message.to_owned(), Duration::ZERO)
+}
+
 /// The folder that is the volume, or would be, with an engine whose volumes are folders.
 async fn folder(engine: &dyn Engine, config: &Config, volume: &str, place: Option<&Place>, rung: Rung) -> Option<PathBuf> {
     match place {
