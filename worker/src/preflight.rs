@@ -21,19 +21,27 @@ use crate::{
 /// Longest message, in characters.
 pub const MESSAGE_LIMIT: usize = 512;
 
+/// What a check has found.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Its result.
+    pub preflight: v1::Preflight,
+    /// The volume as it is.
+    pub diagnostics: v1::VolumeDiagnostics,
+    /// For programs, why the check could not be run: `image_missing`, `engine_unreachable` or `program_missing`.
+    pub cause: Option<&'static str>,
+}
+
 /// Checks the login in `volume`, for the shard `queue`, and describes the volume. Never fails: what goes wrong is the result.
-pub async fn check(
-    engine: &dyn Engine,
-    agent: &dyn Agent,
-    config: &Config,
-    queue: &str,
-    volume: Option<&str>,
-) -> (v1::Preflight, v1::VolumeDiagnostics) {
+pub async fn check(engine: &dyn Engine, agent: &dyn Agent, config: &Config, queue: &str, volume: Option<&str>) -> Checked {
     let began = Instant::now();
     let Some(volume) = volume else {
         let skipped = format!("{} login check skipped: no volume is configured (CODEX_VOLUME_NAME)", agent.name());
-        let preflight = result(config, queue, "", Status::Skipped, Rung::Unspecified, skipped, began.elapsed());
-        return (preflight, v1::VolumeDiagnostics::default());
+        return Checked {
+            preflight: result(config, queue, "", Status::Skipped, Rung::Unspecified, skipped, began.elapsed()),
+            diagnostics: v1::VolumeDiagnostics::default(),
+            cause: None,
+        };
     };
     let mut seen = Seen::new(volume);
     let longest = config.preflight_timeout + ENGINE_SLACK;
@@ -53,7 +61,11 @@ pub async fn check(
     let message = subject.message("login check failed", rung, &detail);
     let mut preflight = result(config, queue, volume, status, rung, message, began.elapsed());
     preflight.exit_code = seen.exit_code;
-    (preflight, seen.diagnostics)
+    Checked {
+        preflight,
+        diagnostics: seen.diagnostics,
+        cause: seen.cause.filter(|_| rung == Rung::EnvironmentBroken),
+    }
 }
 
 /// What has been seen of a volume when a check ends, however it ends.
@@ -61,6 +73,7 @@ struct Seen {
     place: Option<Place>,
     exit_code: Option<i32>,
     diagnostics: v1::VolumeDiagnostics,
+    cause: Option<&'static str>,
 }
 
 impl Seen {
@@ -72,7 +85,18 @@ impl Seen {
                 volume: volume.to_owned(),
                 ..v1::VolumeDiagnostics::default()
             },
+            cause: None,
         }
+    }
+
+    /// An engine's errors say themselves what to do.
+    fn broken(&mut self, error: &Error) -> (Rung, String) {
+        self.cause = error.cause();
+        let rung = match error {
+            Error::VolumeMissing { .. } => Rung::VolumeMissing,
+            _ => Rung::EnvironmentBroken,
+        };
+        (rung, chain(error))
     }
 }
 
@@ -80,15 +104,17 @@ async fn look(engine: &dyn Engine, agent: &dyn Agent, config: &Config, volume: &
     let place = match Place::find(engine, agent, volume).await {
         Ok(Some(place)) => place,
         Ok(None) => return (Rung::VolumeMissing, String::new()),
-        Err(error) => return broken(&error),
+        Err(error) => return seen.broken(&error),
     };
     seen.diagnostics = place.diagnostics();
     let place = seen.place.insert(place);
     let (probe, file) = match probe(engine, agent, config, place).await {
         Ok(probed) => probed,
-        Err(error) => return broken(&error),
+        Err(error) => return seen.broken(&error),
     };
     seen.exit_code = probe.status;
+    // What a shell says of a program that isn't there, or can't be run.
+    seen.cause = matches!(probe.status, Some(126 | 127)).then_some("program_missing");
     let login = match probe.status {
         Some(code) => agent.login(code, &probe.output, &file, Utc::now()),
         None if probe.timed_out => silent(Rung::TimedOut, String::new()),
@@ -110,39 +136,34 @@ fn silent(rung: Rung, detail: String) -> Login {
     }
 }
 
-/// An engine's errors say themselves what to do.
-fn broken(error: &Error) -> (Rung, String) {
-    let rung = match error {
-        Error::VolumeMissing { .. } => Rung::VolumeMissing,
-        _ => Rung::EnvironmentBroken,
-    };
-    (rung, chain(error))
-}
-
 /// Whether a job may start on this.
 pub fn passes(rung: Rung) -> bool {
     matches!(rung, Rung::Present | Rung::Unexpired | Rung::Proven)
 }
 
 /// The failure of a job whose check did not pass.
-pub fn failure(preflight: &v1::Preflight) -> v1::Failure {
+pub fn failure(checked: &Checked) -> v1::Failure {
+    let preflight = &checked.preflight;
     let rung = preflight.rung();
     let class = match rung {
         Rung::EnvironmentBroken | Rung::TimedOut | Rung::Unknown | Rung::Unspecified => v1::FailureClass::Environment,
         _ => v1::FailureClass::Login,
     };
     let code = rung.as_str_name().trim_start_matches("PREFLIGHT_RUNG_");
+    let details = [
+        ("volume", Some(preflight.volume.as_str())),
+        ("queue", Some(preflight.queue.as_str())),
+        ("worker", Some(preflight.worker_name.as_str())),
+        ("cause", checked.cause),
+    ];
+    let details = details
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     v1::Failure {
         code: code.to_owned(),
         message: preflight.message.clone(),
         class: class.into(),
-        details: [
-            ("volume", &preflight.volume),
-            ("queue", &preflight.queue),
-            ("worker", &preflight.worker_name),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .into(),
+        details: details.collect(),
     }
 }
 
@@ -165,6 +186,11 @@ pub async fn advice(
         folder: folder(engine, config, volume, place.as_ref(), rung).await,
     };
     subject.message("could not go on", rung, detail)
+}
+
+/// A check's result for a login that the agent itself found to be no good, with the message that the job fails with.
+pub fn refused(config: &Config, queue: &str, volume: &str, rung: Rung, message: &str) -> v1::Preflight {
+    result(config, queue, volume, Status::Failed, rung, message.to_owned(), Duration::ZERO)
 }
 
 /// The folder that is the volume, or would be, with an engine whose volumes are folders.

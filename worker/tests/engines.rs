@@ -80,6 +80,7 @@ on_both_engines! {
     submits::an_agents_work_becomes_a_patch_and_a_log
     submits::an_agent_is_not_started_on_a_bad_login
     submits::a_login_that_dies_at_work_is_told_with_its_remedy
+    submits::an_account_without_quota_is_reported_as_a_failed_check
     submits::secrets_that_an_agent_prints_are_not_passed_on
     submits::an_agent_can_not_move_its_checkout_away
     submits::a_link_in_the_place_of_the_checkout_is_refused

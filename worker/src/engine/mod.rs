@@ -147,7 +147,10 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The image isn't there.
-    #[error("the image {image} is not on this machine: build or pull it, or set SPEC_AUTOMATION_JOB_IMAGE to one that is")]
+    #[error(
+        "the image {image} is not on this machine: build or pull it, or set SPEC_AUTOMATION_JOB_IMAGE (for login checks \
+         CODEX_LOGIN_CHECK_IMAGE, where that is set) to one that is"
+    )]
     ImageMissing {
         /// The image.
         image: String,
@@ -173,6 +176,18 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Error {
+    /// The case in a word for programs, where what is missing is the machine's.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("engine_unreachable"),
+            Self::ImageMissing { .. } => Some("image_missing"),
+            Self::ProgramMissing { .. } => Some("program_missing"),
+            Self::VolumeMissing { .. } | Self::Other { .. } => None,
+        }
+    }
 }
 
 /// A place where containers run. Implementations pass one suite of tests.

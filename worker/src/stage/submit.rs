@@ -101,18 +101,18 @@ impl<'a> Submit<'a> {
             &ctx.offer.queue,
             self.volume.as_deref(),
         );
-        let (preflight, diagnostics) = tokio::select! {
+        let checked = tokio::select! {
             biased;
             () = ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),
             checked = check => checked,
         };
-        ctx.outlet.preflight(preflight.clone()).await;
+        ctx.outlet.preflight(checked.preflight.clone()).await;
         if self.volume.is_some() {
-            ctx.outlet.volume_diagnostics(diagnostics).await;
+            ctx.outlet.volume_diagnostics(checked.diagnostics.clone()).await;
         }
-        match preflight.status() {
+        match checked.preflight.status() {
             PreflightStatus::Passed | PreflightStatus::Skipped => Ok(()),
-            _ => Err(Error::Failed(preflight::failure(&preflight))),
+            _ => Err(Error::Failed(preflight::failure(&checked))),
         }
     }
 

@@ -104,5 +104,6 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
 
 /// Checks the login of a volume.
 pub(super) async fn login(config: &Config, engine: &Arc<dyn Engine>, queue: &str, volume: &str) -> (Preflight, VolumeDiagnostics) {
-    preflight::check(engine.as_ref(), &Codex::new(config), config, queue, Some(volume)).await
+    let checked = preflight::check(engine.as_ref(), &Codex::new(config), config, queue, Some(volume)).await;
+    (checked.preflight, checked.diagnostics)
 }

@@ -15,6 +15,16 @@ async fn an_image_that_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_can_not_be_handed_over_does_not_stay() {
+    let Some(world) = World::docker().await else { return };
+    let name = format!("{}-volume", world.tag);
+    let engine = DockerEngine::connect(USER, "moorline-test-no-such-image:1").unwrap();
+    let refused = engine.create_volume(&name, USER).await;
+    assert!(matches!(refused, Err(Error::ImageMissing { .. })), "{refused:?}");
+    assert!(world.engine.volume(&name).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_is_missing_is_named_with_its_setting() {
     let Some(world) = World::docker().await else { return };
     let mut spec = world.script("true");

@@ -37,8 +37,21 @@ async fn check(site: &Site) -> (v1::Preflight, v1::VolumeDiagnostics) {
 }
 
 async fn check_with(site: &Site, engine: &dyn Engine) -> (v1::Preflight, v1::VolumeDiagnostics) {
+    let checked = checked(site, engine).await;
+    (checked.preflight, checked.diagnostics)
+}
+
+/// The failure that a job would end with.
+async fn failure(site: &Site) -> v1::Failure {
+    preflight::failure(&checked(site, site.world.engine.as_ref()).await)
+}
+
+async fn checked(site: &Site, engine: &dyn Engine) -> preflight::Checked {
     let agent = Codex::new(&site.config);
-    let (preflight, diagnostics) = preflight::check(engine, &agent, &site.config, "codex-0", Some(&site.volume)).await;
+    let checked = preflight::check(engine, &agent, &site.config, "codex-0", Some(&site.volume)).await;
+    let preflight::Checked {
+        preflight, diagnostics, ..
+    } = &checked;
     let message = &preflight.message;
     assert!(
         !message.contains('\n') && message.chars().count() <= preflight::MESSAGE_LIMIT,
@@ -52,7 +65,7 @@ async fn check_with(site: &Site, engine: &dyn Engine) -> (v1::Preflight, v1::Vol
             assert!(message.contains(name), "{name} is not in {message}");
         }
     }
-    (preflight, diagnostics)
+    checked
 }
 
 async fn site(world: World) -> Site {
@@ -107,8 +120,9 @@ pub async fn a_volume_without_a_login_is_told_with_the_command_that_mends_it(wor
             "{message}"
         ),
     }
-    let failure = preflight::failure(&preflight);
+    let failure = failure(&site).await;
     assert_eq!((failure.code.as_str(), failure.class()), ("NOT_LOGGED_IN", FailureClass::Login));
+    assert_eq!(failure.details.get("cause"), None);
     assert_eq!(failure.message, preflight.message);
 }
 
@@ -145,7 +159,11 @@ pub async fn a_cli_that_is_missing_is_the_environments_fault(world: World) {
         preflight.message
     );
     assert!(diagnostics.exists && diagnostics.mode == "0700");
-    assert_eq!(preflight::failure(&preflight).class(), FailureClass::Environment);
+    let failure = failure(&site).await;
+    assert_eq!(
+        (failure.class(), failure.details["cause"].as_str()),
+        (FailureClass::Environment, "program_missing")
+    );
 }
 
 pub async fn a_cli_that_hangs_has_timed_out(world: World) {
@@ -161,7 +179,8 @@ pub async fn a_cli_that_hangs_has_timed_out(world: World) {
 pub async fn without_a_volume_the_check_is_skipped(world: World) {
     let site = site(world).await;
     let agent = Codex::new(&site.config);
-    let (preflight, _) = preflight::check(site.world.engine.as_ref(), &agent, &site.config, "codex-0", None).await;
+    let checked = preflight::check(site.world.engine.as_ref(), &agent, &site.config, "codex-0", None).await;
+    let preflight = checked.preflight;
     assert_eq!((preflight.status(), preflight.rung()), (Status::Skipped, Rung::Unspecified));
 }
 
@@ -179,9 +198,13 @@ async fn an_image_that_is_missing_and_an_engine_that_is_gone_are_told_apart() {
         "{}",
         preflight.message
     );
+    assert!(preflight.message.contains("CODEX_LOGIN_CHECK_IMAGE"), "{}", preflight.message);
     assert!(diagnostics.exists);
+    assert_eq!(failure(&site).await.details["cause"], "image_missing");
     let gone = DockerEngine::at("tcp://127.0.0.1:1", USER, "x").unwrap();
-    let (preflight, _) = check_with(&site, &gone).await;
+    let checked = checked(&site, &gone).await;
+    assert_eq!(preflight::failure(&checked).details["cause"], "engine_unreachable");
+    let preflight = checked.preflight;
     assert_eq!(preflight.rung(), Rung::EnvironmentBroken);
     assert!(
         preflight.message.contains("does not answer at tcp://127.0.0.1:1"),

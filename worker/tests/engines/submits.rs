@@ -156,7 +156,32 @@ pub async fn a_login_that_dies_at_work_is_told_with_its_remedy(world: World) {
         failure.message
     );
     assert!(!format!("{failure:?}{}", job.log()).contains("sk-test"), "{failure:?}");
+    let reported = job.outlet.preflights.lock().unwrap().clone();
+    let [before, after] = reported.as_slice() else {
+        panic!("{reported:?}")
+    };
+    assert_eq!(before.status(), v1::PreflightStatus::Passed);
+    assert_eq!(
+        (after.status(), after.rung(), &after.message, &after.volume),
+        (
+            v1::PreflightStatus::Failed,
+            v1::PreflightRung::Revoked,
+            &failure.message,
+            &job.site.volume
+        )
+    );
     assert!(job.outlet.artifact(ArtifactType::CodexPatch).is_none());
+}
+
+pub async fn an_account_without_quota_is_reported_as_a_failed_check(world: World) {
+    let refused = r#"echo '{"type":"turn.failed","error":{"message":"You have hit your usage limit"}}'; exit 1"#;
+    let job = Job::new(world, &format!("{BEGIN}{refused}")).await;
+    assert_eq!(job.fail().await.code, "RATE_LIMITED");
+    let reported = job.outlet.preflights.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(
+        (reported.status(), reported.rung()),
+        (v1::PreflightStatus::Failed, v1::PreflightRung::RateLimited)
+    );
 }
 
 pub async fn secrets_that_an_agent_prints_are_not_passed_on(world: World) {

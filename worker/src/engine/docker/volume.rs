@@ -5,7 +5,7 @@ use std::io::Read;
 use bollard::{
     body_full,
     models::VolumeCreateRequest,
-    query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder},
+    query_parameters::{DownloadFromContainerOptionsBuilder, RemoveVolumeOptions, UploadToContainerOptionsBuilder},
 };
 use futures::TryStreamExt;
 
@@ -49,7 +49,14 @@ impl DockerEngine {
         };
         let created = self.docker.create_volume(request).await;
         created.map_err(|source| self.error(&format!("create the volume {name}"), source))?;
-        self.hand_over(name, owner).await
+        let handed_over = self.hand_over(name, owner).await;
+        if handed_over.is_err() {
+            // It is empty and root's: left there, the next attempt would take it for one that is ready.
+            if let Err(error) = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
+                tracing::warn!(volume = %name, %error, "a volume that could not be handed over could not be removed either: remove it by hand");
+            }
+        }
+        handed_over
     }
 
     /// Gives a new volume's root to its owner, by unpacking an archive that holds that folder alone. No process runs as root for it.

@@ -33,7 +33,11 @@ impl ProcessEngine {
         fs::create_dir_all(&self.volumes).map_err(failed)?;
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Ok(()) if is_root() => chown(&folder, Some(owner.uid), Some(owner.gid)).map_err(failed),
+            Ok(()) if is_root() => chown(&folder, Some(owner.uid), Some(owner.gid)).map_err(|error| {
+                // Left there, it would pass for one that is ready.
+                let _ = fs::remove_dir(&folder);
+                failed(error)
+            }),
             result => result.map_err(failed),
         }
     }

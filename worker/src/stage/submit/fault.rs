@@ -27,7 +27,8 @@ impl Submit<'_> {
         Error::Failed(failure(code, class, self.redactor.line(&chain(error), SAID)))
     }
 
-    /// A fault of the agent; one of its login comes with the same advice as a failed check.
+    /// A fault of the agent; one of its login comes with the same advice as a failed check, and is reported as one: the login is known to be
+    /// no good from now on, for the volume's next job as well.
     pub(super) async fn agent_fault(&self, fault: Fault) -> Error {
         let ctx = self.ctx;
         let said = self.redactor.line(&fault.detail, SAID);
@@ -35,7 +36,11 @@ impl Submit<'_> {
         let message = match (fault.class, rung, &self.volume) {
             (FailureClass::Login, Some(rung), Some(volume)) => {
                 let (engine, agent) = (ctx.engine.as_ref(), self.agent.as_ref());
-                preflight::advice(engine, agent, &ctx.config, &ctx.offer.queue, volume, rung, &said).await
+                let queue = &ctx.offer.queue;
+                let message = preflight::advice(engine, agent, &ctx.config, queue, volume, rung, &said).await;
+                let refused = preflight::refused(&ctx.config, queue, volume, rung, &message);
+                ctx.outlet.preflight(refused).await;
+                message
             }
             _ => said,
         };
