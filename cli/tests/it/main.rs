@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that can't be set up stops where it stands")]
 
 mod command_line;
+mod dev;
 mod errors;
 mod fake;
 mod files;
