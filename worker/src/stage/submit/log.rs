@@ -201,5 +201,4 @@ fn tail(folder: &RunFolder, path: &Path, from: u64, most: u64) -> io::Result<Vec
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
 mod tests;

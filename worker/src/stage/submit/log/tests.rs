@@ -1,3 +1,5 @@
+//! Logs of files that are longer than they should be.
+
 use std::{
     future::poll_fn,
     sync::atomic::{AtomicU32, Ordering},
