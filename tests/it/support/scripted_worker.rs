@@ -193,10 +193,7 @@ pub fn check(worker: &str, index: u32, status: v1::PreflightStatus, message: &st
 
 /// A report's end of a job.
 pub fn finished(outcome: v1::finished::Outcome) -> v1::report::News {
-    v1::report::News::Finished(v1::Finished {
-        outcome: Some(outcome),
-        duration: None,
-    })
+    v1::report::News::Finished(v1::Finished { outcome: Some(outcome) })
 }
 
 /// Discover found one task to do.

@@ -164,7 +164,6 @@ fn too_large(finished: &Finished) -> Finished {
     );
     Finished {
         outcome: Some(Outcome::Failure(failure("REPORT_TOO_LARGE", FailureClass::Job, message))),
-        duration: finished.duration,
     }
 }
 
@@ -236,7 +235,6 @@ mod tests {
             let failure = failure("PATCH_CONFLICT", FailureClass::Job, "x".repeat(bytes));
             News::Finished(Finished {
                 outcome: Some(Outcome::Failure(failure)),
-                ..Finished::default()
             })
         };
         let code = |news| match only_report(news) {
@@ -251,7 +249,6 @@ mod tests {
         let result = job_result::Result::Submit(SubmitResult::default());
         let small = News::Finished(Finished {
             outcome: Some(Outcome::Result(JobResult { result: Some(result) })),
-            ..Finished::default()
         });
         assert_eq!(only_report(small.clone()), small);
     }

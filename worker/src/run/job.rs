@@ -81,10 +81,7 @@ impl Job {
             Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
         }
         self.tidy().await;
-        let finished = v1::Finished {
-            outcome: Some(outcome),
-            duration: prost_types::Duration::try_from(accepted.elapsed()).ok(),
-        };
+        let finished = v1::Finished { outcome: Some(outcome) };
         self.handle.ledger.report(&self.ticket.lease, News::Finished(finished));
         self.ticket.lease
     }
