@@ -169,7 +169,7 @@ fn too_large(finished: &Finished) -> Finished {
 
 #[cfg(test)]
 mod tests {
-    use moorline_proto::v1::{JobResult, StageProgress, SubmitResult, job_result};
+    use moorline_proto::v1::{Failure, JobResult, StageProgress, SubmitResult, job_result};
 
     use super::*;
 
@@ -232,7 +232,12 @@ mod tests {
     #[test]
     fn an_end_that_no_server_takes_becomes_a_failure_that_says_so() {
         let large = |bytes| {
-            let failure = failure("PATCH_CONFLICT", FailureClass::Job, "x".repeat(bytes));
+            // Made by hand: `failure` keeps its messages short.
+            let failure = Failure {
+                code: "PATCH_CONFLICT".to_owned(),
+                message: "x".repeat(bytes),
+                ..Failure::default()
+            };
             News::Finished(Finished {
                 outcome: Some(Outcome::Failure(failure)),
             })
