@@ -39,7 +39,7 @@ pub struct Global {
         help_heading = "Options of every command",
         env = "MOORLINE_SERVER",
         hide_env_values = true,
-        default_value = "http://127.0.0.1:7420",
+        default_value = crate::client::DEFAULT_SERVER,
         value_name = "URL"
     )]
     pub server: String,

@@ -23,11 +23,17 @@ pub fn shards(global: &Global) -> Result<ShardServiceClient<Channel>, Error> {
     Ok(ShardServiceClient::new(channel(global)?).max_decoding_message_size(LARGEST_ANSWER))
 }
 
+/// Where a server listens that nobody told otherwise.
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7420";
+
 fn channel(global: &Global) -> Result<Channel, Error> {
-    let url = if global.server.contains("://") {
-        global.server.clone()
+    let given = global.server.trim();
+    let url = if given.is_empty() {
+        DEFAULT_SERVER.to_owned()
+    } else if given.contains("://") {
+        given.to_owned()
     } else {
-        format!("http://{}", global.server)
+        format!("http://{given}")
     };
     if !url.starts_with("http://") {
         return Err(Error::Usage(format!(

@@ -1,6 +1,6 @@
 //! `moorline-server`: see `--help`.
 
-use std::{error::Error as _, process::ExitCode};
+use std::{error::Error as _, io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use moorline_server::{
@@ -9,6 +9,7 @@ use moorline_server::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use tracing_subscriber::EnvFilter;
 
 /// Bad configuration, as sysexits.h has it.
 const EX_USAGE: u8 = 64;
@@ -26,7 +27,10 @@ async fn main() -> ExitCode {
             };
         }
     };
-    init_logging();
+    if let Err(wrong) = init_logging() {
+        eprintln!("moorline-server: {wrong}");
+        return ExitCode::from(EX_USAGE);
+    }
     let outcome = match args.command {
         Some(Command::Migrate) => serve::migrate(&args.config())
             .await
@@ -74,13 +78,20 @@ async fn stop_on_signal(shutdown: CancellationToken) {
     shutdown.cancel();
 }
 
-/// Logs for people, or as JSON lines with `MOORLINE_LOG_FORMAT=json`; `MOORLINE_LOG` chooses what.
-fn init_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MOORLINE_LOG").unwrap_or_else(|_| "info".into());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::env::var("MOORLINE_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        logs.json().init();
-    } else {
-        logs.init();
+/// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what.
+fn init_logging() -> Result<(), String> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let filter = set("MOORLINE_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
+    match set("MOORLINE_LOG_FORMAT").as_deref() {
+        None | Some("human") => logs.with_target(false).init(),
+        Some("json") => logs.json().flatten_event(true).init(),
+        Some(other) => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
     }
+    Ok(())
 }

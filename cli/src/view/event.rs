@@ -39,6 +39,7 @@ pub enum What {
         status: Option<String>,
         phase: Option<String>,
         failure: Option<Failure>,
+        reason: Option<String>,
     },
     JobChanged(JobChanged),
     Preflight(Preflight),
@@ -97,6 +98,7 @@ impl From<Kind> for What {
                 status: names::of::<v1::RunStatus>(run.status),
                 phase: names::of::<v1::Phase>(run.phase),
                 failure: run.failure.map(Failure::from),
+                reason: set(run.reason),
             },
             Kind::JobChanged(job) => Self::JobChanged(JobChanged {
                 job_id: job.job_id,
@@ -138,11 +140,20 @@ impl What {
     /// Of what it speaks (the run, a stage, the login, …) and what it says, for people.
     pub fn describe(&self) -> (&str, String) {
         let (of, what) = match self {
-            Self::RunChanged { status, phase, failure } => {
-                let failure = failure.as_ref().map(|failure| format!(": {}", failure.line()));
+            Self::RunChanged {
+                status,
+                phase,
+                failure,
+                reason,
+            } => {
+                let why = failure
+                    .as_ref()
+                    .map(Failure::line)
+                    .or_else(|| reason.clone())
+                    .map(|why| format!(": {why}"));
                 (
                     "run",
-                    format!("{} (phase {}){}", shown(status.as_ref()), shown(phase.as_ref()), shown(failure)),
+                    format!("{} (phase {}){}", shown(status.as_ref()), shown(phase.as_ref()), shown(why)),
                 )
             }
             Self::JobChanged(job) => (stage_or_job(&job.stage), job.line()),

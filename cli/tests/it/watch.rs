@@ -65,12 +65,12 @@ async fn events_are_json_lines_for_programs() {
     let server = Fake::with_run(samples::succeeded(), samples::events()).start().await;
     let seen = moorline(&server.url, &format!("run watch {RUN} --output json")).await;
     insta::assert_snapshot!(seen.out, @r#"
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":1,"created_at":"2026-01-02T03:04:06Z","event":"run_changed","data":{"status":"running","phase":"submit","failure":null}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":1,"created_at":"2026-01-02T03:04:06Z","event":"run_changed","data":{"status":"running","phase":"submit","failure":null,"reason":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":2,"created_at":"2026-01-02T03:04:07Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"queued","queue":"codex-1","worker_name":null,"hold_reason":"SHARD_OFFLINE","failure":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":3,"created_at":"2026-01-02T03:04:08Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"running","queue":"codex-1","worker_name":"w1","hold_reason":null,"failure":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":4,"created_at":"2026-01-02T03:04:09Z","event":"preflight","data":{"status":"passed","rung":"UNEXPIRED","message":"Logged in using ChatGPT","exit_code":0,"checked_at":"2026-01-02T03:04:17Z","duration_seconds":0.25,"volume":"codex_auth_1","queue":"codex-1","worker_name":"w1"}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":5,"created_at":"2026-01-02T03:04:10Z","event":"progress","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","message":"edits\u001b[2J src/login.rs"}}
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":6,"created_at":"2026-01-02T03:04:11Z","event":"run_changed","data":{"status":"succeeded","phase":"complete","failure":null}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":6,"created_at":"2026-01-02T03:04:11Z","event":"run_changed","data":{"status":"succeeded","phase":"complete","failure":null,"reason":null}}
     "#);
 }
 

@@ -22,7 +22,8 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The line, which begins with `opening` when it is no good news: what it is about, what is wrong, what mends it, and then as much of the detail as there is room for.
+    /// The line, which begins with `opening` when it is no good news: what is wrong with as much of the detail as there is room for, what it is
+    /// about, and last what mends it, so that a command at its end can be copied.
     pub(super) fn message(&self, opening: &str, rung: Rung, detail: &str) -> String {
         let agent = self.agent.name();
         let about = format!("volume {}, shard {}, worker {}", self.volume, self.queue, self.config.name);
@@ -32,12 +33,12 @@ impl Subject<'_> {
         }
         let what = self.what(rung);
         let remedy = remedy::of(self, rung);
-        let fixed = one_line(&format!("{agent} {opening}: {what} ({about}). {remedy}"), MESSAGE_LIMIT);
-        // Four for the brackets around the detail.
-        match MESSAGE_LIMIT.saturating_sub(fixed.chars().count() + 4) {
-            _ if detail.trim().is_empty() => fixed,
-            0..20 => fixed,
-            room => one_line(&format!("{fixed} [{}]", one_line(&detail, room)), MESSAGE_LIMIT),
+        let line = |detail: &str| one_line(&format!("{agent} {opening}: {what}{detail} ({about}). {remedy}"), MESSAGE_LIMIT);
+        // Three for the brackets around the detail, and the space before them.
+        match MESSAGE_LIMIT.saturating_sub(line("").chars().count() + 3) {
+            _ if detail.trim().is_empty() => line(""),
+            0..20 => line(""),
+            room => line(&format!(" [{}]", one_line(&detail, room))),
         }
     }
 
