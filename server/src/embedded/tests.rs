@@ -288,7 +288,9 @@ async fn a_user_that_does_not_exist_or_cannot_be_is_named() {
 #[tokio::test]
 async fn as_root_a_parent_directory_that_postgres_cannot_enter_is_named() {
     if !has_root() {
-        // Without root Postgres runs as this user, for whom there is no such parent.
+        println!(
+            "skipped: as_root_a_parent_directory_that_postgres_cannot_enter_is_named (needs root: otherwise Postgres runs as this user)"
+        );
         return;
     }
     let dir = scratch();
@@ -306,6 +308,7 @@ async fn as_root_a_parent_directory_that_postgres_cannot_enter_is_named() {
 #[tokio::test]
 async fn the_user_that_postgres_runs_as_may_not_connect_as_the_server() {
     if !has_root() {
+        println!("skipped: the_user_that_postgres_runs_as_may_not_connect_as_the_server (needs root: otherwise the two are one)");
         return;
     }
     let dir = scratch();
@@ -326,7 +329,7 @@ async fn the_user_that_postgres_runs_as_may_not_connect_as_the_server() {
 #[tokio::test]
 async fn an_unprivileged_user_can_start_it_too() {
     if !has_root() {
-        // Every other test here is this one then.
+        println!("skipped: an_unprivileged_user_can_start_it_too (needs root: otherwise every other test here is this one)");
         return;
     }
     let dir = scratch();
