@@ -117,7 +117,12 @@ async fn a_second_instance_of_a_live_name_is_refused_and_the_first_goes_on() {
         // The server asks the first for a sign of life.
         loop {
             if let Some(v1::connect_response::Frame::Ping(ping)) = first.next().await.unwrap() {
-                first.send(connect_request::Frame::Pong(v1::Pong { nonce: ping.nonce })).await;
+                first
+                    .send(connect_request::Frame::Pong(v1::Pong {
+                        nonce: ping.nonce,
+                        lease_age: None,
+                    }))
+                    .await;
                 return first;
             }
         }
@@ -160,7 +165,10 @@ async fn pings_are_answered() {
     worker.send(connect_request::Frame::Ping(v1::Ping { nonce: 42 })).await;
     assert_eq!(
         worker.next().await.unwrap(),
-        Some(v1::connect_response::Frame::Pong(v1::Pong { nonce: 42 }))
+        Some(v1::connect_response::Frame::Pong(v1::Pong {
+            nonce: 42,
+            lease_age: None
+        }))
     );
 }
 

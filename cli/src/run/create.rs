@@ -109,6 +109,8 @@ fn request(args: &Args) -> Result<v1::CreateRunRequest, Error> {
             on_shard_unavailable: args.on_shard_unavailable.unwrap_or_default().into(),
             on_auth_failure: args.on_auth_failure.unwrap_or_default().into(),
             agent_timeout: agent_timeout.map_err(|_| Error::Usage("--agent-timeout is too long".to_owned()))?,
+            not_before: None,
+            queue_timeout: None,
         }),
     })
 }

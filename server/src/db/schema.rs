@@ -133,6 +133,9 @@ diesel::table! {
         created_at -> Timestamptz,
         started_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
+        fair_rank -> Int8,
+        expires_at -> Nullable<Timestamptz>,
+        avoid_worker -> Nullable<Text>,
     }
 }
 
@@ -208,3 +211,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     job_logs,
     preflights
 );
+
+diesel::table! {
+    queue_ranks (queue, priority, repository) {
+        queue -> Text,
+        priority -> Int4,
+        repository -> Text,
+        rank -> Int8,
+    }
+}

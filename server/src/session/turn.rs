@@ -55,7 +55,13 @@ impl Session {
             None => return Err(End::Closed("the worker closed the stream".to_owned())),
         };
         match frame {
-            Some(Frame::Ping(ping)) => self.send(connect_response::Frame::Pong(v1::Pong { nonce: ping.nonce })).await,
+            Some(Frame::Ping(ping)) => {
+                self.send(connect_response::Frame::Pong(v1::Pong {
+                    nonce: ping.nonce,
+                    lease_age: None,
+                }))
+                .await
+            }
             Some(Frame::Pong(pong)) => {
                 if let Some(waiting) = self.probes.remove(&pong.nonce) {
                     let asked = waiting.send(());

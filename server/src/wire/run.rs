@@ -61,6 +61,8 @@ fn options(options: &run::Options) -> v1::RunOptions {
             seconds: i64::from(seconds),
             nanos: 0,
         }),
+        not_before: None,
+        queue_timeout: None,
     }
 }
 

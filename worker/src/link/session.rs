@@ -229,7 +229,10 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         match frame {
-            Heard::Ping(ping) => self.queue.push_front(Frame::Pong(v1::Pong { nonce: ping.nonce })),
+            Heard::Ping(ping) => self.queue.push_front(Frame::Pong(v1::Pong {
+                nonce: ping.nonce,
+                lease_age: None,
+            })),
             Heard::Pong(_) => self.last_pong = Instant::now(),
             Heard::Offer(offer) => return self.tell(Event::Offer(Box::new(offer))).await,
             Heard::Ack(ack) => {

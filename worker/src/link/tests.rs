@@ -108,7 +108,7 @@ async fn reports_are_sent_again_on_a_new_line_until_they_are_acknowledged() {
     .await;
     line.send(Answer::Ping(v1::Ping { nonce: 5 })).await;
     assert!(
-        matches!(line.heard().await, Frame::Pong(v1::Pong { nonce: 5 })),
+        matches!(line.heard().await, Frame::Pong(v1::Pong { nonce: 5, .. })),
         "what came before the ping is read"
     );
     drop(line);

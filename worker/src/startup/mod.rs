@@ -82,7 +82,7 @@ pub async fn answer(config: &Config, engine: &Arc<dyn Engine>, handle: &Handle, 
                 config.name, check.volume
             ),
         )),
-        (None, _) => command_result::Result::Failure(failure(
+        (Some(command::Command::Drain(_)) | None, _) => command_result::Result::Failure(failure(
             "UNKNOWN_COMMAND",
             FailureClass::Environment,
             "the worker doesn't know this command: use a worker of the server's version",

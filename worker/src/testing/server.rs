@@ -182,7 +182,13 @@ impl Line {
                 .expect("a line")
                 .and_then(|request| request.frame)
             {
-                Some(Said::Ping(ping)) => self.send(Frame::Pong(v1::Pong { nonce: ping.nonce })).await,
+                Some(Said::Ping(ping)) => {
+                    self.send(Frame::Pong(v1::Pong {
+                        nonce: ping.nonce,
+                        lease_age: None,
+                    }))
+                    .await
+                }
                 other => panic!("no ping: {other:?}"),
             }
         }

@@ -31,22 +31,15 @@ pub struct Claimant<'a> {
 
 /// Claims up to `limit` jobs of a queue: each gets the next lease token before anybody hears of it.
 pub async fn claim(connection: &mut Connection, queue: &str, limit: i64, claimant: Claimant<'_>) -> QueryResult<Vec<Job>> {
-    let mut claimed: Vec<Job> = sql_query(
-        "with next as (
-             select id from jobs
-             where queue = $1 and status = 'queued' and lease_instance_id is null and hold_reason is null and not_before <= now()
-             order by priority desc, id limit $2 for update skip locked)
-         update jobs set lease_instance_id = $3, lease_token = nextval('lease_tokens'), worker_name = $4, last_report_sequence = 0,
-             lease_expires_at = now() + make_interval(secs => $5)
-         from next where jobs.id = next.id returning jobs.*",
-    )
-    .bind::<Text, _>(queue)
-    .bind::<BigInt, _>(limit)
-    .bind::<SqlUuid, _>(claimant.instance_id)
-    .bind::<Text, _>(claimant.worker_name)
-    .bind::<Double, _>(claimant.accept_within)
-    .get_results(connection)
-    .await?;
+    let mut claimed: Vec<Job> =
+        sql_query("select * from claim_jobs($1, array_fill($3, array[$2::integer]), array_fill($4::text, array[$2::integer]), $5)")
+            .bind::<Text, _>(queue)
+            .bind::<BigInt, _>(limit)
+            .bind::<SqlUuid, _>(claimant.instance_id)
+            .bind::<Text, _>(claimant.worker_name)
+            .bind::<Double, _>(claimant.accept_within)
+            .get_results(connection)
+            .await?;
     // RETURNING doesn't keep the order of the claim.
     claimed.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.id.cmp(&b.id)));
     Ok(claimed)

@@ -49,6 +49,9 @@ pub struct Job {
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    pub fair_rank: i64,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub avoid_worker: Option<String>,
 }
 
 impl Job {
