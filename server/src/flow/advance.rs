@@ -10,7 +10,8 @@ use crate::{
         shards,
     },
     domain::{
-        job::{self, Failure, LOST_ATTEMPTS_MAX, Payload},
+        job::{self, Failure, Payload},
+        retry::{LOST_ATTEMPTS_MAX, Tried},
         run::{self, Phase},
         stage::{Outcome, Stage},
     },
@@ -77,9 +78,15 @@ pub async fn after_success(connection: &mut Connection, ledger: &mut Ledger, job
 
 /// Queues the next attempt of a job that was lost with its worker. A stage that keeps losing its workers fails the run in the end.
 pub async fn after_loss(connection: &mut Connection, ledger: &mut Ledger, lost: &Job, failure: Failure) -> Result<(), Error> {
-    let times = jobs::lost_attempts(connection, lost.run_id, lost.stage).await?;
-    if times >= LOST_ATTEMPTS_MAX {
-        return fail(ledger, failure.for_good(times));
+    let lost_attempts = u32::try_from(jobs::lost_attempts(connection, lost.run_id, lost.stage).await?).unwrap_or(u32::MAX);
+    if lost_attempts >= LOST_ATTEMPTS_MAX {
+        return fail(
+            ledger,
+            failure.for_good(Tried {
+                lost: lost_attempts,
+                environment: 0,
+            }),
+        );
     }
     enqueue(connection, ledger, lost.stage, lost.payload()).await
 }

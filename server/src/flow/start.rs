@@ -258,6 +258,7 @@ async fn payload(connection: &mut Connection, request: &Request, stage: Stage) -
         return Ok(Payload {
             discover: job.payload().discover,
             submit: Some(submitted),
+            ..Payload::default()
         });
     }
     let message = "there is no patch of this feature to publish: run it without force_phase, or with force_phase submit, first";
