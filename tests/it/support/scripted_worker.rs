@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use moorline_proto::v1::{self, ConnectRequest, ConnectResponse, connect_request, connect_response::Frame};
+use moorline_proto::v1::{
+    self, ConnectRequest, ConnectResponse, connect_request, connect_response::Frame, worker_service_client::WorkerServiceClient,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Status, Streaming, transport::Channel};
 use uuid::Uuid;
 
-use super::TestApp;
+use super::{TestApp, app::channel};
 
 /// Nothing in these tests takes this long; a frame that hasn't come by then never does.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +36,16 @@ impl ScriptedWorker {
 
     /// Says Hello; the refusal, if that is the answer.
     pub async fn connect(app: &TestApp, hello: v1::Hello) -> Result<Self, Status> {
-        let (out, mut frames) = open(app).await;
+        Self::dial(app.channel(), hello).await
+    }
+
+    /// The same on a connection of its own to this address, such as that of a proxy.
+    pub async fn at(url: &str, hello: v1::Hello) -> Result<Self, Status> {
+        Self::dial(channel(url), hello).await
+    }
+
+    async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
+        let (out, mut frames) = open(channel).await?;
         out.send(frame(connect_request::Frame::Hello(hello.clone())))
             .await
             .expect("a stream");
@@ -51,7 +62,7 @@ impl ScriptedWorker {
 
     /// Opens a stream and sends this frame first.
     pub async fn first_frame(app: &TestApp, first: connect_request::Frame) -> Result<Option<Frame>, Status> {
-        let (out, mut frames) = open(app).await;
+        let (out, mut frames) = open(app.channel()).await?;
         out.send(frame(first)).await.expect("a stream");
         receive(&mut frames).await
     }
@@ -125,6 +136,14 @@ impl ScriptedWorker {
         offer
     }
 
+    /// The Hello of the same process after its line was lost, with what it has in hand.
+    pub fn again(&self, inventory: &[v1::HeldJob]) -> v1::Hello {
+        v1::Hello {
+            inventory: inventory.to_vec(),
+            ..self.hello.clone()
+        }
+    }
+
     /// Ends the stream without a word, as a broken line does: a stream that is reset, not one that is closed in order.
     pub fn vanish(self) {
         drop(self.frames);
@@ -189,6 +208,24 @@ pub fn check(worker: &str, index: u32, status: v1::PreflightStatus, message: &st
         worker_name: worker.to_owned(),
         ..Default::default()
     }
+}
+
+/// What a worker has in hand of a job, as its Hello says it.
+pub fn held(offer: &v1::Offer, last_sequence: i64, finished: bool) -> v1::HeldJob {
+    v1::HeldJob {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        finished,
+        last_sequence,
+    }
+}
+
+/// A line of progress.
+pub fn progress(message: &str) -> v1::report::News {
+    v1::report::News::Progress(v1::StageProgress {
+        message: message.to_owned(),
+        ..Default::default()
+    })
 }
 
 /// A report's end of a job.
@@ -268,15 +305,10 @@ fn frame(frame: connect_request::Frame) -> ConnectRequest {
     ConnectRequest { frame: Some(frame) }
 }
 
-async fn open(app: &TestApp) -> (mpsc::Sender<ConnectRequest>, Streaming<ConnectResponse>) {
+async fn open(channel: Channel) -> Result<(mpsc::Sender<ConnectRequest>, Streaming<ConnectResponse>), Status> {
     let (out, frames) = mpsc::channel(64);
-    let stream = app
-        .workers()
-        .connect(ReceiverStream::new(frames))
-        .await
-        .expect("a stream")
-        .into_inner();
-    (out, stream)
+    let call = WorkerServiceClient::new(channel).connect(ReceiverStream::new(frames)).await;
+    Ok((out, call?.into_inner()))
 }
 
 async fn receive(frames: &mut Streaming<ConnectResponse>) -> Result<Option<Frame>, Status> {
