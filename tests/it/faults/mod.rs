@@ -4,4 +4,8 @@
 //!
 //! [`promise::kept`]: crate::support::promise::kept
 
+mod half_open;
+mod idle;
+mod names;
+mod reports;
 mod server_killed;

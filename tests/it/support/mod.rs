@@ -3,12 +3,14 @@
 pub mod app;
 pub mod artifact;
 pub mod fleet;
+pub mod gate;
 pub mod process;
 pub mod promise;
 pub mod scripted_worker;
 
 pub use app::TestApp;
 pub use fleet::Fleet;
+pub use gate::Gate;
 pub use process::Process;
 pub use scripted_worker::ScriptedWorker;
 

@@ -95,6 +95,33 @@ impl ScriptedWorker {
         }
     }
 
+    /// The same, and gives signs of life while it waits.
+    pub async fn offer_while_pinging(&mut self, interval: Duration) -> v1::Offer {
+        let out = self.out.clone();
+        let pinging = async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                if out.send(frame(connect_request::Frame::Ping(v1::Ping { nonce: 1 }))).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            offer = self.offer() => offer,
+            () = pinging => unreachable!("it never ends"),
+        }
+    }
+
+    /// Waits for the server's ping, and answers it.
+    pub async fn answer_ping(&mut self) {
+        loop {
+            if let Some(Frame::Ping(ping)) = self.next().await.expect("a frame") {
+                let (nonce, lease_age) = (ping.nonce, None);
+                return self.send(connect_request::Frame::Pong(v1::Pong { nonce, lease_age })).await;
+            }
+        }
+    }
+
     pub async fn accept(&self, offer: &v1::Offer) {
         let accept = v1::Accept {
             job_id: offer.job_id.clone(),
@@ -105,13 +132,34 @@ impl ScriptedWorker {
 
     /// Sends a report without waiting for its answer.
     pub async fn report(&self, offer: &v1::Offer, sequence: i64, news: v1::report::News) {
+        assert!(self.try_report(offer, sequence, news).await, "the stream is closed");
+    }
+
+    /// The same on a line that may be dead. Returns whether it could be sent.
+    pub async fn try_report(&self, offer: &v1::Offer, sequence: i64, news: v1::report::News) -> bool {
         let report = v1::Report {
             job_id: offer.job_id.clone(),
             lease_token: offer.lease_token,
             sequence,
             news: Some(news),
         };
-        self.send(connect_request::Frame::Report(report)).await;
+        self.out.send(frame(connect_request::Frame::Report(report))).await.is_ok()
+    }
+
+    /// Answers to reports, until the stream ends or the report of this number is acknowledged or fenced.
+    pub async fn answers_to_the_end_or(&mut self, last: i64) -> Vec<Option<i64>> {
+        let mut answers = Vec::new();
+        loop {
+            match self.next().await {
+                Ok(Some(Frame::Ack(ack))) => answers.push(Some(ack.sequence)),
+                Ok(Some(Frame::Fenced(_))) => answers.push(None),
+                Ok(Some(_)) => continue,
+                Ok(None) | Err(_) => return answers,
+            }
+            if answers.last().is_some_and(|answer| answer.is_none_or(|sequence| sequence >= last)) {
+                return answers;
+            }
+        }
     }
 
     /// The next answer to a report: the number that is acknowledged, or `None` when fenced.
