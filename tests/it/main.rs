@@ -24,5 +24,6 @@ mod real_run;
 mod serving;
 mod sessions;
 mod specs;
+mod spool;
 mod stages;
 mod watch_run;
