@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moorline_proto::v1::{self, finished::Outcome, report::News};
+use moorline_proto::v1::{self, finished::Outcome};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -82,7 +82,7 @@ impl Job {
         }
         self.tidy().await;
         let finished = v1::Finished { outcome: Some(outcome) };
-        self.handle.ledger.report(&self.ticket.lease, News::Finished(finished));
+        self.handle.ledger.finish(&self.ticket.lease, finished).await;
         self.ticket.lease
     }
 
