@@ -7,6 +7,7 @@ use std::{
 
 use moorline_proto::v1;
 use tokio::sync::Mutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stop::{Stop, Why};
 use crate::{config::Config, link::Lease};
@@ -19,12 +20,17 @@ pub(super) struct Jobs {
     entries: BTreeMap<Lease, Entry>,
     /// Jobs of one run share its folder, so they go one after the other.
     runs: HashMap<String, Arc<Mutex<()>>>,
+    /// Told when the worker's process ends, whatever ends it.
+    leaving: CancellationToken,
+    _left: DropGuard,
 }
 
 #[derive(Debug)]
 struct Entry {
     queue: String,
     run_id: String,
+    /// Whether it lets an agent work, which another process of this worker could go on with.
+    agent: bool,
     stop: Stop,
     ended: bool,
     settled: bool,
@@ -37,13 +43,18 @@ pub(super) struct Ticket {
     pub(super) stop: Stop,
     /// Held while the job is at work.
     pub(super) turn: Arc<Mutex<()>>,
+    /// Cancelled when the worker's process ends.
+    pub(super) leaving: CancellationToken,
 }
 
 impl Jobs {
     /// Room for `slots` jobs of the default queue, and for one of each queue that needs a login, since a login serves one.
     pub(super) fn new(config: &Config) -> Self {
         let room = |queue: &String| (queue.clone(), if queue == "default" { config.slots } else { 1 });
+        let leaving = CancellationToken::new();
         Self {
+            _left: leaving.clone().drop_guard(),
+            leaving,
             room: config.queues.iter().map(room).collect(),
             entries: BTreeMap::new(),
             runs: HashMap::new(),
@@ -81,6 +92,7 @@ impl Jobs {
         let entry = Entry {
             queue: offer.queue.clone(),
             run_id: offer.run_id.clone(),
+            agent: offer.stage() == v1::Stage::Submit,
             stop: stop.clone(),
             ended: false,
             settled: false,
@@ -91,6 +103,7 @@ impl Jobs {
             lease: lease.clone(),
             stop,
             turn,
+            leaving: self.leaving.clone(),
         }
     }
 
@@ -103,6 +116,17 @@ impl Jobs {
     pub(super) fn stop_all(&self, why: Why) -> bool {
         let leases: Vec<&Lease> = self.entries.keys().collect();
         leases.into_iter().filter(|lease| self.stop(lease, why)).count() > 0
+    }
+
+    /// The same for jobs that begin anew wherever they are offered next, and none that an agent works at.
+    pub(super) fn stop_cheap(&self, why: Why) -> bool {
+        let cheap = |(lease, entry): (&Lease, &Entry)| !entry.agent && self.stop(lease, why);
+        self.entries.iter().map(cheap).fold(false, |any, stopped| any | stopped)
+    }
+
+    /// Jobs at work that an agent works at.
+    pub(super) fn agents(&self) -> usize {
+        self.entries.values().filter(|entry| entry.agent && !entry.ended).count()
     }
 
     /// The job's task has ended. Returns the queue in which there is room again.

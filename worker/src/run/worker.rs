@@ -1,6 +1,6 @@
 //! What the loop does with each thing that happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, connect_request::Frame};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers, stop::Why};
+use super::{Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers::Leftovers, stop::Why};
 use crate::{
     config::Config,
     engine::Engine,
@@ -115,7 +115,13 @@ impl Worker {
                     Some(_) => self.say_draining(),
                     None if self.clear => self.credit_all(),
                     None if self.clearing.is_empty() => {
-                        self.clearing.spawn(leftovers::clear(self.config.clone(), self.engine.clone()));
+                        let leftovers = Leftovers {
+                            config: self.config.clone(),
+                            engine: self.engine.clone(),
+                            spared: BTreeMap::new(),
+                            why: BTreeMap::new(),
+                        };
+                        self.clearing.spawn(leftovers.clear());
                     }
                     None => {}
                 }

@@ -1,0 +1,94 @@
+//! What an earlier process of this worker has left at work, and may be gone on with.
+//!
+//! A job's container outlives its worker. It can be gone on with where its offer is in the spool, its container is there, running or
+//! ended, and what its agent began with was noted. Whether it may be is for the server to say: such a job is in the first Hello's
+//! inventory, and what Welcome keeps goes on. Jobs without a container aren't claimed, so that the server offers them anew at once.
+
+use std::collections::BTreeMap;
+
+use moorline_proto::v1;
+
+use crate::{
+    config::Config,
+    engine::{Container, Engine, Error},
+    link::Lease,
+    redact::chain,
+    spool::Recovered,
+    stage::{
+        RunFolder,
+        submit::{Adopted, AtWork},
+        valid_id,
+    },
+};
+
+/// A job that could go on.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub(super) lease: Lease,
+    pub(super) offer: v1::Offer,
+    pub(super) adopted: Adopted,
+}
+
+/// What has become of the jobs of an earlier process.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those to go on with.
+    pub(super) claims: Vec<Claim>,
+    /// Those to give up, and why.
+    pub(super) given_up: BTreeMap<Lease, &'static str>,
+    /// Those that have ended; only their reports are left.
+    pub(super) finished: Vec<Recovered>,
+}
+
+/// Matches what the spool remembers with the containers that are there. Nothing is touched yet.
+pub(super) async fn find(config: &Config, engine: &dyn Engine, recovered: Vec<Recovered>) -> Result<Found, Error> {
+    let mut found = Found::default();
+    if recovered.is_empty() {
+        return Ok(found);
+    }
+    let labels = BTreeMap::from([("moorline.worker".to_owned(), config.name.clone())]);
+    let containers = engine.list(&labels).await?;
+    for job in recovered {
+        if job.finished.is_some() {
+            found.given_up.insert(job.lease.clone(), "its end is on record already");
+            found.finished.push(job);
+            continue;
+        }
+        match claim(config, &containers, &job) {
+            Ok(adopted) => found.claims.push(Claim {
+                lease: job.lease,
+                offer: job.offer,
+                adopted,
+            }),
+            Err(why) => {
+                tracing::info!(run_id = %job.offer.run_id, job_id = %job.lease.job_id, %why, "a job of an earlier start is not gone on with");
+                found.given_up.insert(job.lease, why);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What to go on with, or why not to.
+fn claim(config: &Config, containers: &[Container], job: &Recovered) -> Result<Adopted, &'static str> {
+    let offer = &job.offer;
+    if offer.stage() != v1::Stage::Submit || !valid_id(&offer.run_id) || !valid_id(&offer.job_id) {
+        return Err("its stage is cheap, and begins anew");
+    }
+    let mut of_job = containers.iter().filter(|container| Lease::of(container) == Some(job.lease.clone()));
+    let container = of_job.next().ok_or("its agent had not been started")?;
+    let mounted = container.labels.get("moorline.volume").filter(|volume| !volume.is_empty());
+    if mounted != config.volume.as_ref() {
+        return Err("it uses another volume than this worker holds now");
+    }
+    let folder = RunFolder::below(&config.work_root, &offer.run_id, &offer.job_id);
+    let at_work = AtWork::read(&folder).map_err(|error| {
+        tracing::warn!(job_id = %offer.job_id, error = %chain(&error), "what was noted of an agent at work can't be read");
+        "what its agent began with can't be read"
+    })?;
+    let at_work = at_work.filter(|noted| noted.lease_token == job.lease.token);
+    Ok(Adopted {
+        container: container.clone(),
+        at_work: at_work.ok_or("what its agent began with was not noted")?,
+    })
+}
