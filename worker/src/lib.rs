@@ -4,6 +4,7 @@
 //!
 //! - [`config`]: everything that can be set, read once
 //! - [`link`]: the stream to the server: dial, hello, back-off, reports until acknowledged
+//! - [`spool`]: what outlives the process: accepted jobs, and their ends until acknowledged
 //! - [`run`]: the loop: offers in, slots, reports out, drain
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
@@ -25,6 +26,7 @@ pub mod login;
 pub mod preflight;
 pub mod redact;
 pub mod run;
+pub mod spool;
 pub mod stage;
 pub mod startup;
 pub mod tasks;
