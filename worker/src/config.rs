@@ -46,6 +46,9 @@ pub struct Config {
     pub preflight_timeout: Duration,
     /// Longest time that a worker which was told to go waits for its jobs, before it stops them (`MOORLINE_DRAIN_SECONDS`, 600).
     pub drain_grace: Duration,
+    /// Whether agents that are at work when that time is over are left to the next start of this worker, within its lease, rather than
+    /// stopped (`MOORLINE_LEAVE_AGENTS`, 0).
+    pub leave_agents: bool,
     /// The Codex program (`MOORLINE_CODEX_PROGRAM`, `codex`).
     pub codex_program: String,
     /// Model that Codex is told to use (`CODEX_MODEL`).

@@ -60,6 +60,7 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--git-author", "Moorline"],
         ["--require-login", "maybe"],
         ["--drain-seconds", "10m"],
+        ["--leave-agents", "some"],
     ];
     let messages = cases.map(|args| parse(&args).expect_err("refused").to_string()).join("\n");
     insta::assert_snapshot!(messages, @r"
@@ -75,5 +76,6 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_GIT_AUTHOR is `Moorline`: set a name and an address, such as Moorline <moorline@example.com>
     MOORLINE_REQUIRE_LOGIN is `maybe`: set 1 or 0
     MOORLINE_DRAIN_SECONDS is `10m`: set a whole number from 0 to 86400, or leave it unset for 600
+    MOORLINE_LEAVE_AGENTS is `some`: set 1 or 0
     ");
 }

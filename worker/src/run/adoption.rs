@@ -29,44 +29,77 @@ pub(super) struct Claim {
     pub(super) adopted: Adopted,
 }
 
-/// What has become of the jobs of an earlier process.
+/// Jobs of an earlier process that wait for the server's word.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    /// Those to go on with.
-    pub(super) claims: Vec<Claim>,
-    /// Those to give up, and why.
-    pub(super) given_up: BTreeMap<Lease, &'static str>,
-    /// Those that have ended; only their reports are left.
-    pub(super) finished: Vec<Recovered>,
+pub(super) struct Claims {
+    waiting: BTreeMap<Lease, Claim>,
+    /// Those that are not gone on with, and why.
+    given_up: BTreeMap<Lease, &'static str>,
+}
+
+impl Claims {
+    /// Leases for the first Hello's inventory.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.waiting.keys()
+    }
+
+    /// Whether an agent may be at work.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Gives a job up; what is left of it is cleared up after the welcome. Returns whether it had waited.
+    pub(super) fn give_up(&mut self, lease: &Lease, why: &'static str) -> bool {
+        let waited = self.waiting.remove(lease).is_some();
+        if waited {
+            self.given_up.insert(lease.clone(), why);
+        }
+        waited
+    }
+
+    /// The server has spoken: what still waits goes on.
+    pub(super) fn kept(&mut self) -> Vec<Claim> {
+        std::mem::take(&mut self.waiting).into_values().collect()
+    }
+
+    /// Why jobs of the earlier process are not gone on with.
+    pub(super) fn given_up(&self) -> BTreeMap<Lease, &'static str> {
+        self.given_up.clone()
+    }
 }
 
 /// Matches what the spool remembers with the containers that are there. Nothing is touched yet.
-pub(super) async fn find(config: &Config, engine: &dyn Engine, recovered: Vec<Recovered>) -> Result<Found, Error> {
-    let mut found = Found::default();
+pub(super) async fn find(config: &Config, engine: &dyn Engine, recovered: &[Recovered]) -> Result<Claims, Error> {
+    let mut claims = Claims::default();
     if recovered.is_empty() {
-        return Ok(found);
+        return Ok(claims);
     }
     let labels = BTreeMap::from([("moorline.worker".to_owned(), config.name.clone())]);
     let containers = engine.list(&labels).await?;
     for job in recovered {
         if job.finished.is_some() {
-            found.given_up.insert(job.lease.clone(), "its end is on record already");
-            found.finished.push(job);
+            claims.given_up.insert(job.lease.clone(), "its end is on record already");
             continue;
         }
-        match claim(config, &containers, &job) {
-            Ok(adopted) => found.claims.push(Claim {
-                lease: job.lease,
-                offer: job.offer,
-                adopted,
-            }),
+        let (run_id, lease) = (&job.offer.run_id, &job.lease);
+        match claim(config, &containers, job) {
+            Ok(adopted) => {
+                let container = &adopted.container.id;
+                tracing::info!(%run_id, job_id = %lease.job_id, %container, "an earlier start has left an agent at work: the server is asked whether it may go on");
+                let claim = Claim {
+                    lease: lease.clone(),
+                    offer: job.offer.clone(),
+                    adopted,
+                };
+                claims.waiting.insert(lease.clone(), claim);
+            }
             Err(why) => {
-                tracing::info!(run_id = %job.offer.run_id, job_id = %job.lease.job_id, %why, "a job of an earlier start is not gone on with");
-                found.given_up.insert(job.lease, why);
+                tracing::info!(%run_id, job_id = %lease.job_id, %why, "a job of an earlier start is not gone on with");
+                claims.given_up.insert(lease.clone(), why);
             }
         }
     }
-    Ok(found)
+    Ok(claims)
 }
 
 /// What to go on with, or why not to.
@@ -75,7 +108,9 @@ fn claim(config: &Config, containers: &[Container], job: &Recovered) -> Result<A
     if offer.stage() != v1::Stage::Submit || !valid_id(&offer.run_id) || !valid_id(&offer.job_id) {
         return Err("its stage is cheap, and begins anew");
     }
-    let mut of_job = containers.iter().filter(|container| Lease::of(container) == Some(job.lease.clone()));
+    let mut of_job = containers
+        .iter()
+        .filter(|container| Lease::of(container) == Some(job.lease.clone()));
     let container = of_job.next().ok_or("its agent had not been started")?;
     let mounted = container.labels.get("moorline.volume").filter(|volume| !volume.is_empty());
     if mounted != config.volume.as_ref() {
@@ -92,3 +127,6 @@ fn claim(config: &Config, containers: &[Container], job: &Recovered) -> Result<A
         at_work: at_work.ok_or("what its agent began with was not noted")?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,14 @@ impl Jobs {
         self.entries.contains_key(lease)
     }
 
+    /// Leases in hand, each with its run.
+    pub(super) fn in_hand(&self) -> BTreeMap<Lease, String> {
+        self.entries
+            .iter()
+            .map(|(lease, entry)| (lease.clone(), entry.run_id.clone()))
+            .collect()
+    }
+
     /// Leases of one job whose reports still count.
     pub(super) fn leases_of(&self, job_id: &str) -> Vec<Lease> {
         let of_job = |(lease, entry): &(&Lease, &Entry)| lease.job_id == job_id && !entry.settled;

@@ -1,5 +1,6 @@
 //! The loop: offers in, jobs at work, reports out, drain.
 
+mod adoption;
 mod job;
 mod jobs;
 mod leftovers;
@@ -13,7 +14,7 @@ use moorline_proto::v1;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::worker::Worker;
+use self::{adoption::Claims, worker::Worker};
 use crate::{
     config::Config,
     engine::{self, Engine},
@@ -78,16 +79,18 @@ pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome:
     let shutdown = shutdown.into();
     let checked = async {
         let engine = engine::connect::choose(&config).await?;
-        let ready = startup::check(&config, &engine).await?;
-        Ok::<_, Error>((engine, ready))
+        let recovered: Vec<crate::spool::Recovered> = Vec::new();
+        let claims = adoption::find(&config, engine.as_ref(), &recovered).await?;
+        let ready = startup::check(&config, &engine, !claims.is_empty()).await?;
+        Ok::<_, Error>((engine, ready, claims))
     };
-    let (engine, ready) = tokio::select! {
+    let (engine, ready, claims) = tokio::select! {
         biased;
         () = shutdown.drain.cancelled() => return Ok(()),
         () = shutdown.stop.cancelled() => return Ok(()),
         checked = checked => checked?,
     };
-    serve(Arc::new(config), engine, ready, shutdown, on_welcome).await
+    serve(Arc::new(config), engine, ready, claims, shutdown, on_welcome).await
 }
 
 /// Serves with an engine and a startup profile at hand.
@@ -95,12 +98,14 @@ async fn serve(
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
     ready: startup::Ready,
+    claims: Claims,
     shutdown: Shutdown,
     on_welcome: watch::Sender<bool>,
 ) -> Result<(), Error> {
     let hello = hello(&config, ready);
     let (link, handle, events) = Link::new(&config.server, hello)?;
-    Worker::new(config, engine, handle, events, on_welcome).serve(link, shutdown).await
+    let worker = Worker::new(config, engine, handle, events, on_welcome).claiming(claims);
+    worker.serve(link, shutdown).await
 }
 
 fn hello(config: &Config, ready: startup::Ready) -> v1::Hello {

@@ -51,7 +51,14 @@ impl Place {
         let engine = change(&mut config);
         let (shutdown, on_welcome) = (Shutdown::default(), watch::Sender::new(false));
         let welcomed = on_welcome.subscribe();
-        let running = serve(Arc::new(config), engine, startup::Ready::default(), shutdown.clone(), on_welcome);
+        let running = serve(
+            Arc::new(config),
+            engine,
+            startup::Ready::default(),
+            Claims::default(),
+            shutdown.clone(),
+            on_welcome,
+        );
         let running = tokio::spawn(running);
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         Self {

@@ -1,6 +1,6 @@
 //! What the loop does with each thing that happens.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, connect_request::Frame};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers::Leftovers, stop::Why};
+use super::{Error, STOP_LIMIT, Shutdown, adoption::Claims, job::Job, jobs::Jobs, leftovers::Leftovers, stop::Why};
 use crate::{
     config::Config,
     engine::Engine,
@@ -35,6 +35,9 @@ pub(super) struct Worker {
     self_fence: Option<Instant>,
     /// Set once the worker is going: when it goes at the latest.
     drained_by: Option<Instant>,
+    /// What an earlier process has left at work, until the server has said what becomes of it.
+    claims: Claims,
+    /// Before the tasks: dropped first, it tells them that the process ends, and what runs in containers is left to the next one.
     jobs: Jobs,
     /// Jobs at work, each by the name of its lease.
     tasks: JoinSet<Lease>,
@@ -67,6 +70,7 @@ impl Worker {
             lease_duration: Duration::from_secs(600),
             self_fence: None,
             drained_by: None,
+            claims: Claims::default(),
             tasks: JoinSet::new(),
             commands: JoinSet::new(),
             clearing: JoinSet::new(),
@@ -74,6 +78,13 @@ impl Worker {
             hurried: false,
             on_welcome,
         }
+    }
+
+    /// Goes on with these jobs of an earlier process, if the server lets it.
+    pub(super) fn claiming(mut self, claims: Claims) -> Self {
+        claims.leases().for_each(|lease| self.handle.ledger.open(lease));
+        self.claims = claims;
+        self
     }
 
     /// Holds the link and does what comes over it, until the worker is told to go and has nothing left.
@@ -110,6 +121,7 @@ impl Worker {
                 self.lease_duration = welcomed.lease_duration;
                 self.self_fence = None;
                 self.voice = Some(welcomed.voice);
+                self.adopt();
                 self.on_welcome.send_replace(true);
                 match self.drained_by {
                     Some(_) => self.say_draining(),
@@ -118,8 +130,8 @@ impl Worker {
                         let leftovers = Leftovers {
                             config: self.config.clone(),
                             engine: self.engine.clone(),
-                            spared: BTreeMap::new(),
-                            why: BTreeMap::new(),
+                            spared: self.jobs.in_hand(),
+                            why: self.claims.given_up(),
                         };
                         self.clearing.spawn(leftovers.clear());
                     }
@@ -137,10 +149,20 @@ impl Worker {
             Event::Fenced(lease, reason) => {
                 tracing::warn!(job_id = %lease.job_id, lease_token = lease.token, %reason, "a job's lease has passed on; the job is stopped");
                 self.jobs.stop(&lease, Why::Fenced);
+                self.claims.give_up(&lease, "its lease has passed on");
                 self.settled(&lease);
             }
             Event::Settled(lease) => self.settled(&lease),
             Event::Command(command) => self.command(command),
+        }
+    }
+
+    /// Goes on with what the server has let this worker keep of an earlier process's jobs.
+    fn adopt(&mut self) {
+        for claim in self.claims.kept() {
+            let ticket = self.jobs.begin(&claim.lease, &claim.offer);
+            let job = Job::new(&self.config, &self.engine, &self.handle, claim.offer, ticket);
+            self.tasks.spawn(job.adopting(claim.adopted).run());
         }
     }
 
@@ -289,12 +311,25 @@ impl Worker {
         self.drained_by.is_some() && self.jobs.is_empty()
     }
 
-    /// The time to drain is over: first the jobs are stopped, then the worker goes without waiting for acknowledgements.
+    /// The time to drain is over: first the jobs are stopped, then the worker goes without waiting for acknowledgements. Agents at work are
+    /// left to the next process of this name where the settings say so.
     fn out_of_time(&mut self) -> bool {
-        if self.jobs.stop_all(Why::Leaving) {
+        let leaves = self.config.leave_agents && !self.hurried;
+        let stopped = match leaves {
+            true => self.jobs.stop_cheap(Why::Leaving),
+            false => self.jobs.stop_all(Why::Leaving),
+        };
+        if stopped {
             tracing::warn!("the time to finish jobs is over: they are stopped");
             self.drained_by = Some(Instant::now() + STOP_LIMIT);
             return false;
+        }
+        if leaves && self.jobs.agents() > 0 {
+            let agents = self.jobs.agents();
+            tracing::warn!(
+                agents,
+                "the time to finish jobs is over: agents work on, and are left to the next start of this worker"
+            );
         }
         tracing::warn!(
             jobs = self.handle.ledger.inventory().len(),

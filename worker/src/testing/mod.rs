@@ -7,7 +7,7 @@ mod server;
 use std::{path::Path, process::Command};
 
 pub(crate) use self::{
-    engine::{Idle, Stubborn},
+    engine::{Idle, Shelf, Stubborn},
     outlet::Silent,
     server::{Line, Server, calm, patient},
 };
