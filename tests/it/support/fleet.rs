@@ -42,17 +42,24 @@ impl Fleet {
 
     /// The same with an engine, and the model at an address that its jobs can reach.
     pub async fn with_engine(mode: &str, engine: EngineChoice, model: &str) -> Self {
-        let root = tempfile::tempdir().expect("a folder");
-        // Jobs run as another user, who must get through.
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("an open folder");
         let volume_prefix = match engine {
             EngineChoice::Docker => format!("moorline_test_{}_", &uuid::Uuid::now_v7().simple().to_string()[20..]),
             _ => "codex_auth_".to_owned(),
         };
+        let app = TestApp::with_volumes(&volume_prefix).await;
+        Self::around(app, mode, engine, model, volume_prefix).await
+    }
+
+    /// A fleet of local processes around a server.
+    pub async fn of(app: TestApp, mode: &str) -> Self {
+        Self::around(app, mode, EngineChoice::Process, "127.0.0.1:0", "codex_auth_".to_owned()).await
+    }
+
+    async fn around(app: TestApp, mode: &str, engine: EngineChoice, model: &str, volume_prefix: String) -> Self {
         Self {
-            app: TestApp::with_volumes(&volume_prefix).await,
+            app,
             model: ScriptedModel::start(model.parse().expect("an address")).await.expect("a model"),
-            root,
+            root: open_folder(),
             engine,
             mode: mode.to_owned(),
             volume_prefix,
@@ -200,6 +207,13 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// A folder that jobs can enter, which run as another user.
+pub fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("an open folder");
+    folder
 }
 
 /// A sample repository that the workers' user can read.
