@@ -57,6 +57,13 @@ impl Claims {
         waited
     }
 
+    /// Gives them all up. Returns their containers.
+    pub(super) fn give_up_all(&mut self, why: &'static str) -> Vec<Container> {
+        let all = std::mem::take(&mut self.waiting);
+        self.given_up.extend(all.keys().map(|lease| (lease.clone(), why)));
+        all.into_values().map(|claim| claim.adopted.container).collect()
+    }
+
     /// The server has spoken: what still waits goes on.
     pub(super) fn kept(&mut self) -> Vec<Claim> {
         std::mem::take(&mut self.waiting).into_values().collect()

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::future::try_join_all;
 
 use crate::{
@@ -35,20 +35,25 @@ pub(super) struct Leftovers {
 impl Leftovers {
     /// Clears up, and doesn't return before there is nothing left: a worker whose engine can't even list containers can't do jobs either.
     pub(super) async fn clear(self) {
-        let pauses = ExponentialBuilder::new()
-            .with_max_delay(Duration::from_secs(30))
-            .without_max_times();
-        let mut pauses = pauses.build();
+        let mut pauses = pauses();
         while let Err(error) = self.clear_once().await {
-            let pause = pauses.next().unwrap_or_default();
-            let error = chain(&error);
-            tracing::error!(%error, pause_ms = pause.as_millis(), "can't clear up what an earlier start has left; no jobs are taken until then");
-            tokio::time::sleep(pause).await;
+            pause(&mut pauses, &error).await;
+        }
+    }
+
+    /// The same with these containers alone.
+    pub(super) async fn clear_these(self, containers: Vec<Container>) {
+        let mut pauses = pauses();
+        while let Err(error) = self.clear_all(&containers).await {
+            pause(&mut pauses, &error).await;
         }
     }
 
     async fn clear_once(&self) -> Result<(), Error> {
-        let left = self.find().await?;
+        self.clear_all(&self.find().await?).await
+    }
+
+    async fn clear_all(&self, left: &[Container]) -> Result<(), Error> {
         try_join_all(left.iter().map(|container| self.clear_one(container))).await?;
         Ok(())
     }
@@ -123,6 +128,20 @@ impl Leftovers {
         let id = |name: &str| container.labels.get(name).filter(|id| valid_id(id));
         Some(RunFolder::below(&self.config.work_root, id("moorline.run")?, id("moorline.job")?))
     }
+}
+
+fn pauses() -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::new()
+        .with_max_delay(Duration::from_secs(30))
+        .without_max_times();
+    pauses.build()
+}
+
+async fn pause(pauses: &mut ExponentialBackoff, error: &Error) {
+    let pause = pauses.next().unwrap_or_default();
+    let error = chain(error);
+    tracing::error!(%error, pause_ms = pause.as_millis(), "can't clear up what an earlier start has left; no jobs are taken until then");
+    tokio::time::sleep(pause).await;
 }
 
 impl Lease {

@@ -1,6 +1,7 @@
 //! The loop: offers in, jobs at work, reports out, drain.
 
 mod adoption;
+mod contact;
 mod job;
 mod jobs;
 mod leftovers;

@@ -20,12 +20,13 @@ use std::sync::Arc;
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass, PreflightStatus};
 
+use self::running::Running;
 pub(crate) use self::running::STILL_RUNNING;
 pub use self::{at_work::AtWork, container::AFTERWARDS, running::clear};
-use self::{at_work::Moment, running::Running};
 use super::{Context, Error, discover::check_feature_key, failure};
 use crate::{
     agent::{self, Agent, Transcript},
+    boot::Moment,
     engine::Container,
     git::{Base, Blob, Checkout, Git},
     preflight,

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{git::Base, stage::RunFolder};
+use crate::{boot::Moment, git::Base, stage::RunFolder};
 
 /// A job whose container runs, or has run. Written when the container has started: a job without it had no agent yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,39 +61,12 @@ impl AtWork {
 
     /// How long ago the stage began; nothing, where the machine has started anew since.
     pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+        self.began.elapsed().unwrap_or_default()
     }
 }
 
 fn path(folder: &RunFolder) -> PathBuf {
     folder.private().join("at-work.json")
-}
-
-/// A point in time that means the same to every process of one boot, however the machine's clock is set meanwhile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Moment {
-    boot: String,
-    uptime: Duration,
-}
-
-impl Moment {
-    pub(super) fn now() -> Self {
-        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let seconds = text("/proc/uptime").split(' ').next().and_then(|seconds| seconds.parse().ok());
-        Self {
-            boot: text("/proc/sys/kernel/random/boot_id"),
-            uptime: Duration::try_from_secs_f64(seconds.unwrap_or_default()).unwrap_or_default(),
-        }
-    }
-
-    /// How long ago it was; nothing, where it was in another boot.
-    pub(super) fn elapsed(&self) -> Duration {
-        let now = Self::now();
-        match now.boot == self.boot {
-            true => now.uptime.saturating_sub(self.uptime),
-            false => Duration::ZERO,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -115,25 +88,5 @@ mod tests {
         assert_eq!(AtWork::read(&folder).unwrap(), Some(noted));
         fs::write(path(&folder), "{\"lease_token\":7,").unwrap();
         assert!(AtWork::read(&folder).is_err());
-    }
-
-    #[test]
-    fn time_goes_on_in_one_boot_and_begins_anew_in_the_next() {
-        let now = Moment::now();
-        let before = Moment {
-            uptime: now.uptime.saturating_sub(Duration::from_secs(3)),
-            ..now.clone()
-        };
-        assert!((2..30).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
-        let later = Moment {
-            uptime: now.uptime + Duration::from_secs(3600),
-            ..now.clone()
-        };
-        assert_eq!(later.elapsed(), Duration::ZERO);
-        let other = Moment {
-            boot: "another".to_owned(),
-            ..before
-        };
-        assert_eq!(other.elapsed(), Duration::ZERO);
     }
 }

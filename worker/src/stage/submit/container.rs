@@ -90,7 +90,7 @@ impl Submit<'_> {
     fn agent_time(&self) -> Duration {
         let offered = self.ctx.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
         let all = offered.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
-        let left = all.saturating_sub(self.began.elapsed());
+        let left = all.saturating_sub(self.began.elapsed().unwrap_or_default());
         left - AFTERWARDS.min(left / 10)
     }
 

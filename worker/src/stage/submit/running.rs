@@ -145,8 +145,15 @@ impl Submit<'_> {
     pub(super) async fn free_volume(&self) -> Result<(), Error> {
         let Some(volume) = &self.volume else { return Ok(()) };
         let engine = self.ctx.engine.as_ref();
-        let left = engine.list(&labelled([("moorline.volume", volume)])).await;
-        for container in left.map_err(|error| self.engine_fault(&error))? {
+        let left = match engine.list(&labelled([("moorline.volume", volume)])).await {
+            Ok(left) => left,
+            Err(error) => {
+                // An engine that can't do this can't check the login either, and the check says best what is the matter.
+                self.preflight().await?;
+                return Err(self.engine_fault(&error));
+            }
+        };
+        for container in left {
             let label = |name: &str| container.labels.get(name).map(String::as_str).unwrap_or_default();
             tracing::warn!(
                 container = %container.id,
