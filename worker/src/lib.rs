@@ -5,6 +5,7 @@
 //! - [`config`]: everything that can be set, read once
 //! - [`link`]: the stream to the server: dial, hello, back-off, reports until acknowledged
 //! - [`spool`]: what outlives the process: accepted jobs, and their ends until acknowledged
+//! - [`health`]: the endpoint that says whether the stream is live
 //! - [`run`]: the loop: offers in, slots, reports out, drain
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
@@ -23,6 +24,7 @@ pub mod config;
 pub mod engine;
 pub mod forge;
 pub mod git;
+pub mod health;
 pub mod link;
 pub mod login;
 pub mod preflight;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moorline_proto::v1::{self, finished::Outcome, report::News};
+use moorline_proto::v1::{self, finished::Outcome};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -109,7 +109,7 @@ impl Job {
             Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
         }
         let finished = v1::Finished { outcome: Some(outcome) };
-        self.handle.ledger.report(&self.ticket.lease, News::Finished(finished));
+        self.handle.ledger.finish(&self.ticket.lease, finished).await;
         // Only now: a worker that is killed before finds container and folder as they were, and reports the same end.
         if turn.is_some() {
             self.tidy().await;

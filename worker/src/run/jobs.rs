@@ -48,9 +48,8 @@ pub(super) struct Ticket {
 }
 
 impl Jobs {
-    /// Room for `slots` jobs of the default queue, and for one of each queue that needs a login, since a login serves one.
     pub(super) fn new(config: &Config) -> Self {
-        let room = |queue: &String| (queue.clone(), if queue == "default" { config.slots } else { 1 });
+        let room = |queue: &String| (queue.clone(), config.room(queue));
         let leaving = CancellationToken::new();
         Self {
             _left: leaving.clone().drop_guard(),
@@ -147,6 +146,18 @@ impl Jobs {
     pub(super) fn settled(&mut self, lease: &Lease) -> Option<String> {
         self.entries.get_mut(lease)?.settled = true;
         self.release(lease)
+    }
+
+    /// The job never began.
+    pub(super) fn abandon(&mut self, lease: &Lease) -> Option<String> {
+        let entry = self.entries.get_mut(lease)?;
+        (entry.ended, entry.settled) = (true, true);
+        self.release(lease)
+    }
+
+    /// Jobs that haven't ended.
+    pub(super) fn at_work(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.ended).count()
     }
 
     fn release(&mut self, lease: &Lease) -> Option<String> {

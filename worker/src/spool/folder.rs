@@ -24,6 +24,8 @@ pub(super) struct Folder {
     /// Held locked.
     _lock: File,
     kept: BTreeMap<Lease, Kept>,
+    /// Whether the last write failed.
+    failing: bool,
 }
 
 /// What is kept of one lease.
@@ -33,6 +35,12 @@ struct Kept {
     offer_bytes: u64,
     /// None while the job is at work.
     finished_bytes: Option<u64>,
+}
+
+impl Kept {
+    fn bytes(&self) -> u64 {
+        self.offer_bytes + self.finished_bytes.unwrap_or(0)
+    }
 }
 
 pub(super) const OFFER: &str = "offer";
@@ -61,6 +69,7 @@ impl Folder {
             names,
             _lock: lock,
             kept: BTreeMap::new(),
+            failing: false,
         };
         let recovered = found::read(&path).map_err(unusable)?.into_iter();
         let recovered = recovered.map(|found| {
@@ -124,20 +133,19 @@ impl Folder {
         }
     }
 
-    pub(super) fn probe(&self) -> Result<(), Error> {
+    pub(super) fn probe(&mut self) -> Result<(), Error> {
         let file = self.path.join("probe").with_extension(PART);
         let written = write_synced(&file, &[0; 4096]).and_then(|()| fs::remove_file(&file));
+        self.failing = written.is_err();
         written.map_err(|source| Error::Unwritable { file, source })
     }
 
     pub(super) fn usage(&self) -> Usage {
+        let room = self.left() / self.settings.record_limit.saturating_mul(2).max(1);
         Usage {
-            bytes: self
-                .kept
-                .values()
-                .map(|kept| kept.offer_bytes + kept.finished_bytes.unwrap_or(0))
-                .sum(),
-            room: self.left() / self.settings.record_limit.saturating_mul(2).max(1),
+            bytes: self.kept.values().map(Kept::bytes).sum(),
+            room: if self.failing { 0 } else { room },
+            failing: self.failing,
         }
     }
 
@@ -161,7 +169,7 @@ impl Folder {
     }
 
     /// All of it or nothing, and on the disk.
-    fn write(&self, lease: &Lease, kind: &str, content: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, lease: &Lease, kind: &str, content: &[u8]) -> Result<(), Error> {
         let file = self.file(lease, kind);
         let part = self.path.join(format!("{}.{PART}", file_name(lease, kind)));
         let unwritable = |source| Error::Unwritable {
@@ -175,6 +183,7 @@ impl Folder {
         let written = write_synced(&part, content)
             .and_then(|()| fs::rename(&part, &file))
             .and_then(|()| self.names.sync_all());
+        self.failing = written.is_err();
         written.map_err(|error| {
             // Half a file takes room that is missing already.
             let _ = fs::remove_file(&part);

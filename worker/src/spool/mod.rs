@@ -10,11 +10,13 @@ mod found;
 mod record;
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use moorline_proto::v1;
+use tokio_util::task::TaskTracker;
 
 pub use self::error::Error;
 use self::folder::Folder;
@@ -49,8 +51,18 @@ pub struct Recovered {
 pub struct Usage {
     /// Bytes on the disk.
     pub bytes: u64,
-    /// Jobs for whose offer and end there is still room.
+    /// Jobs for whose offer and end there is still room; none while the disk takes nothing.
     pub room: u64,
+    /// Whether the last write failed.
+    pub failing: bool,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, room, failing } = self;
+        let disk = if *failing { ", the disk takes nothing" } else { "" };
+        write!(f, "{bytes} bytes, room for {room} jobs{disk}")
+    }
 }
 
 /// The spool of one worker, which no other process uses meanwhile.
@@ -59,6 +71,7 @@ pub struct Spool {
     folder: Arc<Mutex<Folder>>,
     /// As of the last write: who asks must not wait for the disk.
     usage: Arc<Mutex<Usage>>,
+    settling: TaskTracker,
 }
 
 impl Spool {
@@ -72,7 +85,8 @@ impl Spool {
         let (folder, recovered) = opened.map_err(|_| Error::Broken)??;
         let usage = Arc::new(Mutex::new(folder.usage()));
         let folder = Arc::new(Mutex::new(folder));
-        Ok((Self { folder, usage }, recovered))
+        let settling = TaskTracker::new();
+        Ok((Self { folder, usage, settling }, recovered))
     }
 
     /// Keeps the offer of a job that is about to be accepted. It is on the disk when this returns.
@@ -107,6 +121,19 @@ impl Spool {
         }
     }
 
+    /// The same without a wait; [`settled`](Self::settled) waits for all of them.
+    pub fn settle_soon(&self, lease: &Lease) {
+        let (spool, lease) = (self.clone(), lease.clone());
+        self.settling.spawn(async move { spool.settle(&lease).await });
+    }
+
+    /// Waits until all that was to be settled is.
+    pub async fn settled(&self) {
+        self.settling.close();
+        self.settling.wait().await;
+        self.settling.reopen();
+    }
+
     /// Tries whether the folder can be written to.
     ///
     /// # Errors
@@ -123,7 +150,7 @@ impl Spool {
 
     /// Files are written on a thread that may wait for the disk. A caller that goes meanwhile breaks nothing off.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut Folder) -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-        let Self { folder, usage } = self.clone();
+        let (folder, usage) = (self.folder.clone(), self.usage.clone());
         let done = tokio::task::spawn_blocking(move || {
             let mut folder = lock(&folder);
             let done = work(&mut folder);

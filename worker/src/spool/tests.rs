@@ -205,7 +205,9 @@ async fn a_disk_that_takes_nothing_is_said_and_passes() {
     fs::create_dir(&in_the_way).expect("a folder");
     let error = spool.accept(&lease(1), &offer(&lease(1))).await.expect_err("unwritable");
     assert!(matches!(error, Error::Unwritable { .. }), "{error}");
+    assert!(spool.usage().failing && spool.usage().room == 0, "no job is taken meanwhile");
     spool.probe().await.expect("other files can be written");
+    assert!(spool.usage().room > 0);
     fs::remove_dir(&in_the_way).expect("removed");
     spool.accept(&lease(1), &offer(&lease(1))).await.expect("kept");
 }

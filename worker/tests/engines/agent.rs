@@ -110,6 +110,7 @@ fn settings() -> Config {
         git_author: "Moorline <moorline@localhost>".to_owned(),
         leave_agents: false,
         require_login: false,
+        ..Config::try_parse_from(["moorline-worker"]).unwrap()
     }
 }
 
