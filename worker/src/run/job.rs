@@ -94,10 +94,12 @@ impl Job {
         }
         let stop = self.ticket.stop.clone();
         // Jobs of one run share its folder: one that was fenced may still be at work. Held until nothing of this job is left in there.
+        let turn = self.ticket.turn.clone().lock_owned();
         let turn = tokio::select! {
             biased;
-            () = stop.token.cancelled() => None,
-            turn = self.ticket.turn.clone().lock_owned() => Some(turn),
+            // One that was adopted has begun long ago: there is a container to stop.
+            () = stop.token.cancelled(), if self.adopted.is_none() => None,
+            turn = turn => Some(turn),
         };
         let outcome = match turn {
             Some(_) => self.outcome(accepted).await,
