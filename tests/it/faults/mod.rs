@@ -7,5 +7,9 @@
 mod half_open;
 mod idle;
 mod names;
+mod postgres;
 mod reports;
 mod server_killed;
+mod storm;
+mod worker_killed;
+mod worker_stopped;
