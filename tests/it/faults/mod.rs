@@ -4,6 +4,7 @@
 //!
 //! [`promise::kept`]: crate::support::promise::kept
 
+mod clock;
 mod half_open;
 mod idle;
 mod names;
