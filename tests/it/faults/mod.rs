@@ -5,6 +5,7 @@
 //! [`promise::kept`]: crate::support::promise::kept
 
 mod clock;
+mod flood;
 mod half_open;
 mod idle;
 mod names;

@@ -44,7 +44,8 @@ impl ScriptedWorker {
         Self::dial(channel(url), hello).await
     }
 
-    async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
+    /// The same on this connection.
+    pub async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
         let (out, mut frames) = open(channel).await?;
         out.send(frame(connect_request::Frame::Hello(hello.clone())))
             .await
