@@ -25,5 +25,6 @@ mod real_run;
 mod serving;
 mod sessions;
 mod specs;
+mod spool;
 mod stages;
 mod watch_run;
