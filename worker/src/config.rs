@@ -52,6 +52,9 @@ pub struct Config {
     pub preflight_timeout: Duration,
     /// Longest time that a worker which was told to go waits for its jobs, before it stops them (`MOORLINE_DRAIN_SECONDS`, 600).
     pub drain_grace: Duration,
+    /// Whether agents that are at work when that time is over are left to the next start of this worker, within its lease, rather than
+    /// stopped (`MOORLINE_LEAVE_AGENTS`, 0).
+    pub leave_agents: bool,
     /// Times that it keeps towards the server.
     pub timers: Timers,
     /// Bytes of its spool at most (`MOORLINE_SPOOL_MIB`, 256, or what its jobs need where that is more).

@@ -12,12 +12,14 @@
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
 //! - [`redact`]: keeps secrets out of messages and logs
+//! - `boot`: time that means the same to one process after another
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 
 pub mod agent;
 mod beneath;
+mod boot;
 pub mod config;
 pub mod engine;
 pub mod forge;

@@ -111,7 +111,7 @@ fn signals() -> anyhow::Result<(Signal, Signal)> {
 
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let engine = engine::connect::choose(&config).await.map_err(Error::from)?;
-    let ready = startup::check(&config, &engine).await.map_err(Error::from)?;
+    let ready = startup::check(&config, &engine, false).await.map_err(Error::from)?;
     for check in ready.profile.checks {
         println!("{}  {}  {}", if check.ok { "ok    " } else { "failed" }, check.name, check.detail);
     }

@@ -4,8 +4,14 @@
 //!
 //! [`promise::kept`]: crate::support::promise::kept
 
+mod clock;
+mod flood;
 mod half_open;
 mod idle;
 mod names;
+mod postgres;
 mod reports;
 mod server_killed;
+mod storm;
+mod worker_killed;
+mod worker_stopped;

@@ -74,6 +74,11 @@ impl TestApp {
     pub async fn apart() -> Self {
         let database = TestDb::new().await.expect("a test database");
         let url = database.url().to_owned();
+        Self::apart_on(database, url).await
+    }
+
+    /// The same on a database that it finds at `url`.
+    pub async fn apart_on(database: TestDb, url: String) -> Self {
         let mut app = Self::without_server(database, url, Timers::default(), "codex_auth_");
         app.serve_apart().await;
         app

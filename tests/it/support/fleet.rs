@@ -143,12 +143,23 @@ impl Fleet {
 
     /// Makes a shard's volume and logs it in by API key.
     pub async fn log_in(&self, index: u32) {
-        self.make_volume(index).await;
-        let config = self.config("any", "default");
-        let key = SecretString::from(API_KEY);
-        login::with_api_key(&*self.engine().await, &config, &self.volume(index), &key)
-            .await
-            .expect("a login");
+        self.log_in_with(&self.config("any", "default"), index).await;
+    }
+
+    /// The same on the host of a worker.
+    pub async fn log_in_with(&self, config: &Config, index: u32) {
+        let engine = engine::connect::choose(config).await.expect("an engine");
+        let (volume, key) = (self.volume(index), SecretString::from(API_KEY));
+        engine.create_volume(&volume, &config.job_user).await.expect("a volume");
+        login::with_api_key(&*engine, config, &volume, &key).await.expect("a login");
+    }
+
+    /// Settings of a worker for a shard.
+    pub fn shard_config(&self, name: &str, index: u32) -> Config {
+        Config {
+            volume: Some(self.volume(index)),
+            ..self.config(name, &format!("codex-{index}"))
+        }
     }
 
     /// Starts a worker for the default queue, and waits until it is welcome.
@@ -160,8 +171,7 @@ impl Fleet {
 
     /// Starts a worker for a shard.
     pub async fn shard_worker(&mut self, index: u32, change: impl FnOnce(&mut Config)) {
-        let mut config = self.config(&format!("codex-worker-{index}"), &format!("codex-{index}"));
-        config.volume = Some(self.volume(index));
+        let mut config = self.shard_config(&format!("codex-worker-{index}"), index);
         change(&mut config);
         self.worker(config).await.expect("a shard's worker");
     }

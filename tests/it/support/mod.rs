@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod artifact;
+pub mod dutiful;
 pub mod fleet;
 pub mod gate;
 pub mod process;
@@ -9,6 +10,7 @@ pub mod promise;
 pub mod scripted_worker;
 
 pub use app::TestApp;
+pub use dutiful::Dutiful;
 pub use fleet::Fleet;
 pub use gate::Gate;
 pub use process::Process;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use moorline_worker::config::Config;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -104,6 +105,34 @@ impl Process {
         let id = self.child.id().expect("a process that runs");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
     }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what process {:?} has logged:\n{}", self.child.id(), self.log());
+        }
+    }
+}
+
+/// A worker with these settings that runs its jobs as local processes; the server has welcomed it.
+pub async fn worker(config: &Config) -> Process {
+    let variables = [
+        ("MOORLINE_SERVER", config.server.clone()),
+        ("MOORLINE_WORKER_NAME", config.name.clone()),
+        ("MOORLINE_QUEUES", config.queues.join(",")),
+        ("MOORLINE_SLOTS", config.slots.to_string()),
+        ("CODEX_VOLUME_NAME", config.volume.clone().unwrap_or_default()),
+        ("MOORLINE_WORK_ROOT", config.work_root.display().to_string()),
+        ("MOORLINE_VOLUME_ROOT", config.volume_root.display().to_string()),
+        ("MOORLINE_ENGINE", "process".to_owned()),
+        ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
+        ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
+        ("MOORLINE_GIT_PROTOCOLS", config.git_protocols.clone()),
+    ];
+    let process = Process::start(env!("CARGO_BIN_EXE_moorline-worker-under-test"), &variables);
+    process.says("the server has welcomed this worker").await;
+    process
 }
 
 /// A server on a database, and where it listens.

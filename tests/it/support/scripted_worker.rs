@@ -44,7 +44,8 @@ impl ScriptedWorker {
         Self::dial(channel(url), hello).await
     }
 
-    async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
+    /// The same on this connection.
+    pub async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
         let (out, mut frames) = open(channel).await?;
         out.send(frame(connect_request::Frame::Hello(hello.clone())))
             .await
@@ -68,20 +69,31 @@ impl ScriptedWorker {
     }
 
     pub async fn send(&self, next: connect_request::Frame) {
-        self.out.send(frame(next)).await.expect("a stream");
+        assert!(self.try_send(next).await, "the stream is closed");
+    }
+
+    /// The same on a line that may be dead. Returns whether it could be sent.
+    pub async fn try_send(&self, next: connect_request::Frame) -> bool {
+        self.out.send(frame(next)).await.is_ok()
     }
 
     pub async fn credit(&self, queue: &str, jobs: i32) {
-        self.send(connect_request::Frame::Credit(v1::Credit {
-            queue: queue.to_owned(),
-            jobs,
-        }))
-        .await;
+        assert!(self.try_credit(queue, jobs).await, "the stream is closed");
+    }
+
+    pub async fn try_credit(&self, queue: &str, jobs: i32) -> bool {
+        let queue = queue.to_owned();
+        self.try_send(connect_request::Frame::Credit(v1::Credit { queue, jobs })).await
     }
 
     /// The next frame; `None` when the server has ended the stream.
     pub async fn next(&mut self) -> Result<Option<Frame>, Status> {
         receive(&mut self.frames).await
+    }
+
+    /// The next frame, however long it takes.
+    pub async fn frame(&mut self) -> Result<Option<Frame>, Status> {
+        Ok(self.frames.message().await?.and_then(|message| message.frame))
     }
 
     /// The next offer; other frames are passed over.
@@ -123,11 +135,15 @@ impl ScriptedWorker {
     }
 
     pub async fn accept(&self, offer: &v1::Offer) {
+        assert!(self.try_accept(offer).await, "the stream is closed");
+    }
+
+    pub async fn try_accept(&self, offer: &v1::Offer) -> bool {
         let accept = v1::Accept {
             job_id: offer.job_id.clone(),
             lease_token: offer.lease_token,
         };
-        self.send(connect_request::Frame::Accept(accept)).await;
+        self.try_send(connect_request::Frame::Accept(accept)).await
     }
 
     /// Sends a report without waiting for its answer.
@@ -143,7 +159,7 @@ impl ScriptedWorker {
             sequence,
             news: Some(news),
         };
-        self.out.send(frame(connect_request::Frame::Report(report))).await.is_ok()
+        self.try_send(connect_request::Frame::Report(report)).await
     }
 
     /// Answers to reports, until the stream ends or the report of this number is acknowledged or fenced.

@@ -64,6 +64,9 @@ pub struct Args {
     /// How long jobs may take to end once the worker was told to go, in seconds; then they are stopped (default: `600`)
     #[arg(long, env = "MOORLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<String>,
+    /// Whether agents that are at work then are left to the next start of this worker, rather than stopped (default: `0`)
+    #[arg(long, env = "MOORLINE_LEAVE_AGENTS", value_name = "BOOL")]
+    leave_agents: Option<String>,
     /// Size of the spool at most, in MiB (default: `256`, or what the jobs need where that is more)
     #[arg(long, env = "MOORLINE_SPOOL_MIB", value_name = "MIB")]
     spool_mib: Option<String>,
@@ -190,6 +193,7 @@ impl TryFrom<Args> for Config {
             github_api_url: address("MOORLINE_GITHUB_API_URL", args.github_api_url, "https://api.github.com")?,
             git_protocols: given(args.git_protocols).unwrap_or_else(|| "https:ssh".to_owned()),
             git_author: git_author(args.git_author)?,
+            leave_agents: boolean("MOORLINE_LEAVE_AGENTS", args.leave_agents)?,
             require_login: boolean("MOORLINE_REQUIRE_LOGIN", args.require_login)?,
             work_root,
             volume_root,

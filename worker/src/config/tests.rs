@@ -60,6 +60,7 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--git-author", "Moorline"],
         ["--require-login", "maybe"],
         ["--drain-seconds", "10m"],
+        ["--leave-agents", "some"],
         ["--slots=64", "--spool-mib=256"],
         ["--health-listen", "7422"],
         ["--redial-seconds=60", "--redial-late-seconds=30"],
@@ -80,6 +81,7 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_GIT_AUTHOR is `Moorline`: set a name and an address, such as Moorline <moorline@example.com>
     MOORLINE_REQUIRE_LOGIN is `maybe`: set 1 or 0
     MOORLINE_DRAIN_SECONDS is `10m`: set a whole number from 0 to 86400, or leave it unset for 600
+    MOORLINE_LEAVE_AGENTS is `some`: set 1 or 0
     MOORLINE_SPOOL_MIB is `256`: set a whole number from 512 to 16777216, or leave it unset for 512
     MOORLINE_HEALTH_LISTEN is `7422`: set an address and a port such as 127.0.0.1:7422, or leave it unset for no health endpoint
     MOORLINE_REDIAL_SECONDS is 60, more than the 30 of MOORLINE_REDIAL_LATE_SECONDS: pauses grow, so set less here, or more there

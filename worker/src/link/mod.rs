@@ -128,6 +128,11 @@ impl Handle {
         self.status.borrow().clone()
     }
 
+    /// The same, whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
     fn set_line(&self, line: Line) {
         self.status.send_modify(|status| status.set(line));
     }

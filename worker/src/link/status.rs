@@ -62,6 +62,11 @@ impl Default for Status {
 }
 
 impl Status {
+    /// Whether the server has refused this worker because another one has its volume: its leases are over.
+    pub fn is_volume_held(&self) -> bool {
+        matches!(&self.line, Line::StandingBy { why } if why.starts_with("VOLUME_HELD"))
+    }
+
     /// The newest state. A line that is down for another reason is still down since then.
     pub(super) fn set(&mut self, line: Line) {
         if std::mem::discriminant(&line) != std::mem::discriminant(&self.line) {

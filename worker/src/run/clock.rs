@@ -45,6 +45,11 @@ impl LeaseClock {
         self.fenced = true;
     }
 
+    /// When the leases were renewed last, and how long that is relied on.
+    pub(super) fn reliance(&self) -> Option<(Instant, Duration)> {
+        self.renewed.map(|renewed| (renewed, self.relied_on))
+    }
+
     fn ends(&self) -> Option<Instant> {
         self.renewed.map(|renewed| renewed + self.relied_on)
     }

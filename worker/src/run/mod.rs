@@ -1,6 +1,8 @@
 //! The loop: offers in, jobs at work, reports out, drain.
 
+mod adoption;
 mod clock;
+mod contact;
 mod credits;
 mod job;
 mod jobs;
@@ -15,7 +17,7 @@ use moorline_proto::v1;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::worker::Worker;
+use self::{adoption::Claims, worker::Worker};
 use crate::{
     config::Config,
     engine::{self, Engine},
@@ -92,16 +94,31 @@ pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome:
     let checked = async {
         let spooled = open_spool(&config).await?;
         let engine = engine::connect::choose(&config).await?;
-        let ready = startup::check(&config, &engine).await?;
-        Ok::<_, Error>((spooled, engine, ready))
+        let left = Left::find(&config, engine.as_ref(), spooled).await?;
+        let ready = startup::check(&config, &engine, !left.claims.is_empty()).await?;
+        Ok::<_, Error>((left, engine, ready))
     };
-    let (spooled, engine, ready) = tokio::select! {
+    let (left, engine, ready) = tokio::select! {
         biased;
         () = shutdown.drain.cancelled() => return Ok(()),
         () = shutdown.stop.cancelled() => return Ok(()),
         checked = checked => checked?,
     };
-    serve(Arc::new(config), engine, ready, spooled, vitals, shutdown, on_welcome).await
+    serve(Arc::new(config), engine, ready, left, vitals, shutdown, on_welcome).await
+}
+
+/// What an earlier process of this worker has left.
+struct Left {
+    spool: Spool,
+    recovered: Vec<Recovered>,
+    claims: Claims,
+}
+
+impl Left {
+    async fn find(config: &Config, engine: &dyn Engine, (spool, recovered): (Spool, Vec<Recovered>)) -> Result<Self, Error> {
+        let claims = adoption::find(config, engine, &recovered).await?;
+        Ok(Self { spool, recovered, claims })
+    }
 }
 
 /// Opens the spool, and waits while another process of this worker, one that still drains for example, has it.
@@ -127,19 +144,20 @@ async fn serve(
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
     ready: startup::Ready,
-    (spool, recovered): (Spool, Vec<Recovered>),
+    left: Left,
     vitals: Vitals,
     shutdown: Shutdown,
     on_welcome: watch::Sender<bool>,
 ) -> Result<(), Error> {
     let hello = hello(&config, ready);
     let instance_id = hello.instance_id.clone();
-    let ledger = Ledger::new(spool.clone(), &recovered);
-    let unfinished = recovered.into_iter().filter(|job| job.finished.is_none()).map(|job| job.lease);
+    let ledger = Ledger::new(left.spool.clone(), &left.recovered);
+    let unfinished = left.recovered.into_iter().filter(|job| job.finished.is_none()).map(|job| job.lease);
     let unfinished: Vec<_> = unfinished.collect();
     let (link, handle, events) = Link::new(&config.server, hello, ledger, &config.timers)?;
-    let load = vitals.serve(instance_id, handle.clone(), spool.clone());
-    let worker = Worker::new(config, engine, (handle, events), (spool, unfinished), load, on_welcome);
+    let load = vitals.serve(instance_id, handle.clone(), left.spool.clone());
+    let worker = Worker::new(config, engine, (handle, events), (left.spool, unfinished), load, on_welcome);
+    let worker = worker.claiming(left.claims);
     worker.serve(link, shutdown).await
 }
 

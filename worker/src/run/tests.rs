@@ -153,13 +153,13 @@ fn args(server: &Server, dir: &TempDir) -> Vec<String> {
 }
 
 async fn started(config: Config, engine: Arc<dyn Engine>, shutdown: Shutdown, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
-    let spooled = open_spool(&config).await?;
+    let left = Left::find(&config, engine.as_ref(), open_spool(&config).await?).await?;
     let vitals = Vitals::new(&config.name);
     serve(
         Arc::new(config),
         engine,
         startup::Ready::default(),
-        spooled,
+        left,
         vitals,
         shutdown,
         on_welcome,
@@ -643,6 +643,7 @@ async fn left_behind(engine: &dyn Engine, root: &Path, run: &str, worker: &str, 
         labels: [
             label("run", run),
             label("job", "job-1"),
+            label("lease", "7"),
             label("worker", worker),
             label("volume", volume),
         ]
@@ -710,3 +711,5 @@ async fn what_an_earlier_start_has_left_is_cleared_before_any_job_is_taken() {
         engine.remove(&container).await.expect("removed");
     }
 }
+
+mod adopting;

@@ -12,11 +12,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Error, STOP_LIMIT, Shutdown,
+    adoption::Claims,
     clock::LeaseClock,
+    contact::Contact,
     credits::Credits,
     job::Job,
     jobs::{Jobs, Ticket},
-    leftovers,
+    leftovers::Leftovers,
     stop::Why,
 };
 use crate::{
@@ -60,6 +62,12 @@ pub(super) struct Worker {
     crammed: bool,
     /// Set once the worker is going: when it goes at the latest.
     drained_by: Option<Instant>,
+    /// What an earlier process has left at work, until the server has said what becomes of it.
+    claims: Claims,
+    /// When they must be stopped, unless the server has spoken by then.
+    claims_due: Option<Instant>,
+    contact: Contact,
+    /// Before the tasks: dropped first, it tells them that the process ends, and what runs in containers is left to the next one.
     jobs: Jobs,
     /// Jobs at work, each by the name of its lease.
     tasks: JoinSet<Lease>,
@@ -89,6 +97,7 @@ impl Worker {
     ) -> Self {
         Self {
             jobs: Jobs::new(&config),
+            contact: Contact::of(&config),
             config,
             engine,
             handle,
@@ -101,6 +110,8 @@ impl Worker {
             credits: Credits::default(),
             crammed: false,
             drained_by: None,
+            claims: Claims::default(),
+            claims_due: None,
             tasks: JoinSet::new(),
             keeping: JoinSet::new(),
             commands: JoinSet::new(),
@@ -111,15 +122,24 @@ impl Worker {
         }
     }
 
+    /// Goes on with these jobs of an earlier process, if the server lets it.
+    pub(super) fn claiming(mut self, claims: Claims) -> Self {
+        claims.leases().for_each(|lease| self.handle.ledger.open(lease));
+        self.claims_due = Some(self.contact.due()).filter(|_| !claims.is_empty());
+        self.claims = claims;
+        self
+    }
+
     /// Holds the link and does what comes over it, until the worker is told to go and has nothing left.
     pub(super) async fn serve(mut self, link: Link, shutdown: Shutdown) -> Result<(), Error> {
         let farewell = link.farewell();
         let mut link = AbortOnDropHandle::new(tokio::spawn(link.run()));
         let mut look = tokio::time::interval(SPOOL_LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut line = self.handle.watch();
         while !self.is_drained() {
             self.tell_load();
-            let (self_fence, drained_by) = (self.clock.due(), self.drained_by);
+            let (self_fence, drained_by, claims_due) = (self.clock.due(), self.drained_by, self.claims_due);
             tokio::select! {
                 Some(event) = self.events.recv() => self.event(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended)?,
@@ -134,6 +154,13 @@ impl Worker {
                 () = shutdown.drain.cancelled(), if drained_by.is_none() => self.drain(TOLD),
                 () = shutdown.stop.cancelled(), if !self.hurried => self.hurry(),
                 () = until(self_fence) => self.fence_itself(),
+                () = until(claims_due) => self.give_up_claims("the server could not be reached for most of the lease that the worker had"),
+                Ok(()) = line.changed(), if claims_due.is_some() => {
+                    let held = line.borrow_and_update().is_volume_held();
+                    if held {
+                        self.give_up_claims("its volume is held by another worker");
+                    }
+                }
                 () = until(drained_by) => if self.out_of_time() { break },
             }
         }
@@ -154,18 +181,23 @@ impl Worker {
             Event::Welcomed(welcomed) => {
                 self.clock.welcome(welcomed.renewed, welcomed.lease_duration, &self.config.timers);
                 self.voice = Some(welcomed.voice);
+                self.adopt();
+                self.note_contact();
                 self.credits.clear();
                 self.on_welcome.send_replace(true);
                 match self.drained_by {
                     Some(_) => self.say_draining(TOLD),
                     None if self.clear => self.credit(),
                     None if self.clearing.is_empty() => {
-                        self.clearing.spawn(leftovers::clear(self.config.clone(), self.engine.clone()));
+                        self.clearing.spawn(self.leftovers().clear());
                     }
                     None => {}
                 }
             }
-            Event::Renewed(at) => self.clock.renew(at),
+            Event::Renewed(at) => {
+                self.clock.renew(at);
+                self.note_contact();
+            }
             Event::Lost => {
                 self.voice = None;
                 self.on_welcome.send_replace(false);
@@ -175,10 +207,50 @@ impl Worker {
             Event::Fenced(lease, reason) => {
                 tracing::warn!(job_id = %lease.job_id, lease_token = lease.token, %reason, "a job's lease has passed on; the job is stopped");
                 self.jobs.stop(&lease, Why::Fenced);
+                self.claims.give_up(&lease, "its lease has passed on");
                 self.settled(&lease);
             }
             Event::Settled(lease) => self.settled(&lease),
             Event::Command(command) => self.command(command),
+        }
+    }
+
+    /// The server can't be asked, or has given this worker's place to another: what was left at work is stopped, before two use one login.
+    fn give_up_claims(&mut self, why: &'static str) {
+        self.claims_due = None;
+        let leases: Vec<Lease> = self.claims.leases().cloned().collect();
+        let containers = self.claims.give_up_all(why);
+        for lease in &leases {
+            self.handle.ledger.forget(lease);
+        }
+        if !containers.is_empty() {
+            self.commands.spawn(self.leftovers().clear_these(containers));
+        }
+    }
+
+    fn leftovers(&self) -> Leftovers {
+        Leftovers {
+            config: self.config.clone(),
+            engine: self.engine.clone(),
+            spared: self.jobs.in_hand(),
+            why: self.claims.given_up(),
+        }
+    }
+
+    /// For the next process of this name.
+    fn note_contact(&self) {
+        if let Some((renewed, relied_on)) = self.clock.reliance() {
+            self.contact.note(renewed, relied_on);
+        }
+    }
+
+    /// Goes on with what the server has let this worker keep of an earlier process's jobs.
+    fn adopt(&mut self) {
+        self.claims_due = None;
+        for claim in self.claims.kept() {
+            let ticket = self.jobs.begin(&claim.lease, &claim.offer);
+            let job = Job::new(&self.config, &self.engine, &self.handle, claim.offer, ticket);
+            self.tasks.spawn(job.adopting(claim.adopted).run());
         }
     }
 
@@ -422,12 +494,25 @@ impl Worker {
         self.drained_by.is_some() && self.jobs.is_empty()
     }
 
-    /// The time to drain is over: first the jobs are stopped, then the worker goes without waiting for acknowledgements.
+    /// The time to drain is over: first the jobs are stopped, then the worker goes without waiting for acknowledgements. Agents at work are
+    /// left to the next process of this name where the settings say so.
     fn out_of_time(&mut self) -> bool {
-        if self.jobs.stop_all(Why::Leaving) {
+        let leaves = self.config.leave_agents && !self.hurried;
+        let stopped = match leaves {
+            true => self.jobs.stop_cheap(Why::Leaving),
+            false => self.jobs.stop_all(Why::Leaving),
+        };
+        if stopped {
             tracing::warn!("the time to finish jobs is over: they are stopped");
             self.drained_by = Some(Instant::now() + STOP_LIMIT);
             return false;
+        }
+        if leaves && self.jobs.agents() > 0 {
+            let agents = self.jobs.agents();
+            tracing::warn!(
+                agents,
+                "the time to finish jobs is over: agents work on, and are left to the next start of this worker"
+            );
         }
         tracing::warn!(
             jobs = self.handle.ledger.inventory().len(),

@@ -32,14 +32,15 @@ pub struct Ready {
 /// # Errors
 ///
 /// [`Error::NotReady`] with all that is missing. A login that fails its check is reported and stops the start only where
-/// `MOORLINE_REQUIRE_LOGIN` says so: it could never be renewed through the worker otherwise.
-pub async fn check(config: &Config, engine: &Arc<dyn Engine>) -> Result<Ready, Error> {
+/// `MOORLINE_REQUIRE_LOGIN` says so: it could never be renewed through the worker otherwise. A login that is `in_use`, by an agent that an
+/// earlier process of this worker has left at work, is left alone: the agent may be writing it at this moment.
+pub async fn check(config: &Config, engine: &Arc<dyn Engine>, in_use: bool) -> Result<Ready, Error> {
     let (engine_check, info) = machine::engine(engine).await;
     let mut checks = vec![engine_check, machine::work_root(config), machine::git(config).await];
     let mut volume = None;
     if let Some(queue) = config.shard_queue() {
         checks.push(machine::job_user(config, info.as_ref()));
-        let shard = codex::check(config, engine, queue).await;
+        let shard = codex::check(config, engine, queue, in_use).await;
         checks.extend(shard.checks);
         volume = shard.volume;
     }
