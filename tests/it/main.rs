@@ -6,6 +6,7 @@
 
 mod support;
 
+mod adoption;
 mod architecture;
 mod artifacts;
 mod cancel_and_retry;
@@ -13,6 +14,7 @@ mod create_run;
 mod env_template;
 mod errors_doc;
 mod fair_order;
+mod faults;
 mod fencing;
 mod foreign_clients;
 mod list_runs;
@@ -26,5 +28,6 @@ mod retries;
 mod serving;
 mod sessions;
 mod specs;
+mod spool;
 mod stages;
 mod watch_run;

@@ -40,7 +40,7 @@ pub struct Hello {
 pub struct Binding {
     pub volume: String,
     pub queue: String,
-    pub diagnostics: serde_json::Value,
+    pub diagnostics: Option<serde_json::Value>,
     pub preflight: Option<Preflight>,
 }
 
@@ -170,13 +170,16 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
         return Err(held(&volume.name, holder, host));
     }
     volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
-    volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
+    // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands.
+    if let Some(diagnostics) = binding.diagnostics.clone() {
+        volumes::set_diagnostics(connection, &binding.volume, diagnostics).await?;
+    }
     if let Some(check) = binding.preflight.clone() {
-        let checked_at = check.checked_at.map_or(now, |at| at.min(now));
+        let said = check.checked_at;
         let check = check.normalised();
-        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which it was made.
-        if preflights::insert_new(connection, &check, checked_at).await? {
-            store_check(connection, &check, checked_at).await?;
+        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which the server first heard of it.
+        if preflights::insert_new(connection, &check, said, now).await? {
+            store_check(connection, &check, now).await?;
         }
     }
     shards::set_status(connection, &binding.queue, shard::Status::Active, Some(&hello.hostname)).await?;
