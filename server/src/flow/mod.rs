@@ -11,26 +11,32 @@ pub mod claim;
 pub mod error;
 pub mod expire;
 pub mod finish;
+pub mod frame;
+pub mod group;
 pub mod hints;
 pub mod leave;
 mod ledger;
 pub mod logs;
 mod lost;
+pub mod overdue;
 pub mod register;
 pub mod report;
 pub mod retry;
 pub mod route;
 pub mod seed;
 pub mod start;
+pub mod timers;
 pub mod view;
 
 use std::{sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use error::Error;
 pub use hints::{Hints, Topic};
+pub use timers::Timers;
 
 use crate::db;
 
@@ -47,52 +53,57 @@ pub struct Flow {
     pub timers: Timers,
     /// This server's own id, new at each start.
     pub server_id: Uuid,
+    /// Where runs are brought to be started.
+    pub starts: start::Starts,
+    /// Where what workers say of their jobs is brought.
+    pub frames: frame::Frames,
 }
 
 impl Flow {
+    /// The use cases of one server. The groups that it starts are tasks of `tasks`, and end when the last clone is dropped.
+    pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, tasks: &TaskTracker) -> Self {
+        let hints = Hints::default();
+        Self {
+            starts: start::Starts::start(&pool, &hints, timers, tasks),
+            frames: frame::Frames::start(&pool, &hints, timers, tasks),
+            pool,
+            hints,
+            artifacts,
+            timers,
+            server_id: Uuid::now_v7(),
+        }
+    }
+
     /// A connection of the pool. A use case holds one at a time, or the pool could wait for itself.
     async fn connection(&self) -> Result<db::pool::Pooled, Error> {
-        /// Longest wait for a connection, which a database that takes packets and answers none would otherwise make endless.
-        const WAIT: Duration = Duration::from_secs(10);
-        Ok(tokio::time::timeout(WAIT, self.pool.get()).await.map_err(|_| Error::Busy)??)
+        connection(&self.pool).await
     }
 }
 
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Timers {
-    /// How long a stream may stay without its Hello.
-    pub hello_deadline: Duration,
-    /// How often workers ping.
-    pub ping_interval: Duration,
-    /// Without a sign of life for this long a stream is dead.
-    pub ping_timeout: Duration,
-    /// How long the leases of an instance last without a sign of life.
-    pub lease: Duration,
-    /// Within this time an offer must be accepted.
-    pub accept_deadline: Duration,
-    /// How often the reaper looks, and how often a session looks for work that no hint announced.
-    pub poll: Duration,
-    /// Longest time for discover.
-    pub discover_timeout: Duration,
-    /// Longest time for the agent, unless the run says otherwise.
-    pub submit_timeout: Duration,
-    /// Longest time for publish.
-    pub publish_timeout: Duration,
+async fn connection(pool: &db::Pool) -> Result<db::pool::Pooled, Error> {
+    /// Longest wait for a connection, which a database that takes packets and answers none would otherwise make endless.
+    const WAIT: Duration = Duration::from_secs(10);
+    Ok(tokio::time::timeout(WAIT, pool.get()).await.map_err(|_| Error::Busy)??)
 }
 
-impl Default for Timers {
+/// How often something that is safe to repeat is done again when it fails in passing.
+#[derive(Debug)]
+struct Again(u32);
+
+impl Default for Again {
     fn default() -> Self {
-        Self {
-            hello_deadline: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(10),
-            ping_timeout: Duration::from_secs(30),
-            lease: Duration::from_secs(600),
-            accept_deadline: Duration::from_secs(5),
-            poll: Duration::from_secs(1),
-            discover_timeout: Duration::from_secs(300),
-            submit_timeout: Duration::from_secs(3600),
-            publish_timeout: Duration::from_secs(600),
+        Self(2)
+    }
+}
+
+impl Again {
+    /// Whether to do it again after this error.
+    fn after(&mut self, error: &Error) -> bool {
+        let again = self.0 > 0 && error.is_passing();
+        if again {
+            self.0 -= 1;
+            tracing::debug!(%error, "done again");
         }
+        again
     }
 }
