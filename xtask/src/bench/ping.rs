@@ -65,7 +65,7 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     stage.record(Line::new("ping", "floor_p99", percentile(&floors, 99), "ms").of(floor))?;
     let created = WARM_UP + samples;
     fleet.tally.until(PATIENCE, "the last run's end", |counts| counts.finished >= created).await?;
-    check::rules(&database, created, created, &fleet.tally).await
+    check::rules(&database, Some(created), created, &fleet.tally).await
 }
 
 async fn offer(offers: &mut mpsc::Receiver<Offered>) -> Result<Offered> {

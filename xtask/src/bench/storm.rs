@@ -86,6 +86,6 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     stage.record(Line::new("storm", "finished_twice", 0.0, "jobs").target(Target::AtMost(0.0)))?;
     let again = check::attempts_beyond_the_first(&database).await?;
     stage.record(Line::new("storm", "second_attempts", float(again), "jobs"))?;
-    check::rules(&database, count, count, &fleet.tally).await?;
+    check::rules(&database, Some(count), count, &fleet.tally).await?;
     stage.record(Line::new("storm", "claims_lost", 0.0, "jobs").target(Target::AtMost(0.0)))
 }
