@@ -39,17 +39,21 @@ pub(super) type Types = BTreeMap<String, String>;
 
 /// Prepares the steps.
 pub async fn prepare(client: &Client, observed: &Observed, instance_id: &str) -> Result<Steps> {
-    // Like the server's own, these statements must not depend on statistics that lag behind a queue.
-    for method in ["seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"] {
-        client.batch_execute(&format!("set enable_{method} = off")).await?;
+    // Like the server's own, these statements must not depend on statistics that lag behind a queue, nor be compiled for the cost that a
+    // method has on paper once it is off.
+    for setting in [
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_sort",
+        "enable_hashjoin",
+        "enable_mergejoin",
+        "jit",
+    ] {
+        client.batch_execute(&format!("set {setting} = off")).await?;
     }
     let (runs, jobs) = (types(client, "runs").await?, types(client, "jobs").await?);
     let Observed { queued, running, finished } = observed;
-    let events = [
-        queued.events.clone(),
-        after(running, queued),
-        after(finished, running),
-    ];
+    let events = [queued.events.clone(), after(running, queued), after(finished, running)];
     let text = |name: &str| queued.job.get(name).and_then(Value::as_str).map(str::to_owned);
     let queue_name = text("queue").context("a job without a queue")?;
     Ok(Steps {
@@ -102,7 +106,10 @@ fn queue_sql(queued: &Seen, runs: &Types, jobs: &Types) -> String {
 
 /// Claims a batch of a queue, in its order.
 fn claim_sql(queue: &str, running: &Seen, instance_id: &str) -> String {
-    let worker = running.job.get("worker_name").map_or_else(|| "null".to_owned(), |name| literal(name, "text"));
+    let worker = running
+        .job
+        .get("worker_name")
+        .map_or_else(|| "null".to_owned(), |name| literal(name, "text"));
     format!(
         "with next as (
             select id from jobs
@@ -196,15 +203,24 @@ mod tests {
     #[test]
     fn a_time_ahead_stays_ahead() {
         let (made, expires) = (json!("2026-01-01T00:00:00.123456+00:00"), json!("2026-01-08T00:00:00.123456+00:00"));
-        assert_eq!(typed(&expires, "timestamp with time zone", Some(&made)), "now() + interval '604800 seconds'");
+        assert_eq!(
+            typed(&expires, "timestamp with time zone", Some(&made)),
+            "now() + interval '604800 seconds'"
+        );
         assert_eq!(typed(&made, "timestamp with time zone", Some(&made)), "now()");
     }
 
     #[test]
     fn only_what_changed_is_assigned_and_times_are_now() {
-        let types: Types = [("status", "text"), ("n", "bigint"), ("at", "timestamp with time zone"), ("same", "text"), ("gone", "text")]
-            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
-            .into();
+        let types: Types = [
+            ("status", "text"),
+            ("n", "bigint"),
+            ("at", "timestamp with time zone"),
+            ("same", "text"),
+            ("gone", "text"),
+        ]
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .into();
         let before = row(json!({"status": "queued", "n": 1, "at": null, "same": "x", "gone": "y"}));
         let later = row(json!({"status": "it's on", "n": 2, "at": "2026-01-01T00:00:00Z", "same": "x", "gone": null}));
         assert_eq!(

@@ -43,7 +43,10 @@ pub async fn measure(database: &Database, discover: &Observed, submit: &Observed
         hands.push(Arc::new(hand(database, discover, submit).await?));
     }
     database.settle().await?;
-    let queued = timed(&hands, count, |hand, next, count, first| async move { queue(&hand, &next, count, first).await }).await?;
+    let queued = timed(&hands, count, |hand, next, count, first| async move {
+        queue(&hand, &next, count, first).await
+    })
+    .await?;
     database.settle().await?;
     let drained = timed(&hands, count, |hand, _, _, first| async move { drain(&hand, first).await }).await?;
     let left: i64 = hands[0]
@@ -52,7 +55,10 @@ pub async fn measure(database: &Database, discover: &Observed, submit: &Observed
         .await?
         .get(0);
     ensure!(left == 0, "the ceiling left {left} runs unfinished");
-    Ok(Rates { queue: queued, drain: drained })
+    Ok(Rates {
+        queue: queued,
+        drain: drained,
+    })
 }
 
 async fn hand(database: &Database, discover: &Observed, submit: &Observed) -> Result<Hand> {
@@ -104,7 +110,11 @@ async fn queue(hand: &Hand, left: &AtomicUsize, count: usize, own: usize) -> Res
         if rows == 0 {
             break;
         }
-        let steps = if batch % 10 == 9 { &hand.submit[batch / 10 % 3] } else { &hand.discover };
+        let steps = if batch % 10 == 9 {
+            &hand.submit[batch / 10 % 3]
+        } else {
+            &hand.discover
+        };
         let numbers = (0..rows).map(|row| (round * BATCH + row) * CONNECTIONS + own).collect();
         queue_batch(&hand.client, steps, numbers).await?;
     }
@@ -130,8 +140,18 @@ async fn queue_batch(client: &Client, steps: &Steps, numbers: Vec<usize>) -> Res
         .execute(
             &steps.queue,
             &[
-                &runs, &repositories, &features, &affinities, &branches, &folders, &jobs, &ranks, &events.runs, &events.sequences,
-                &events.kinds, &events.bodies,
+                &runs,
+                &repositories,
+                &features,
+                &affinities,
+                &branches,
+                &folders,
+                &jobs,
+                &ranks,
+                &events.runs,
+                &events.sequences,
+                &events.kinds,
+                &events.bodies,
             ],
         )
         .await?;
@@ -161,7 +181,15 @@ async fn drain_batch(client: &Client, steps: &Steps) -> Result<bool> {
         client
             .execute(
                 statement,
-                &[&jobs, &tokens, &runs, &events.runs, &events.sequences, &events.kinds, &events.bodies],
+                &[
+                    &jobs,
+                    &tokens,
+                    &runs,
+                    &events.runs,
+                    &events.sequences,
+                    &events.kinds,
+                    &events.bodies,
+                ],
             )
             .await?;
     }
