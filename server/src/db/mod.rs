@@ -4,6 +4,7 @@
 //! database time throughout.
 
 pub mod artifacts;
+pub mod commands;
 pub mod constraint;
 pub mod credential_audits;
 pub mod events;
@@ -11,10 +12,14 @@ pub mod instances;
 pub mod jobs;
 pub mod logs;
 pub mod migrations;
+pub mod notify;
 pub mod pool;
 pub mod preflights;
+pub mod reaper_lock;
 pub mod runs;
 pub mod schema;
+pub mod servers;
+pub mod sessions;
 pub mod shards;
 mod text;
 pub mod volumes;

@@ -8,19 +8,24 @@ mod advance;
 pub mod artifact;
 pub mod cancel;
 pub mod claim;
+pub mod command;
 pub mod error;
 pub mod expire;
 pub mod finish;
+pub mod fleet;
 pub mod hints;
 pub mod leave;
 mod ledger;
 pub mod logs;
 mod lost;
+pub mod names;
+pub mod outgoing;
 pub mod register;
 pub mod report;
 pub mod retry;
 pub mod route;
 pub mod seed;
+pub mod servers;
 pub mod start;
 pub mod view;
 
@@ -39,7 +44,7 @@ use crate::db;
 pub struct Flow {
     /// Connections to Postgres.
     pub pool: db::Pool,
-    /// Wakes sessions and watchers of this server.
+    /// Wakes sessions and watchers, of other servers too.
     pub hints: Hints,
     /// Where artifacts are kept.
     pub artifacts: Arc<dyn ObjectStore>,
@@ -73,6 +78,8 @@ pub struct Timers {
     pub accept_deadline: Duration,
     /// How often the reaper looks, and how often a session looks for work that no hint announced.
     pub poll: Duration,
+    /// A server without a sign of life for this long is dead, and so are its sessions. A worker that was told to move has as long.
+    pub server_timeout: Duration,
     /// Longest time for discover.
     pub discover_timeout: Duration,
     /// Longest time for the agent, unless the run says otherwise.
@@ -90,6 +97,7 @@ impl Default for Timers {
             lease: Duration::from_secs(600),
             accept_deadline: Duration::from_secs(5),
             poll: Duration::from_secs(1),
+            server_timeout: Duration::from_secs(5),
             discover_timeout: Duration::from_secs(300),
             submit_timeout: Duration::from_secs(3600),
             publish_timeout: Duration::from_secs(600),

@@ -1,5 +1,7 @@
 //! A worker says hello: who it is, the login that it holds, and the jobs that it has in hand.
 
+use std::time::Duration;
+
 use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
@@ -7,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Error, Flow, Topic,
     lost::{self, When},
+    names,
     report::store_check,
     route::GEMINI_QUEUE,
 };
@@ -66,13 +69,17 @@ pub struct Registered {
     pub kill: Vec<Held>,
     /// Whose last report is stored.
     pub acknowledged: Vec<Held>,
+    /// Sessions of this process on other live servers.
+    pub moved_from: Vec<Uuid>,
+    /// Queues to which offers of earlier processes went back.
+    pub queues: Vec<String>,
 }
 
 /// Registers a worker and begins its session.
 ///
 /// # Errors
 ///
-/// `INVALID_HELLO`, `UNKNOWN_QUEUE`, `VOLUME_MISMATCH`, `VOLUME_HELD`.
+/// `INVALID_HELLO`, `UNKNOWN_QUEUE`, `VOLUME_MISMATCH`, `VOLUME_HELD`; [`Error::NameTaken`].
 pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let mut connection = flow.connection().await?;
     check(&mut connection, hello).await?;
@@ -87,9 +94,11 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
             lost::give_up(&mut connection, &flow.hints, &job, When::Now).await?;
         }
     }
+    names::end_elsewhere(flow, hello.instance_id, &registered.moved_from).await?;
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
-    flow.hints.wake_all(hello.queues.iter().cloned().map(Topic::Queue));
+    flow.hints
+        .wake_all(hello.queues.iter().chain(&registered.queues).cloned().map(Topic::Queue));
     Ok(registered)
 }
 
@@ -150,12 +159,19 @@ async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Resul
         profile: hello.profile.clone(),
         last_heartbeat_at: now,
     };
+    // From here on the name's row is locked.
     instances::upsert_worker(connection, &worker).await?;
+    let settled = names::settle(connection, flow, hello).await?;
     instances::upsert_instance(connection, hello.instance_id, &hello.worker_name, flow.timers.lease.as_secs_f64()).await?;
     let session_id = Uuid::now_v7();
-    instances::open_session(connection, session_id, hello.instance_id, flow.server_id).await?;
+    instances::open_session(connection, session_id, hello.instance_id, flow.server_id, &hello.hostname).await?;
     // Jobs before the shard, as everywhere.
     let registered = take_stock(connection, hello, session_id).await?;
+    let registered = Registered {
+        moved_from: settled.moved_from,
+        queues: settled.queues,
+        ..registered
+    };
     if let Some(binding) = &hello.volume {
         bind(connection, hello, binding, now).await?;
     }
@@ -169,8 +185,8 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
         .ok_or_else(|| unknown_volume(&binding.volume))?;
     // The volume's row is locked, so this statement sees whoever took it before.
     let holder = volumes::holder(connection, &volume.name).await?;
-    if let Some((holder, host)) = holder.filter(|(holder, _)| *holder != hello.worker_name) {
-        return Err(held(&volume.name, holder, host));
+    if let Some(holder) = holder.filter(|holder| holder.worker != hello.worker_name) {
+        return Err(held(&volume.name, holder));
     }
     volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
     volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
@@ -187,7 +203,12 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
     Ok(())
 }
 
-fn held(volume: &str, holder: String, host: String) -> Error {
+/// A standby should dial just when the holder's lease lapses, but look now and then whether the holder has said goodbye.
+fn held(volume: &str, holder: volumes::Holder) -> Error {
+    const SOONEST: Duration = Duration::from_millis(200);
+    const LATEST: Duration = Duration::from_secs(5);
+    let left = Duration::try_from_secs_f64(holder.lease_seconds).unwrap_or_default();
+    let (holder, host) = (holder.worker, holder.hostname);
     let message = format!(
         "volume {volume} is held by worker {holder} on host {host}: one login has one worker; stop that one first, or give this one a volume of its own"
     );
@@ -195,6 +216,7 @@ fn held(volume: &str, holder: String, host: String) -> Error {
         .with("volume", volume)
         .with("worker", holder)
         .with("hostname", host)
+        .retry_after(left.clamp(SOONEST, LATEST))
         .into()
 }
 

@@ -2,10 +2,13 @@
 //!
 //! The stream is the only sign of life of a worker. Each frame is taken in order; each turn of the loop does one thing.
 
+mod admission;
+mod control;
+mod entrance;
 mod registry;
 mod turn;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use moorline_proto::v1::{ConnectRequest, ConnectResponse, connect_request, connect_response};
@@ -14,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 use tracing::{Instrument as _, debug, info_span, warn};
 
+pub use admission::{Admission, Limits};
 pub use registry::{Control, Registry, Seat};
 
 use crate::{
@@ -21,7 +25,7 @@ use crate::{
     flow::{
         Flow, Topic,
         leave::{self, Left},
-        register::{self, Hello},
+        register::Hello,
     },
     wire::{status, worker},
 };
@@ -40,6 +44,8 @@ pub struct Sessions {
     pub flow: Flow,
     /// Who is connected to this server.
     pub registry: Registry,
+    /// How many Hellos are worked on at once.
+    pub admission: Arc<Admission>,
     /// Every session is a task of this tracker, so that a shutdown can wait for them.
     pub tasks: TaskTracker,
     /// Cancelled when this server shuts down.
@@ -59,8 +65,8 @@ pub(crate) enum End {
     Stalled,
     /// A newer stream of the same worker took its place.
     Replaced,
-    /// This server is going.
-    Shutdown,
+    /// The worker was sent to another server, for this reason.
+    Redirected(&'static str),
     /// The worker broke the protocol.
     Protocol(Box<domain::Error>),
 }
@@ -68,6 +74,7 @@ pub(crate) enum End {
 /// A session at work.
 pub(crate) struct Session {
     sessions: Sessions,
+    session_id: uuid::Uuid,
     hello: Hello,
     outbound: Outbound,
     /// Jobs that the worker can still take, by queue.
@@ -96,7 +103,11 @@ async fn first_frame(
     inbound: &mut (impl Stream<Item = Result<ConnectRequest, Status>> + Unpin),
 ) -> Result<Hello, Status> {
     let deadline = sessions.flow.timers.hello_deadline;
-    let first = tokio::time::timeout(deadline, inbound.next()).await;
+    let first = tokio::select! {
+        biased;
+        () = sessions.shutdown.cancelled() => return Err(status::refused(&entrance::leaving())),
+        first = tokio::time::timeout(deadline, inbound.next()) => first,
+    };
     let frame = match first {
         Ok(Some(Ok(request))) => request.frame,
         Ok(Some(Err(status))) => return Err(status),
@@ -130,12 +141,12 @@ async fn run(
         .map(Topic::Queue)
         .chain([Topic::Instance(hello.instance_id)]);
     let subscription = sessions.flow.hints.subscribe(topics);
-    let registered = match register::register(&sessions.flow, &hello).await {
+    let registered = match entrance::register(&sessions, &hello).await {
         Ok(registered) => registered,
-        Err(error) => return refuse(&outbound, status::status(error)).await,
+        Err(refusal) => return refuse(&outbound, refusal).await,
     };
-    let session_id = registered.session_id;
     let mut session = Session {
+        session_id: registered.session_id,
         hello,
         outbound,
         credits: HashMap::new(),
@@ -150,7 +161,7 @@ async fn run(
         Ok(()) => session.turns(inbound, subscription, control).await,
         Err(end) => end,
     };
-    session.leave(session_id, end, seat).await;
+    session.leave(end, seat).await;
 }
 
 impl Session {
@@ -164,30 +175,36 @@ impl Session {
         }
     }
 
-    async fn leave(self, session_id: uuid::Uuid, end: End, seat: Seat) {
+    async fn leave(self, end: End, seat: Seat) {
         if let End::Protocol(refusal) = &end {
             refuse(&self.outbound, status::refused(refusal)).await;
         }
         let goodbye = end == End::Goodbye;
+        let redirected = matches!(end, End::Redirected(_));
         let reason = match end {
             End::Goodbye => "the worker said goodbye".to_owned(),
             End::Closed(how) => how,
             End::Silent => "nothing was heard for too long".to_owned(),
             End::Stalled => "the worker did not take what was sent".to_owned(),
             End::Replaced => "a newer stream of the worker took its place".to_owned(),
-            End::Shutdown => "this server is shutting down".to_owned(),
+            End::Redirected(why) => why.to_owned(),
             End::Protocol(refusal) => refusal.to_string(),
         };
         let shard_queue = self.hello.volume.map(|binding| binding.queue);
         let left = Left {
-            session_id,
+            session_id: self.session_id,
             instance_id: self.hello.instance_id,
             worker_name: self.hello.worker_name,
             shard_queue,
             reason,
             goodbye,
         };
-        if let Err(error) = leave::leave(&self.sessions.flow, &left).await {
+        let stored = if redirected {
+            leave::redirect(&self.sessions.flow, &left).await
+        } else {
+            leave::leave(&self.sessions.flow, &left).await
+        };
+        if let Err(error) = stored {
             warn!(%error, "the end of a session could not be stored; the reaper will find it");
         }
         // The seat is given up last: whoever waits for it must find the database as this session has left it.

@@ -32,7 +32,7 @@ impl Session {
             let turn = tokio::select! {
                 // In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
                 biased;
-                () = shutdown.cancelled() => Err(self.redirect().await),
+                () = shutdown.cancelled() => Err(self.farewell(&mut inbound, "this server is shutting down").await),
                 frame = inbound.next() => self.take(frame).await,
                 () = subscription.woken() => self.look().await,
                 _ = poll.tick() => self.look().await,
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Takes one frame in. Any frame is a sign of life.
-    async fn take(&mut self, frame: Option<Result<ConnectRequest, Status>>) -> Result<(), End> {
+    pub(super) async fn take(&mut self, frame: Option<Result<ConnectRequest, Status>>) -> Result<(), End> {
         self.heard = tokio::time::Instant::now();
         let frame = match frame {
             Some(Ok(request)) => request.frame,
@@ -74,15 +74,10 @@ impl Session {
             Some(Frame::Reject(reject)) => self.reject(reject).await,
             Some(Frame::Report(report)) => self.report(report).await,
             Some(Frame::Draining(draining)) => {
-                info!(reason = draining.reason, "worker drains");
-                self.draining = true;
-                self.credits.clear();
+                self.drains(&draining.reason).await;
                 Ok(())
             }
-            Some(Frame::CommandResult(result)) => {
-                debug!(command_id = result.command_id, "answer to a command that nobody waits for");
-                Ok(())
-            }
+            Some(Frame::CommandResult(result)) => self.answered(result).await,
             Some(Frame::Hello(_)) => Err(protocol("HELLO_TWICE", "a stream has one Hello: dial again for another")),
             // A frame of a newer protocol; the version in Hello says that it isn't needed.
             None => Ok(()),
@@ -207,28 +202,6 @@ impl Session {
                 Err(End::Closed(status.message().to_owned()))
             }
         }
-    }
-
-    async fn obey(&mut self, request: Control) -> Result<(), End> {
-        match request {
-            Control::Replace => Err(End::Replaced),
-            Control::Probe(answer) => {
-                let nonce = self.next_nonce;
-                self.next_nonce += 1;
-                self.probes.insert(nonce, answer);
-                self.send(connect_response::Frame::Ping(v1::Ping { nonce })).await
-            }
-        }
-    }
-
-    async fn redirect(&mut self) -> End {
-        let redirect = v1::Redirect {
-            reason: "this server is shutting down".to_owned(),
-            retry_after: None,
-        };
-        // Whether it arrives or not, the stream ends, and the worker dials again.
-        drop(self.send(connect_response::Frame::Redirect(redirect)).await);
-        End::Shutdown
     }
 }
 

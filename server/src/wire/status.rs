@@ -18,6 +18,7 @@ pub const DOMAIN: &str = "moorline";
 pub fn status(error: Error) -> Status {
     match error {
         Error::Refused(refusal) => refused(&refusal),
+        Error::NameTaken(rival) => refused(&rival.refusal()),
         internal @ (Error::Unavailable(_) | Error::Busy | Error::Database(_) | Error::Artifacts(_) | Error::Document(_)) => {
             error!(error = chain(&internal), "request failed");
             let (code, reason) = match internal {
@@ -42,6 +43,9 @@ pub fn refused(refusal: &domain::Error) -> Status {
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
     let mut details = ErrorDetails::with_error_info(refusal.reason, DOMAIN, metadata);
+    if let Some(delay) = refusal.retry_after {
+        details.set_retry_info(Some(delay));
+    }
     let code = match refusal.kind {
         Kind::Invalid(field) => {
             details.add_bad_request_violation(field, refusal.message.as_ref());
@@ -51,6 +55,8 @@ pub fn refused(refusal: &domain::Error) -> Status {
         Kind::AlreadyExists => Code::AlreadyExists,
         Kind::Precondition => Code::FailedPrecondition,
         Kind::Fenced => Code::Aborted,
+        Kind::Exhausted => Code::ResourceExhausted,
+        Kind::Leaving => Code::Unavailable,
         Kind::Unsupported => Code::Unimplemented,
     };
     Status::with_error_details(code, refusal.message.as_ref(), details)
