@@ -22,6 +22,7 @@ mod real_publish;
 mod real_run;
 mod serving;
 mod sessions;
+mod several_servers;
 mod specs;
 mod stages;
 mod watch_run;

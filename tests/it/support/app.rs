@@ -1,11 +1,12 @@
 //! A server on a database of its own, and clients of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use moorline_proto::v1::{
-    self, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient, worker_service_client::WorkerServiceClient,
+    self, fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
+    worker_service_client::WorkerServiceClient,
 };
-use moorline_server::{Config, Running, config::Database, flow::Timers};
+use moorline_server::{Config, Running, config::Database, flow::Timers, session::Limits};
 use moorline_tests::db::TestDb;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -14,13 +15,15 @@ use tonic::transport::Channel;
 
 /// See the module. Stops when dropped.
 pub struct TestApp {
-    pub database: TestDb,
-    pub artifacts: TempDir,
+    pub database: Arc<TestDb>,
+    pub artifacts: Arc<TempDir>,
     pub timers: Timers,
     volume_prefix: String,
     channel: Channel,
     running: Option<Running>,
     shutdown: CancellationToken,
+    /// Of a server that can be killed.
+    runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl TestApp {
@@ -44,8 +47,8 @@ impl TestApp {
     }
 
     async fn with(timers: Timers, volume_prefix: &str) -> Self {
-        let database = TestDb::new().await.expect("a test database");
-        let artifacts = tempfile::tempdir().expect("a folder");
+        let database = Arc::new(TestDb::new().await.expect("a test database"));
+        let artifacts = Arc::new(tempfile::tempdir().expect("a folder"));
         let shutdown = CancellationToken::new();
         let running = serve(&database, &artifacts, timers, volume_prefix, &shutdown).await;
         let channel = connect(&running);
@@ -57,6 +60,60 @@ impl TestApp {
             channel,
             running: Some(running),
             shutdown,
+            runtime: None,
+        }
+    }
+
+    /// Another server on the same database, with threads of its own, so that it can be killed.
+    pub async fn peer(&self) -> Self {
+        self.peer_with(Limits::default()).await
+    }
+
+    /// The same with other limits on Hellos.
+    pub async fn peer_with(&self, limits: Limits) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let shutdown = CancellationToken::new();
+        let config = Config {
+            admission: limits,
+            ..config(&self.database, &self.artifacts, self.timers, &self.volume_prefix)
+        };
+        let started = runtime.spawn(moorline_server::start(config, shutdown.clone()));
+        let running = started.await.expect("no panic").expect("a server");
+        Self {
+            database: Arc::clone(&self.database),
+            artifacts: Arc::clone(&self.artifacts),
+            timers: self.timers,
+            volume_prefix: self.volume_prefix.clone(),
+            channel: connect(&running),
+            running: Some(running),
+            shutdown,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// Ends a peer as a crash does: nothing is stored, told or taken back.
+    pub fn kill(mut self) {
+        // Dropping it must not tell the server to go in good order.
+        self.shutdown = CancellationToken::new();
+        self.runtime.take().expect("a peer").shutdown_background();
+    }
+
+    /// Tells the server to go, as SIGTERM does, without waiting for its end.
+    pub fn terminate(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Tells the server to go, and waits until it has.
+    pub async fn stop(mut self) {
+        self.terminate();
+        let running = self.running.take().expect("a running server");
+        running.finished().await.expect("a clean stop");
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 
@@ -87,6 +144,10 @@ impl TestApp {
 
     pub fn shards(&self) -> ShardServiceClient<Channel> {
         ShardServiceClient::new(self.channel.clone())
+    }
+
+    pub fn fleet(&self) -> FleetServiceClient<Channel> {
+        FleetServiceClient::new(self.channel.clone())
     }
 
     pub fn workers(&self) -> WorkerServiceClient<Channel> {
@@ -140,6 +201,9 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -153,14 +217,18 @@ pub fn request(feature_key: &str) -> v1::CreateRunRequest {
 }
 
 async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, volume_prefix: &str, shutdown: &CancellationToken) -> Running {
+    let config = config(database, artifacts, timers, volume_prefix);
+    moorline_server::start(config, shutdown.clone()).await.expect("a server")
+}
+
+fn config(database: &TestDb, artifacts: &TempDir, timers: Timers, volume_prefix: &str) -> Config {
     let listen = "127.0.0.1:0".parse().expect("an address");
     let database = Database::External(SecretString::from(database.url().to_owned()));
-    let config = Config {
+    Config {
         timers,
         volume_prefix: volume_prefix.to_owned(),
         ..Config::new(listen, database, artifacts.path().to_owned())
-    };
-    moorline_server::start(config, shutdown.clone()).await.expect("a server")
+    }
 }
 
 fn connect(running: &Running) -> Channel {

@@ -125,6 +125,29 @@ impl ScriptedWorker {
         offer
     }
 
+    /// The next frame, however long it takes.
+    pub async fn try_next(&mut self) -> Result<Option<Frame>, Status> {
+        receive_patiently(&mut self.frames).await
+    }
+
+    /// Sends a frame, unless the stream has ended.
+    pub async fn try_send(&self, next: connect_request::Frame) {
+        drop(self.out.send(frame(next)).await);
+    }
+
+    /// Gives signs of life until the server ends the stream.
+    pub async fn live(&mut self) {
+        while let Ok(Some(frame)) = receive_patiently(&mut self.frames).await {
+            if let Frame::Ping(ping) = frame {
+                self.send(connect_request::Frame::Pong(v1::Pong {
+                    nonce: ping.nonce,
+                    lease_age: None,
+                }))
+                .await;
+            }
+        }
+    }
+
     /// Ends the stream without a word, as a broken line does: a stream that is reset, not one that is closed in order.
     pub fn vanish(self) {
         drop(self.frames);
@@ -277,6 +300,10 @@ async fn open(app: &TestApp) -> (mpsc::Sender<ConnectRequest>, Streaming<Connect
         .expect("a stream")
         .into_inner();
     (out, stream)
+}
+
+async fn receive_patiently(frames: &mut Streaming<ConnectResponse>) -> Result<Option<Frame>, Status> {
+    Ok(frames.message().await?.and_then(|message| message.frame))
 }
 
 async fn receive(frames: &mut Streaming<ConnectResponse>) -> Result<Option<Frame>, Status> {
