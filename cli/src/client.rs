@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use moorline_proto::v1::{fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient};
+use moorline_proto::v1::{
+    fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
+};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{args::Global, error::Error};

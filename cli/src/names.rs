@@ -5,8 +5,7 @@
 
 use moorline_proto::v1::{
     Agent, ArtifactType, AuthFailurePolicy, FailureClass, HoldReason, JobStatus, Phase, PreflightRung, PreflightStatus, Provider,
-    RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage, VolumeStatus,
-    WorkerStatus,
+    RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage, VolumeStatus, WorkerStatus,
 };
 
 /// An enum of the contract.

@@ -226,7 +226,8 @@ async fn one_server_reaps_and_another_does_when_the_first_loses_its_connection_o
     const REAPERS: &str = "select coalesce(array_agg(pid order by pid), '{}') from pg_locks where locktype = 'advisory' and granted
         and database = (select oid from pg_database where datname = current_database()) and objid = hashtext('moorline.reaper')::oid";
     let here = TestApp::with_timers(quick_burial()).await;
-    let client = here.database.connect().await.unwrap();
+    let database = std::sync::Arc::clone(&here.database);
+    let client = database.connect().await.unwrap();
     let reapers = async || client.query_one(REAPERS, &[]).await.unwrap().get::<_, Vec<i32>>(0);
     until("somebody reaps", async || reapers().await.len() == 1).await;
     let peers = [here.peer().await, here.peer().await];
@@ -346,8 +347,9 @@ async fn a_worker_that_answers_no_command_is_asked_again_on_its_next_stream_and_
         let mut worker = ScriptedWorker::connect(&there, worker.hello.clone()).await.unwrap();
         let begun = command_result::Result::DrainBegun(v1::DrainBegun { running: 0 });
         assert_eq!(answer(&mut worker, begun).await.command_id, first.command_id);
+        worker
     };
-    let (drained, ()) = tokio::join!(drain(&here, "w"), redial);
+    let (drained, _worker) = tokio::join!(drain(&here, "w"), redial);
     assert_eq!(drained.unwrap(), 0);
 
     let _mute = ScriptedWorker::default_worker(&here, "mute").await;
@@ -416,8 +418,10 @@ async fn a_server_that_is_cut_off_from_its_database_sends_its_workers_elsewhere_
     })
     .await;
     let mut worker = ScriptedWorker::default_worker(&here, "w").await;
-    let client = here.database.connect().await.unwrap();
-    let name: String = client.query_one("select current_database()::text", &[]).await.unwrap().get(0);
+    let mut elsewhere: tokio_postgres::Config = here.database.url().parse().unwrap();
+    let name = elsewhere.get_dbname().unwrap().to_owned();
+    let (client, connection) = elsewhere.dbname("postgres").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
     let cut = format!(
         "alter database {name} with allow_connections false;
          select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' and pid <> pg_backend_pid()"

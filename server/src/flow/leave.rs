@@ -60,26 +60,24 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells a session's worker to another server: its offers go back and nothing else is taken out, since the worker is expected there in a
-/// moment. If it doesn't come, the reaper takes the session out.
+/// Tells a session's worker to another server. Nothing is taken out, not even its offers, since the worker is expected there in a moment
+/// and may hold them already. If it doesn't come, its offers lapse, and the reaper takes the session out.
 ///
 /// # Errors
 ///
 /// When the database fails; the reaper does it when the server is gone.
 pub async fn redirect(flow: &Flow, left: &Left) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
-    let queues = connection
+    connection
         .transaction(async |connection| {
             instances::lock(connection, left.instance_id).await?;
             if instances::has_newer_session(connection, left.instance_id, left.session_id).await? {
-                instances::close_session(connection, left.session_id, &left.reason).await?;
-                return Ok::<_, Error>(Vec::new());
+                instances::close_session(connection, left.session_id, &left.reason).await
+            } else {
+                sessions::mark_redirected(connection, left.session_id).await
             }
-            sessions::mark_redirected(connection, left.session_id).await?;
-            Ok(jobs::release_offers(connection, left.instance_id, None, 0.0).await?)
         })
         .await?;
-    flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
     info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, "worker sent to another server");
     Ok(())
 }

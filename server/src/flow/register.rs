@@ -7,7 +7,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::{
-    Error, Flow, Topic,
+    Error, Flow, Topic, accept,
     lost::{self, When},
     names,
     report::store_check,
@@ -19,7 +19,7 @@ use crate::{
         instances::{self, Worker},
         jobs, preflights, runs, shards, volumes,
     },
-    domain::{self, preflight::Preflight, shard},
+    domain::{self, job, preflight::Preflight, shard},
     flow::advance::DEFAULT_QUEUE,
 };
 
@@ -83,6 +83,15 @@ pub struct Registered {
 pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let mut connection = flow.connection().await?;
     check(&mut connection, hello).await?;
+    let late = accepted_late(&mut connection, hello).await?;
+    drop(connection);
+    for held in late {
+        // What can't be accepted any more is killed below.
+        if let Err(error) = accept::accept(flow, held.job_id, held.lease_token).await {
+            info!(job_id = %held.job_id, %error, "an offer could not be accepted late");
+        }
+    }
+    let mut connection = flow.connection().await?;
     let registered = connection
         .transaction(async |connection| write(connection, flow, hello).await)
         .await?;
@@ -225,6 +234,17 @@ fn unknown_volume(volume: &str) -> Error {
     domain::Error::precondition("VOLUME_MISMATCH", message)
         .with("volume", volume)
         .into()
+}
+
+/// Jobs in the worker's hands that are still offers: it has accepted them on a line that ended before the server had read it.
+async fn accepted_late(connection: &mut Connection, hello: &Hello) -> Result<Vec<Held>, Error> {
+    let mut late = Vec::new();
+    for held in &hello.inventory {
+        let job = jobs::find_leased(connection, held.job_id, held.lease_token).await?;
+        let offered = job.filter(|job| job.status == job::Status::Queued && job.lease_instance_id == Some(hello.instance_id));
+        late.extend(offered.map(|_| *held));
+    }
+    Ok(late)
 }
 
 async fn take_stock(connection: &mut Connection, hello: &Hello, session_id: Uuid) -> Result<Registered, Error> {
