@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Servers that look by themselves so rarely that only a hint explains what comes earlier.
 fn rare_looks() -> Timers {
     Timers {
-        poll: Duration::from_secs(15),
+        poll: Duration::from_secs(60),
         ..Timers::default()
     }
 }
@@ -67,7 +67,7 @@ async fn a_cancel_through_one_server_reaches_the_worker_on_another_at_once() {
     };
     there.runs().cancel_run(request).await.unwrap();
     assert!(matches!(worker.next().await.unwrap(), Some(Frame::Cancel(cancel)) if cancel.job_id == offer.job_id));
-    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(12), "it took {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +83,7 @@ async fn a_run_that_one_server_queues_is_offered_by_another_at_once() {
     let begun = Instant::now();
     there.create("001-a").await;
     worker.offer().await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(12), "it took {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,10 +372,10 @@ async fn more_hellos_than_there_is_room_for_are_told_when_to_come_back_and_then_
             }
         }
     };
-    let workers = tokio::time::timeout(PATIENCE, futures::future::join_all((0..40).map(dial)))
+    let workers = tokio::time::timeout(3 * PATIENCE, futures::future::join_all((0..20).map(dial)))
         .await
         .expect("room for all");
-    assert_eq!(workers.len(), 40);
+    assert_eq!(workers.len(), 20);
     assert!(refused.load(Ordering::Relaxed) > 0, "nobody was refused");
 }
 
@@ -457,6 +457,44 @@ fn end(offer: &v1::Offer) -> connect_request::Frame {
         sequence: 1,
         news: Some(finished(no_work())),
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_says_so_and_lets_nobody_in_until_its_last_worker_has_left() {
+    let here = TestApp::start().await;
+    let there = here.peer().await;
+    let mut worker = ScriptedWorker::default_worker(&there, "w").await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(there.channel());
+    let serves = async |health: &mut tonic_health::pb::health_client::HealthClient<_>| {
+        let request = tonic_health::pb::HealthCheckRequest {
+            service: "moorline.v1.WorkerService".to_owned(),
+        };
+        health.check(request).await.unwrap().into_inner().status()
+    };
+    use tonic_health::pb::health_check_response::ServingStatus;
+    assert_eq!(serves(&mut health).await, ServingStatus::Serving);
+
+    // The end of the worker's session can't be stored as long as its row is locked.
+    let mut client = here.database.connect().await.unwrap();
+    let lock = client.transaction().await.unwrap();
+    lock.execute("select from worker_instances for update", &[]).await.unwrap();
+    there.terminate();
+    assert!(matches!(worker.next().await.unwrap(), Some(Frame::Redirect(_))));
+    until("it says that it goes", async || {
+        serves(&mut health.clone()).await == ServingStatus::NotServing
+    })
+    .await;
+    let refused = ScriptedWorker::connect(&there, hello("late", "default"))
+        .await
+        .err()
+        .expect("a refusal");
+    assert_eq!(kind(&refused), "Unavailable SHUTTING_DOWN");
+    assert!(refused.get_details_retry_info().unwrap().retry_delay.is_some());
+    lock.rollback().await.unwrap();
+    there.stop().await;
+    const MARKED: &str = "select count(*) from worker_sessions where redirected_at is not null and ended_at is null";
+    assert_eq!(count(&here, MARKED).await, 1);
+    assert_eq!(count(&here, "select count(*) from servers").await, 1);
 }
 
 /// A worker that goes where it is sent, and ends each job as soon as it can.

@@ -25,7 +25,7 @@ impl Session {
     pub(super) async fn obey(&mut self, request: Control) -> Result<(), End> {
         match request {
             Control::Replace => Err(End::Replaced),
-            Control::Redirect(reason) => Err(self.redirect(reason).await),
+            Control::Redirect(reason, streams) => Err(self.redirect(reason, streams).await),
             Control::Probe(answer) => {
                 let nonce = self.next_nonce;
                 self.next_nonce += 1;
@@ -74,14 +74,15 @@ impl Session {
                 return end;
             }
         }
-        self.redirect(reason).await
+        let streams = self.sessions.registry.count_at_farewell();
+        self.redirect(reason, streams).await
     }
 
     /// Sends the worker elsewhere, at a moment of its own: a whole fleet must not dial at once.
-    async fn redirect(&mut self, reason: &'static str) -> End {
+    async fn redirect(&mut self, reason: &'static str, streams: usize) -> End {
         let redirect = v1::Redirect {
             reason: reason.to_owned(),
-            retry_after: Some(wire::duration(spread(self.sessions.registry.count()))),
+            retry_after: Some(wire::duration(spread(streams))),
         };
         // Whether it arrives or not, the stream ends, and the worker dials again.
         drop(self.send(Frame::Redirect(redirect)).await);

@@ -7,7 +7,7 @@ mod reach;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -38,8 +38,8 @@ pub enum Control {
     Replace,
     /// Pass this command on to your worker.
     Command(Uuid, Order),
-    /// Send your worker to another server, for this reason.
-    Redirect(&'static str),
+    /// Send your worker to another server, for this reason, as one of so many.
+    Redirect(&'static str, usize),
 }
 
 #[derive(Debug)]
@@ -55,6 +55,8 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
+    /// How many streams there were when the server began to go.
+    at_farewell: Arc<OnceLock<usize>>,
 }
 
 impl Registry {

@@ -13,6 +13,11 @@ impl Registry {
         self.lock().len()
     }
 
+    /// How many streams this server held when it was asked this for the first time: all of them are told to go, one after the other.
+    pub(in crate::session) fn count_at_farewell(&self) -> usize {
+        *self.at_farewell.get_or_init(|| self.count())
+    }
+
     /// Hands a command to the session of an instance. Whether it is there and takes it.
     pub fn command(&self, instance_id: Uuid, id: Uuid, order: Order) -> bool {
         self.find(instance_id)
@@ -39,8 +44,9 @@ impl Registry {
 
     /// Sends every worker to another server. A session that is too busy to hear it hears it the next time.
     pub fn redirect_all(&self, reason: &'static str) {
-        for entry in self.lock().values() {
-            drop(entry.control.try_send(Control::Redirect(reason)));
+        let entries = self.lock();
+        for entry in entries.values() {
+            drop(entry.control.try_send(Control::Redirect(reason, entries.len())));
         }
     }
 
