@@ -8,15 +8,14 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::{
     api,
     background::{self, Surroundings},
     config::{Config, Database},
     db, embedded,
-    flow::{self, Flow, Hints, seed, servers},
-    session::{Admission, Registry, Sessions},
+    flow::{self, Flow, seed, servers},
+    session::{Admission, Dispatcher, Registry, Sessions},
 };
 
 /// How long open calls have to end once the server shuts down. Streams are told at once; this is for what doesn't listen.
@@ -128,7 +127,8 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
     })?;
 
     let (database, cluster) = open(&config.database).await?;
-    let prepared = prepare(&config, &database).await;
+    let groups = TaskTracker::new();
+    let prepared = prepare(&config, &database, &groups).await;
     let flow = match (prepared, cluster) {
         (Ok(flow), cluster) => (flow, cluster),
         (Err(error), Some(cluster)) => {
@@ -157,7 +157,7 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
         ended: CancellationToken::new(),
     };
     let admission = Arc::new(Admission::new(config.admission));
-    let task = tokio::spawn(run(around, admission, listener, shutdown, cluster));
+    let task = tokio::spawn(run(around, admission, listener, shutdown, groups, cluster));
     Ok(Running { address, task })
 }
 
@@ -185,7 +185,7 @@ async fn open(database: &Database) -> Result<(SecretString, Option<embedded::Clu
     }
 }
 
-async fn prepare(config: &Config, database: &SecretString) -> Result<Flow, Error> {
+async fn prepare(config: &Config, database: &SecretString, tasks: &TaskTracker) -> Result<Flow, Error> {
     let ran = db::migrations::run(database.expose_secret()).await?;
     if !ran.is_empty() {
         info!(migrations = ?ran, "schema brought up to date");
@@ -200,13 +200,7 @@ async fn prepare(config: &Config, database: &SecretString) -> Result<Flow, Error
     let artifacts = LocalFileSystem::new_with_prefix(&config.artifact_root)
         .map_err(|source| artifacts_failed(source.into()))?
         .with_fsync(true);
-    let flow = Flow {
-        pool: db::connect(database)?,
-        hints: Hints::default(),
-        artifacts: Arc::new(artifacts),
-        timers: config.timers,
-        server_id: Uuid::now_v7(),
-    };
+    let flow = Flow::start(db::connect(database)?, Arc::new(artifacts), config.timers, tasks);
     seed::seed(&flow, config.shards, &config.volume_prefix).await?;
     Ok(flow)
 }
@@ -221,14 +215,17 @@ async fn run(
     admission: Arc<Admission>,
     listener: TcpListener,
     shutdown: CancellationToken,
+    groups: TaskTracker,
     cluster: Option<embedded::Cluster>,
 ) -> Result<(), Error> {
     background::start(&around);
+    let tasks = TaskTracker::new();
     let sessions = Sessions {
+        dispatcher: Dispatcher::new(&around.flow, &tasks, &shutdown),
         flow: around.flow.clone(),
         registry: around.registry.clone(),
         admission,
-        tasks: TaskTracker::new(),
+        tasks,
         shutdown: shutdown.clone(),
     };
 
@@ -242,7 +239,15 @@ async fn run(
     if let Err(error) = tokio::time::timeout(GOODBYE, servers::goodbye(&sessions.flow)).await {
         warn!(%error, "the other servers were not told; they find out by this one's silence");
     }
-    sessions.flow.pool.close();
+    // The groups end when nobody can bring them anything any more.
+    let pool = sessions.flow.pool.clone();
+    drop(sessions);
+    drop(around);
+    groups.close();
+    if tokio::time::timeout(GRACE, groups.wait()).await.is_err() {
+        warn!("not everything was written in time");
+    }
+    pool.close();
     if let Some(cluster) = cluster {
         cluster.stop().await?;
     }

@@ -1,25 +1,25 @@
-//! Commands for the workers that are connected to this server, whoever has asked.
+//! Cancels and commands for the workers that are connected to this server, whoever has asked.
 
 use tracing::{debug, warn};
 
-use super::{Surroundings, ticks};
+use super::{Surroundings, log, ticks};
 use crate::{
     domain::command::{Answer, Order},
     flow::{
-        Error, Topic,
+        Error, Topic, cancel,
         command::{self, Taken},
         servers,
     },
 };
 
-/// Takes commands when a hint says so, and now and then by itself.
+/// Takes commands when a hint says so, and now and then by itself; then it also reminds the sessions of what is to be cancelled.
 pub(super) async fn run(around: Surroundings) {
     let subscription = around.flow.hints.subscribe([Topic::Commands]);
     let mut ticks = ticks(around.flow.timers.poll);
     loop {
         tokio::select! {
             () = subscription.woken() => {}
-            _ = ticks.tick() => {}
+            _ = ticks.tick() => log(cancel::remind(&around.flow).await),
         }
         match command::take(&around.flow).await {
             Ok(taken) => taken.into_iter().for_each(|taken| deliver(&around, taken)),

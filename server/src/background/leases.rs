@@ -31,6 +31,7 @@ pub(super) async fn run(around: Surroundings, renewals: Calm) {
         let instances = around.registry.instances();
         match tokio::time::timeout(DEADLINE, expire::renew(&around.flow, &instances)).await {
             Ok(Ok(())) => {
+                around.registry.note_renewal(now);
                 renewed_at = now;
                 renew_at = now + every;
             }

@@ -4,6 +4,7 @@
 //! database time throughout.
 
 pub mod artifacts;
+pub mod batch;
 pub mod commands;
 pub mod constraint;
 pub mod credential_audits;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod servers;
 pub mod sessions;
 pub mod shards;
+mod statement;
 mod text;
 pub mod volumes;
 

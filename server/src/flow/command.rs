@@ -9,7 +9,7 @@ use diesel_async::AsyncConnection as _;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic, report::store_check};
+use super::{Error, Flow, Topic, ledger::store_check};
 use crate::{
     db::{Connection, commands, preflights, runs},
     domain::command::{Answer, Order},

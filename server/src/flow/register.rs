@@ -7,10 +7,11 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::{
-    Error, Flow, Topic, accept,
+    Error, Flow, Topic,
+    frame::Said,
+    ledger::{DEFAULT_QUEUE, store_check},
     lost::{self, When},
     names,
-    report::store_check,
     route::GEMINI_QUEUE,
 };
 use crate::{
@@ -20,7 +21,6 @@ use crate::{
         jobs, preflights, runs, shards, volumes,
     },
     domain::{self, job, preflight::Preflight, shard},
-    flow::advance::DEFAULT_QUEUE,
 };
 
 /// A worker as it introduces itself.
@@ -87,7 +87,7 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     drop(connection);
     for held in late {
         // What can't be accepted any more is killed below.
-        if let Err(error) = accept::accept(flow, held.job_id, held.lease_token).await {
+        if let Err(error) = flow.frames.take(held.job_id, held.lease_token, Said::Accept).await {
             info!(job_id = %held.job_id, %error, "an offer could not be accepted late");
         }
     }
@@ -98,11 +98,9 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
 
     // What an earlier process of this worker ran, and this one doesn't have, is lost for good: no need to wait for the lease.
     let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
-    for job in jobs::running_of_worker(&mut connection, &hello.worker_name).await? {
-        if !kept.contains(&job.id) {
-            lost::give_up(&mut connection, &flow.hints, &job, When::Now).await?;
-        }
-    }
+    let mut lost = jobs::running_of_worker(&mut connection, &hello.worker_name).await?;
+    lost.retain(|job| !kept.contains(&job.id));
+    lost::give_up(&mut connection, &flow.hints, &lost, When::Now).await?;
     names::end_elsewhere(flow, hello.instance_id, &registered.moved_from).await?;
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");

@@ -7,7 +7,7 @@ use moorline_proto::v1::{self, ConnectRequest, connect_request, connect_response
 use tonic::Status;
 use tracing::{info, warn};
 
-use super::{Control, End, Session};
+use super::{Control, End, Session, answer::Awaited};
 use crate::{
     domain::command::Answer,
     flow::{command, fleet},
@@ -20,6 +20,9 @@ const SPREAD_MAX: f64 = 10.0;
 
 /// Most frames that are still taken in before a session says farewell; the worker sends the rest again.
 const FAREWELL_FRAMES: usize = 256;
+
+/// How long the answers to them may take.
+const ANSWERS: Duration = Duration::from_secs(3);
 
 impl Session {
     pub(super) async fn obey(&mut self, request: Control) -> Result<(), End> {
@@ -55,8 +58,10 @@ impl Session {
     pub(super) async fn drains(&mut self, reason: &str) {
         info!(reason, "worker drains");
         self.draining = true;
-        self.credits.clear();
-        if let Err(error) = fleet::draining(&self.sessions.flow, self.session_id).await {
+        for queue in &self.hello.queues {
+            self.sessions.dispatcher.revoke(self.desk.session_id, queue).await;
+        }
+        if let Err(error) = fleet::draining(&self.sessions.flow, self.desk.session_id).await {
             warn!(%error, "that the worker drains could not be stored; operators don't see it");
         }
     }
@@ -73,6 +78,17 @@ impl Session {
             if !credit && let Err(end) = self.take(frame).await {
                 return end;
             }
+        }
+        let answers = async {
+            while !self.awaited.is_empty() {
+                let answer = Awaited::first(&mut self.awaited).await;
+                self.answer(answer).await?;
+            }
+            Ok(())
+        };
+        // What is not answered in time the worker says again, to another server.
+        if let Ok(Err(end)) = tokio::time::timeout(ANSWERS, answers).await {
+            return end;
         }
         let streams = self.sessions.registry.count_at_farewell();
         self.redirect(reason, streams).await

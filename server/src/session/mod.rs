@@ -3,12 +3,18 @@
 //! The stream is the only sign of life of a worker. Each frame is taken in order; each turn of the loop does one thing.
 
 mod admission;
+mod answer;
 mod control;
+mod dispatch;
 mod entrance;
 mod registry;
 mod turn;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt as _};
 use moorline_proto::v1::{ConnectRequest, ConnectResponse, connect_request, connect_response};
@@ -17,7 +23,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 use tracing::{Instrument as _, debug, info_span, warn};
 
+use answer::Awaited;
+use dispatch::{CLAIM_MAX, Desk};
+
 pub use admission::{Admission, Limits};
+pub use dispatch::Dispatcher;
 pub use registry::{Control, Registry, Seat};
 
 use crate::{
@@ -34,8 +44,8 @@ use crate::{
 pub const OUTBOUND_CAPACITY: usize = 64;
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The way to the worker.
-pub type Outbound = mpsc::Sender<Result<ConnectResponse, Status>>;
+/// The way to the worker. Boxed, since the channel of an idle stream has room for many: most of a stream's memory would be empty frames.
+pub type Outbound = mpsc::Sender<Box<Result<ConnectResponse, Status>>>;
 
 /// What every session works with. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +56,8 @@ pub struct Sessions {
     pub registry: Registry,
     /// How many Hellos are worked on at once.
     pub admission: Arc<Admission>,
+    /// Hands out jobs.
+    pub dispatcher: Dispatcher,
     /// Every session is a task of this tracker, so that a shutdown can wait for them.
     pub tasks: TaskTracker,
     /// Cancelled when this server shuts down.
@@ -74,11 +86,14 @@ pub(crate) enum End {
 /// A session at work.
 pub(crate) struct Session {
     sessions: Sessions,
-    session_id: uuid::Uuid,
     hello: Hello,
     outbound: Outbound,
-    /// Jobs that the worker can still take, by queue.
-    credits: HashMap<String, u32>,
+    /// Where the dispatcher finds this session.
+    desk: Desk,
+    /// When the lease of the worker's instance was renewed at its registration.
+    registered: Instant,
+    /// What the worker has said of its jobs and not yet been answered, in order.
+    awaited: VecDeque<Awaited>,
     /// When the worker was last heard.
     heard: Instant,
     /// Whether the worker has said that it will go.
@@ -134,22 +149,26 @@ async fn run(
         Err(refusal) => return refuse(&outbound, status::refused(&refusal)).await,
     };
     // Interest is registered before the database is looked at, so that nothing between the two goes unseen.
-    let topics = hello
-        .queues
-        .iter()
-        .cloned()
-        .map(Topic::Queue)
-        .chain([Topic::Instance(hello.instance_id)]);
-    let subscription = sessions.flow.hints.subscribe(topics);
-    let registered = match entrance::register(&sessions, &hello).await {
+    let subscription = sessions.flow.hints.subscribe([Topic::Instance(hello.instance_id)]);
+    let began = Instant::now();
+    // Boxed, as everything that is large and over soon: an idle stream must be small.
+    let registered = match Box::pin(entrance::register(&sessions, &hello)).await {
         Ok(registered) => registered,
         Err(refusal) => return refuse(&outbound, refusal).await,
     };
-    let mut session = Session {
+    let (offers, offered) = mpsc::channel(CLAIM_MAX);
+    let desk = Desk {
         session_id: registered.session_id,
+        instance_id: hello.instance_id,
+        worker_name: Arc::from(hello.worker_name.as_str()),
+        offers,
+    };
+    let mut session = Session {
         hello,
         outbound,
-        credits: HashMap::new(),
+        desk,
+        registered: began,
+        awaited: VecDeque::new(),
         heard: Instant::now(),
         draining: false,
         probes: HashMap::new(),
@@ -158,16 +177,16 @@ async fn run(
     };
     let welcome = worker::welcome(&registered, &session.sessions.flow.timers);
     let end = match session.send(connect_response::Frame::Welcome(welcome)).await {
-        Ok(()) => session.turns(inbound, subscription, control).await,
+        Ok(()) => session.turns(inbound, offered, subscription, control).await,
         Err(end) => end,
     };
-    session.leave(end, seat).await;
+    Box::pin(session.leave(end, seat)).await;
 }
 
 impl Session {
     /// Sends a frame, or finds that the worker doesn't take it.
     pub(crate) async fn send(&self, frame: connect_response::Frame) -> Result<(), End> {
-        let message = Ok(ConnectResponse { frame: Some(frame) });
+        let message = Box::new(Ok(ConnectResponse { frame: Some(frame) }));
         match self.outbound.send_timeout(message, SEND_DEADLINE).await {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(End::Stalled),
@@ -178,6 +197,9 @@ impl Session {
     async fn leave(self, end: End, seat: Seat) {
         if let End::Protocol(refusal) = &end {
             refuse(&self.outbound, status::refused(refusal)).await;
+        }
+        for queue in &self.hello.queues {
+            self.sessions.dispatcher.revoke(self.desk.session_id, queue).await;
         }
         let goodbye = end == End::Goodbye;
         let redirected = matches!(end, End::Redirected(_));
@@ -192,7 +214,7 @@ impl Session {
         };
         let shard_queue = self.hello.volume.map(|binding| binding.queue);
         let left = Left {
-            session_id: self.session_id,
+            session_id: self.desk.session_id,
             instance_id: self.hello.instance_id,
             worker_name: self.hello.worker_name,
             shard_queue,
@@ -216,5 +238,5 @@ impl Session {
 async fn refuse(outbound: &Outbound, refusal: Status) {
     warn!(code = ?refusal.code(), message = refusal.message(), "worker refused");
     // A worker that is gone doesn't miss the reason.
-    drop(outbound.send_timeout(Err(refusal), SEND_DEADLINE).await);
+    drop(outbound.send_timeout(Box::new(Err(refusal)), SEND_DEADLINE).await);
 }

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -57,6 +60,7 @@ pub struct Registry {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
     /// How many streams there were when the server began to go.
     at_farewell: Arc<OnceLock<usize>>,
+    renewed: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Registry {
@@ -83,6 +87,16 @@ impl Registry {
                     .retry_after(BUSY_RETRY));
             }
         }
+    }
+
+    /// When the leases of all who were connected then were last renewed.
+    pub fn renewed(&self) -> Option<Instant> {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a renewal of the leases of all who were connected at a time.
+    pub fn note_renewal(&self, at: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Instances of all live streams, for the renewal of their leases.
