@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use super::{Calm, Surroundings, ticks};
-use crate::flow::servers;
+use crate::flow::{Topic, servers};
 
 /// Signs of life within the time after which a silent server is dead.
 const BEATS: u32 = 5;
@@ -26,6 +26,8 @@ pub(super) async fn run(around: Surroundings, beats: Calm) {
                 if beat.others == alone {
                     alone = !beat.others;
                     info!(alone, "other servers came or went");
+                    // Whoever hears this knows that there is somebody to send hints to.
+                    around.flow.hints.wake(&Topic::Commands);
                 }
             }
             failed => {

@@ -49,11 +49,16 @@ pub(super) async fn hear(flow: Flow, database: SecretString) {
 async fn listen(flow: &Flow, mut listener: Listener) -> notify::Error {
     loop {
         match listener.next().await {
-            Ok(payload) => match Departure::read(&payload, flow.server_id) {
-                Some(Departure::Topics(topics)) => topics.iter().for_each(|topic| flow.hints.wake_here(topic)),
-                Some(Departure::Everything) => flow.hints.wake_everyone_here(),
-                None => {}
-            },
+            Ok(payload) => {
+                let Some(heard) = Departure::read(&payload, flow.server_id) else {
+                    continue;
+                };
+                flow.hints.set_heard(true);
+                match heard {
+                    Departure::Topics(topics) => topics.iter().for_each(|topic| flow.hints.wake_here(topic)),
+                    Departure::Everything => flow.hints.wake_everyone_here(),
+                }
+            }
             Err(broken) => return broken,
         }
     }

@@ -15,6 +15,9 @@ use crate::{
     domain::command::{Answer, Order},
 };
 
+/// Longest time between two looks for an answer, which has a deadline of seconds.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is asked of whom.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
@@ -67,7 +70,7 @@ pub async fn wait(flow: &Flow, id: Uuid) -> Result<Answer, Error> {
                 commands::expire(&mut *flow.connection().await?, Some(id), &serde_json::to_value(Answer::Expired)?).await?;
             }
             // Whoever waits doesn't hold a connection.
-            Some(_) => drop(tokio::time::timeout(flow.timers.poll, subscription.woken()).await),
+            Some(_) => drop(tokio::time::timeout(flow.timers.poll.min(LOOK), subscription.woken()).await),
         }
     }
 }
