@@ -1,11 +1,18 @@
 //! Everything that can be set for a server, read once at start.
 
+mod timers;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Parser, builder::FalseyValueParser};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{flow::Timers, session::Limits};
+pub use timers::TimerArgs;
+
+use crate::{
+    flow::{self, Timers},
+    session::Limits,
+};
 
 /// Settings of one server.
 #[derive(Debug, Clone)]
@@ -97,6 +104,10 @@ pub struct Args {
     /// Workers that may wait to be let in; further ones are told when to dial again.
     #[arg(long, env = "MOORLINE_HELLOS_WAITING", default_value = HELLOS_WAITING, global = true, value_parser = |text: &str| positive(text, HELLOS_WAITING))]
     pub hellos_waiting: usize,
+
+    /// How long things may take.
+    #[command(flatten)]
+    pub timers: TimerArgs,
 }
 
 const HELLOS_AT_ONCE: &str = "6";
@@ -143,7 +154,13 @@ pub enum Command {
 
 impl Args {
     /// The settings that these arguments come to.
-    pub fn config(self) -> Config {
+    ///
+    /// # Errors
+    ///
+    /// When times don't go together.
+    pub fn config(self) -> Result<Config, flow::timers::Error> {
+        let timers = self.timers.timers();
+        timers.check()?;
         let database = match self.database_url.filter(|url| !url.expose_secret().trim().is_empty()) {
             Some(url) => Database::External(url),
             None => Database::Embedded {
@@ -152,15 +169,16 @@ impl Args {
         };
         let artifact_root = self.artifact_root.filter(|root| !root.trim().is_empty());
         let artifact_root = artifact_root.map_or_else(|| self.data_dir.join("artifacts"), PathBuf::from);
-        Config {
+        Ok(Config {
             insecure: self.insecure,
             shards: self.shards,
             admission: Limits {
                 at_once: self.hellos_at_once,
                 waiting: self.hellos_waiting,
             },
+            timers,
             ..Config::new(self.listen, database, artifact_root)
-        }
+        })
     }
 }
 
@@ -169,7 +187,10 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Config {
-        Args::try_parse_from([&["moorline-server"], args].concat()).unwrap().config()
+        Args::try_parse_from([&["moorline-server"], args].concat())
+            .unwrap()
+            .config()
+            .unwrap()
     }
 
     #[test]

@@ -6,23 +6,29 @@
 
 mod support;
 
+mod adoption;
 mod architecture;
 mod artifacts;
 mod cancel_and_retry;
 mod create_run;
 mod env_template;
 mod errors_doc;
+mod fair_order;
+mod faults;
 mod fencing;
 mod foreign_clients;
 mod list_runs;
 mod migrations;
+mod queue_times;
 mod real_docker;
 mod real_failures;
 mod real_publish;
 mod real_run;
+mod retries;
 mod serving;
 mod sessions;
 mod several_servers;
 mod specs;
+mod spool;
 mod stages;
 mod watch_run;

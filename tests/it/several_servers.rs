@@ -196,7 +196,7 @@ async fn what_a_dead_server_leaves_behind_is_put_right_by_another() {
     .await;
     let _shard = ScriptedWorker::shard_worker(&there, "shard", 1).await;
     assert_eq!(shard(&here, "codex-1").await, v1::ShardStatus::Active);
-    there.kill();
+    there.crash();
 
     let mut second = ScriptedWorker::default_worker(&here, "second").await;
     second.credit("default", 1).await;
@@ -241,7 +241,7 @@ async fn one_server_reaps_and_another_does_when_the_first_loses_its_connection_o
     .await;
     drop(here);
     for peer in peers {
-        peer.kill();
+        peer.crash();
         tokio::task::yield_now().await;
     }
     until("the lock is free", async || reapers().await.is_empty()).await;
@@ -543,7 +543,7 @@ impl Mover {
         loop {
             let frame = tokio::select! {
                 () = stop.cancelled() => return,
-                frame = worker.try_next() => frame,
+                frame = worker.frame() => frame,
             };
             match frame {
                 Ok(Some(Frame::Offer(offer))) => {

@@ -8,7 +8,7 @@ use tracing::info;
 use super::{Calm, Surroundings, log, ticks};
 use crate::{
     db::reaper_lock::ReaperLock,
-    flow::{Error, command, expire, servers},
+    flow::{Error, command, expire, overdue, servers},
 };
 
 /// How often commands that nobody answered are swept up.
@@ -35,6 +35,7 @@ pub(super) async fn run(around: Surroundings, renewals: Calm, beats: Calm) {
             continue;
         }
         log(expire::offers(&around.flow).await);
+        log(overdue::fail(&around.flow).await);
         if beats.has_lasted(timers.server_timeout) {
             log(sessions(&around, &mut orphans_at).await);
         }

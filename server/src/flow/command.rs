@@ -147,7 +147,7 @@ async fn keep_check(connection: &mut Connection, answer: &Answer) -> Result<(), 
     if let Answer::Checked(check) = answer {
         let now = runs::now(connection).await?;
         let check = check.clone().normalised();
-        if preflights::insert_new(connection, &check, now).await? {
+        if preflights::insert_new(connection, &check, check.checked_at, now).await? {
             store_check(connection, &check, now).await?;
         }
     }

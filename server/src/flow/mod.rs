@@ -22,6 +22,7 @@ pub mod logs;
 mod lost;
 pub mod names;
 pub mod outgoing;
+pub mod overdue;
 pub mod register;
 pub mod report;
 pub mod retry;
@@ -29,6 +30,7 @@ pub mod route;
 pub mod seed;
 pub mod servers;
 pub mod start;
+pub mod timers;
 pub mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -39,6 +41,7 @@ use uuid::Uuid;
 
 pub use error::Error;
 pub use hints::{Hints, Topic};
+pub use timers::Timers;
 
 use crate::db;
 
@@ -66,8 +69,8 @@ impl Flow {
     pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, tasks: &TaskTracker) -> Self {
         let hints = Hints::default();
         Self {
-            starts: start::Starts::start(&pool, &hints, tasks),
-            frames: frame::Frames::start(&pool, &hints, tasks),
+            starts: start::Starts::start(&pool, &hints, timers, tasks),
+            frames: frame::Frames::start(&pool, &hints, timers, tasks),
             pool,
             hints,
             artifacts,
@@ -107,47 +110,5 @@ impl Again {
             tracing::debug!(%error, "done again");
         }
         again
-    }
-}
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Timers {
-    /// How long a stream may stay without its Hello.
-    pub hello_deadline: Duration,
-    /// How often workers ping.
-    pub ping_interval: Duration,
-    /// Without a sign of life for this long a stream is dead.
-    pub ping_timeout: Duration,
-    /// How long the leases of an instance last without a sign of life.
-    pub lease: Duration,
-    /// Within this time an offer must be accepted.
-    pub accept_deadline: Duration,
-    /// How often the reaper looks, and how often a session looks for work that no hint announced.
-    pub poll: Duration,
-    /// A server without a sign of life for this long is dead, and so are its sessions. A worker that was told to move has as long.
-    pub server_timeout: Duration,
-    /// Longest time for discover.
-    pub discover_timeout: Duration,
-    /// Longest time for the agent, unless the run says otherwise.
-    pub submit_timeout: Duration,
-    /// Longest time for publish.
-    pub publish_timeout: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self {
-            hello_deadline: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(10),
-            ping_timeout: Duration::from_secs(30),
-            lease: Duration::from_secs(600),
-            accept_deadline: Duration::from_secs(5),
-            poll: Duration::from_secs(1),
-            server_timeout: Duration::from_secs(5),
-            discover_timeout: Duration::from_secs(300),
-            submit_timeout: Duration::from_secs(3600),
-            publish_timeout: Duration::from_secs(600),
-        }
     }
 }

@@ -44,7 +44,7 @@ pub struct Hello {
 pub struct Binding {
     pub volume: String,
     pub queue: String,
-    pub diagnostics: serde_json::Value,
+    pub diagnostics: Option<serde_json::Value>,
     pub preflight: Option<Preflight>,
 }
 
@@ -100,7 +100,7 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
     let mut lost = jobs::running_of_worker(&mut connection, &hello.worker_name).await?;
     lost.retain(|job| !kept.contains(&job.id));
-    lost::give_up(&mut connection, &flow.hints, &lost, When::Now).await?;
+    lost::give_up(&mut connection, flow, &lost, When::Now).await?;
     names::end_elsewhere(flow, hello.instance_id, &registered.moved_from).await?;
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
@@ -196,13 +196,16 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
         return Err(held(&volume.name, holder));
     }
     volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
-    volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
+    // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands.
+    if let Some(diagnostics) = binding.diagnostics.clone() {
+        volumes::set_diagnostics(connection, &binding.volume, diagnostics).await?;
+    }
     if let Some(check) = binding.preflight.clone() {
-        let checked_at = check.checked_at.map_or(now, |at| at.min(now));
+        let said = check.checked_at;
         let check = check.normalised();
-        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which it was made.
-        if preflights::insert_new(connection, &check, checked_at).await? {
-            store_check(connection, &check, checked_at).await?;
+        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which the server first heard of it.
+        if preflights::insert_new(connection, &check, said, now).await? {
+            store_check(connection, &check, now).await?;
         }
     }
     shards::set_status(connection, &binding.queue, shard::Status::Active, Some(&hello.hostname)).await?;

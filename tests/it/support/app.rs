@@ -1,29 +1,47 @@
 //! A server on a database of its own, and clients of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{
     self, fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
     worker_service_client::WorkerServiceClient,
 };
-use moorline_server::{Config, Running, config::Database, flow::Timers, session::Limits};
-use moorline_tests::db::TestDb;
+use moorline_server::{Config, Running, config::Database, domain::retry::Policy, flow::Timers, session::Limits};
+use moorline_tests::{
+    db::TestDb,
+    proxy::{Proxy, Target},
+};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+
+use super::{Process, process};
 
 /// See the module. Stops when dropped.
 pub struct TestApp {
     pub database: Arc<TestDb>,
     pub artifacts: Arc<TempDir>,
     pub timers: Timers,
+    /// How the server finds the database: as the test does, or by a way that the test can break.
+    database_url: String,
     volume_prefix: String,
     channel: Channel,
-    running: Option<Running>,
-    shutdown: CancellationToken,
-    /// Of a server that can be killed.
-    runtime: Option<tokio::runtime::Runtime>,
+    server: Option<Server>,
+}
+
+/// Where the server runs.
+enum Server {
+    /// In the test's own process.
+    Here { running: Running, shutdown: CancellationToken },
+    /// In one that can be killed.
+    Apart { process: Process, address: SocketAddr },
+    /// In the test's own process, beside another, with threads of its own.
+    Peer {
+        running: Running,
+        shutdown: CancellationToken,
+        runtime: tokio::runtime::Runtime,
+    },
 }
 
 impl TestApp {
@@ -41,36 +59,87 @@ impl TestApp {
     pub async fn with_volumes(prefix: &str) -> Self {
         let timers = Timers {
             poll: Duration::from_millis(100),
+            retry: Policy {
+                base: Duration::from_millis(100),
+                ..Policy::default()
+            },
             ..Timers::default()
         };
         Self::with(timers, prefix).await
     }
 
     async fn with(timers: Timers, volume_prefix: &str) -> Self {
-        let database = Arc::new(TestDb::new().await.expect("a test database"));
-        let artifacts = Arc::new(tempfile::tempdir().expect("a folder"));
-        let shutdown = CancellationToken::new();
-        let running = serve(&database, &artifacts, timers, volume_prefix, &shutdown).await;
-        let channel = connect(&running);
+        let database = TestDb::new().await.expect("a test database");
+        let url = database.url().to_owned();
+        Self::on(database, url, timers, volume_prefix).await
+    }
+
+    /// The same on a database that it finds at `url`.
+    pub async fn on(database: TestDb, url: String, timers: Timers, volume_prefix: &str) -> Self {
+        let mut app = Self::without_server(database, url, timers, volume_prefix);
+        app.serve().await;
+        app
+    }
+
+    /// A server in a process of its own, which [`TestApp::kill`] kills.
+    pub async fn apart() -> Self {
+        let database = TestDb::new().await.expect("a test database");
+        let url = database.url().to_owned();
+        Self::apart_on(database, url).await
+    }
+
+    /// The same on a database that it finds at `url`.
+    pub async fn apart_on(database: TestDb, url: String) -> Self {
+        let mut app = Self::without_server(database, url, Timers::default(), "codex_auth_");
+        app.serve_apart().await;
+        app
+    }
+
+    fn without_server(database: TestDb, database_url: String, timers: Timers, volume_prefix: &str) -> Self {
         Self {
-            database,
-            artifacts,
+            database: Arc::new(database),
+            artifacts: Arc::new(tempfile::tempdir().expect("a folder")),
             timers,
+            database_url,
             volume_prefix: volume_prefix.to_owned(),
-            channel,
-            running: Some(running),
-            shutdown,
-            runtime: None,
+            channel: channel("http://127.0.0.1:1"),
+            server: None,
         }
     }
 
-    /// Another server on the same database, with threads of its own, so that it can be killed.
+    async fn serve(&mut self) {
+        let shutdown = CancellationToken::new();
+        let running = moorline_server::start(self.config(), shutdown.clone()).await.expect("a server");
+        self.server = Some(Server::Here { running, shutdown });
+        self.channel = channel(&self.url());
+    }
+
+    async fn serve_apart(&mut self) {
+        let (process, address) = process::server(&self.database_url, self.artifacts.path()).await;
+        self.server = Some(Server::Apart { process, address });
+        self.channel = channel(&self.url());
+    }
+
+    fn config(&self) -> Config {
+        let database = Database::External(SecretString::from(self.database_url.clone()));
+        Config {
+            timers: self.timers,
+            volume_prefix: self.volume_prefix.clone(),
+            ..Config::new(
+                "127.0.0.1:0".parse().expect("an address"),
+                database,
+                self.artifacts.path().to_owned(),
+            )
+        }
+    }
+
+    /// Another server on the same database, with threads of its own, so that it can crash.
     pub async fn peer(&self) -> Self {
         self.peer_with(Limits::default()).await
     }
 
     /// The same with other limits on Hellos.
-    pub async fn peer_with(&self, limits: Limits) -> Self {
+    pub async fn peer_with(&self, admission: Limits) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -78,60 +147,104 @@ impl TestApp {
             .expect("a runtime");
         let shutdown = CancellationToken::new();
         let config = Config {
-            admission: limits,
-            ..config(&self.database, &self.artifacts, self.timers, &self.volume_prefix)
+            admission,
+            ..self.config()
         };
         let started = runtime.spawn(moorline_server::start(config, shutdown.clone()));
         let running = started.await.expect("no panic").expect("a server");
+        let url = format!("http://{}", running.address);
         Self {
             database: Arc::clone(&self.database),
             artifacts: Arc::clone(&self.artifacts),
             timers: self.timers,
+            database_url: self.database_url.clone(),
             volume_prefix: self.volume_prefix.clone(),
-            channel: connect(&running),
-            running: Some(running),
-            shutdown,
-            runtime: Some(runtime),
+            channel: channel(&url),
+            server: Some(Server::Peer {
+                running,
+                shutdown,
+                runtime,
+            }),
         }
     }
 
     /// Ends a peer as a crash does: nothing is stored, told or taken back.
-    pub fn kill(mut self) {
-        // Dropping it must not tell the server to go in good order.
-        self.shutdown = CancellationToken::new();
-        self.runtime.take().expect("a peer").shutdown_background();
+    pub fn crash(mut self) {
+        match self.server.take() {
+            Some(Server::Peer { runtime, .. }) => runtime.shutdown_background(),
+            _ => panic!("the server is no peer"),
+        }
     }
 
-    /// Tells the server to go, as SIGTERM does, without waiting for its end.
+    /// Tells a server to go, as SIGTERM does, without waiting for its end.
     pub fn terminate(&self) {
-        self.shutdown.cancel();
+        match &self.server {
+            Some(Server::Here { shutdown, .. } | Server::Peer { shutdown, .. }) => shutdown.cancel(),
+            _ => panic!("the server has a process of its own, or has ended"),
+        }
     }
 
-    /// Tells the server to go, and waits until it has.
+    /// Tells a peer to go, and waits until it has.
     pub async fn stop(mut self) {
         self.terminate();
-        let running = self.running.take().expect("a running server");
-        running.finished().await.expect("a clean stop");
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        match self.server.take() {
+            Some(Server::Peer { running, runtime, .. }) => {
+                running.finished().await.expect("a clean stop");
+                runtime.shutdown_background();
+            }
+            _ => panic!("the server is no peer"),
         }
     }
 
     /// Stops the server and starts another on the same database and another port.
     pub async fn restart(&mut self) {
-        self.shutdown.cancel();
-        if let Some(running) = self.running.take() {
-            running.finished().await.expect("a clean stop");
+        match self.server.take() {
+            Some(Server::Apart { mut process, .. }) => {
+                process.kill().await;
+                self.serve_apart().await;
+            }
+            Some(Server::Here { running, shutdown }) => {
+                shutdown.cancel();
+                running.finished().await.expect("a clean stop");
+                self.serve().await;
+            }
+            Some(Server::Peer { .. }) => panic!("start another peer"),
+            None => self.serve_apart().await,
         }
-        self.shutdown = CancellationToken::new();
-        let running = serve(&self.database, &self.artifacts, self.timers, &self.volume_prefix, &self.shutdown).await;
-        self.channel = connect(&running);
-        self.running = Some(running);
+    }
+
+    /// Kills a server that has a process of its own, as `kill -9` does. [`TestApp::restart`] starts another.
+    pub async fn kill(&mut self) {
+        match self.server.take() {
+            Some(Server::Apart { mut process, .. }) => process.kill().await,
+            _ => panic!("the server is no process of its own"),
+        }
+    }
+
+    /// The process of a server that has one of its own.
+    pub fn process(&self) -> &Process {
+        match &self.server {
+            Some(Server::Apart { process, .. }) => process,
+            _ => panic!("the server is no process of its own"),
+        }
     }
 
     /// `host:port` of the server.
     pub fn address(&self) -> String {
-        self.running.as_ref().expect("a running server").address.to_string()
+        match self.server.as_ref().expect("a running server") {
+            Server::Here { running, .. } | Server::Peer { running, .. } => running.address.to_string(),
+            Server::Apart { address, .. } => address.to_string(),
+        }
+    }
+
+    /// The server's address as clients take it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// A line to the server that the test can break.
+    pub async fn proxy(&self) -> Proxy {
+        Proxy::start(Target::Tcp(self.address())).await.expect("a proxy")
     }
 
     pub fn channel(&self) -> Channel {
@@ -200,9 +313,13 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        self.shutdown.cancel();
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        match self.server.take() {
+            Some(Server::Here { shutdown, .. }) => shutdown.cancel(),
+            Some(Server::Peer { shutdown, runtime, .. }) => {
+                shutdown.cancel();
+                runtime.shutdown_background();
+            }
+            Some(Server::Apart { .. }) | None => {}
         }
     }
 }
@@ -216,23 +333,7 @@ pub fn request(feature_key: &str) -> v1::CreateRunRequest {
     }
 }
 
-async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, volume_prefix: &str, shutdown: &CancellationToken) -> Running {
-    let config = config(database, artifacts, timers, volume_prefix);
-    moorline_server::start(config, shutdown.clone()).await.expect("a server")
-}
-
-fn config(database: &TestDb, artifacts: &TempDir, timers: Timers, volume_prefix: &str) -> Config {
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let database = Database::External(SecretString::from(database.url().to_owned()));
-    Config {
-        timers,
-        volume_prefix: volume_prefix.to_owned(),
-        ..Config::new(listen, database, artifacts.path().to_owned())
-    }
-}
-
-fn connect(running: &Running) -> Channel {
-    Channel::from_shared(format!("http://{}", running.address))
-        .expect("an endpoint")
-        .connect_lazy()
+/// A connection of its own, dialled when it is first used.
+pub fn channel(url: &str) -> Channel {
+    Channel::from_shared(url.to_owned()).expect("an endpoint").connect_lazy()
 }
