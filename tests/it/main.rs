@@ -6,6 +6,7 @@
 
 mod support;
 
+mod adoption;
 mod architecture;
 mod artifacts;
 mod cancel_and_retry;
