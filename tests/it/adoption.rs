@@ -42,10 +42,19 @@ impl Site {
     async fn at_work(&self) -> (v1::Run, Process) {
         let worker = start(&self.config);
         let run = self.fleet.app.create_with(self.fleet.request(&self.origin)).await.unwrap();
-        eventually("a question to the model", async || (self.conversations() == 1).then_some(())).await;
+        self.talking(1, &worker).await;
         // Said once the agent is noted: a worker that is killed before has not begun for good.
         worker.says(" works on ").await;
         (run, worker)
+    }
+
+    /// Waits until so many agents have begun to talk with the model. On a busy machine a container takes its time to come to that.
+    async fn talking(&self, agents: usize, worker: &Process) {
+        let deadline = Instant::now() + Duration::from_secs(150);
+        while self.conversations() < agents {
+            assert!(Instant::now() < deadline, "no question to the model: {}", worker.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// How many agents have begun to talk with the model: each begins once without the output of a tool.
@@ -206,7 +215,7 @@ async fn a_worker_that_comes_back_after_its_lease_stops_its_agent_and_says_so() 
     (config.name, config.work_root) = ("standby".to_owned(), elsewhere.path().to_owned());
     let standby = start(&config);
     standby.says("the server has welcomed this worker").await;
-    eventually("the second agent", async || (site.conversations() == 2).then_some(())).await;
+    site.talking(2, &standby).await;
 
     let back = start(&site.config);
     let said = back.says("nobody goes on with").await;

@@ -643,6 +643,7 @@ async fn left_behind(engine: &dyn Engine, root: &Path, run: &str, worker: &str, 
         labels: [
             label("run", run),
             label("job", "job-1"),
+            label("lease", "7"),
             label("worker", worker),
             label("volume", volume),
         ]
@@ -710,3 +711,5 @@ async fn what_an_earlier_start_has_left_is_cleared_before_any_job_is_taken() {
         engine.remove(&container).await.expect("removed");
     }
 }
+
+mod adopting;
