@@ -120,15 +120,20 @@ impl ScriptedWorker {
         tokio::select! {
             offer = self.offer() => offer,
             () = pinging => unreachable!("it never ends"),
+            () = tokio::time::sleep(PATIENCE) => panic!("no offer came in time"),
         }
     }
 
     /// Waits for the server's ping, and answers it.
     pub async fn answer_ping(&mut self) {
         loop {
-            if let Some(Frame::Ping(ping)) = self.next().await.expect("a frame") {
-                let (nonce, lease_age) = (ping.nonce, None);
-                return self.send(connect_request::Frame::Pong(v1::Pong { nonce, lease_age })).await;
+            match self.next().await.expect("a frame") {
+                Some(Frame::Ping(ping)) => {
+                    let (nonce, lease_age) = (ping.nonce, None);
+                    return self.send(connect_request::Frame::Pong(v1::Pong { nonce, lease_age })).await;
+                }
+                Some(_) => {}
+                None => panic!("the stream ended before a ping"),
             }
         }
     }
