@@ -25,6 +25,7 @@ mod real_failures;
 mod real_publish;
 mod real_run;
 mod retries;
+mod retry_after_login;
 mod serving;
 mod sessions;
 mod several_servers;
