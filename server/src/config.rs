@@ -1,11 +1,18 @@
 //! Everything that can be set for a server, read once at start.
 
+mod timers;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Parser, builder::FalseyValueParser};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::flow::Timers;
+pub use timers::TimerArgs;
+
+use crate::{
+    flow::{self, Timers},
+    session::Limits,
+};
 
 /// Settings of one server.
 #[derive(Debug, Clone)]
@@ -24,6 +31,8 @@ pub struct Config {
     pub volume_prefix: String,
     /// How long things may take.
     pub timers: Timers,
+    /// How many Hellos are worked on, and wait, at once.
+    pub admission: Limits,
 }
 
 /// Where the state of a server is.
@@ -49,6 +58,7 @@ impl Config {
             shards: 3,
             volume_prefix: "codex_auth_".to_owned(),
             timers: Timers::default(),
+            admission: Limits::default(),
         }
     }
 }
@@ -86,8 +96,24 @@ pub struct Args {
     /// Shards that an empty database is seeded with. Afterwards the database wins.
     #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
+
+    /// Workers that are let in at once; each takes a connection to Postgres for a moment.
+    #[arg(long, env = "MOORLINE_HELLOS_AT_ONCE", default_value = HELLOS_AT_ONCE, global = true, value_parser = |text: &str| positive(text, HELLOS_AT_ONCE))]
+    pub hellos_at_once: usize,
+
+    /// Workers that may wait to be let in; further ones are told when to dial again.
+    #[arg(long, env = "MOORLINE_HELLOS_WAITING", default_value = HELLOS_WAITING, global = true, value_parser = |text: &str| positive(text, HELLOS_WAITING))]
+    pub hellos_waiting: usize,
+
+    /// How long things may take.
+    #[command(flatten)]
+    pub timers: TimerArgs,
 }
 
+const HELLOS_AT_ONCE: &str = "6";
+const HELLOS_WAITING: &str = "1000";
+/// Most that either may be.
+const HELLOS_MAX: usize = 100_000;
 const LISTEN: &str = "127.0.0.1:7420";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
@@ -110,6 +136,13 @@ fn shards(text: &str) -> Result<u32, String> {
     }
 }
 
+fn positive(text: &str, default: &str) -> Result<usize, String> {
+    match or_default(text, default) {
+        Ok(count @ 1..=HELLOS_MAX) => Ok(count),
+        _ => Err(format!("give a number from 1 to {HELLOS_MAX}")),
+    }
+}
+
 /// What the program can do.
 #[derive(Debug, Clone, Copy, clap::Subcommand)]
 pub enum Command {
@@ -121,7 +154,13 @@ pub enum Command {
 
 impl Args {
     /// The settings that these arguments come to.
-    pub fn config(self) -> Config {
+    ///
+    /// # Errors
+    ///
+    /// When times don't go together.
+    pub fn config(self) -> Result<Config, flow::timers::Error> {
+        let timers = self.timers.timers();
+        timers.check()?;
         let database = match self.database_url.filter(|url| !url.expose_secret().trim().is_empty()) {
             Some(url) => Database::External(url),
             None => Database::Embedded {
@@ -130,11 +169,16 @@ impl Args {
         };
         let artifact_root = self.artifact_root.filter(|root| !root.trim().is_empty());
         let artifact_root = artifact_root.map_or_else(|| self.data_dir.join("artifacts"), PathBuf::from);
-        Config {
+        Ok(Config {
             insecure: self.insecure,
             shards: self.shards,
+            admission: Limits {
+                at_once: self.hellos_at_once,
+                waiting: self.hellos_waiting,
+            },
+            timers,
             ..Config::new(self.listen, database, artifact_root)
-        }
+        })
     }
 }
 
@@ -143,7 +187,10 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Config {
-        Args::try_parse_from([&["moorline-server"], args].concat()).unwrap().config()
+        Args::try_parse_from([&["moorline-server"], args].concat())
+            .unwrap()
+            .config()
+            .unwrap()
     }
 
     #[test]
@@ -184,9 +231,12 @@ mod tests {
             " ",
             "--artifact-root",
             "",
+            "--hellos-at-once",
+            "",
         ];
         let config = parse(&blank);
         assert_eq!((config.listen.port(), config.shards), (7420, 3));
+        assert_eq!(config.admission, Limits::default());
         assert_eq!(config.artifact_root, PathBuf::from("/var/lib/moorline/artifacts"));
         assert!(matches!(config.database, Database::Embedded { .. }));
     }

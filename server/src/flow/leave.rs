@@ -9,7 +9,7 @@ use super::{
     lost::{self, When},
 };
 use crate::{
-    db::{Connection, instances, jobs, shards, volumes},
+    db::{Connection, instances, jobs, sessions, shards, volumes},
     domain::shard,
 };
 
@@ -47,7 +47,7 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
         .await?
         .into_iter()
         .partition(|job| job.stage.is_cheap());
-    lost::give_up(&mut connection, &flow.hints, &cheap, When::Now).await?;
+    lost::give_up(&mut connection, flow, &cheap, When::Now).await?;
     // A worker that really goes has no agent at work. One whose line broke while it drained may have: its container uses the login.
     let goodbye = left.goodbye && costly.is_empty();
     if goodbye {
@@ -55,6 +55,28 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
         instances::end_lease(&mut connection, left.instance_id).await?;
     }
     info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, goodbye, "worker left");
+    Ok(())
+}
+
+/// Tells a session's worker to another server. Nothing is taken out, not even its offers, since the worker is expected there in a moment
+/// and may hold them already. If it doesn't come, its offers lapse, and the reaper takes the session out.
+///
+/// # Errors
+///
+/// When the database fails; the reaper does it when the server is gone.
+pub async fn redirect(flow: &Flow, left: &Left) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    connection
+        .transaction(async |connection| {
+            instances::lock(connection, left.instance_id).await?;
+            if instances::has_newer_session(connection, left.instance_id, left.session_id).await? {
+                instances::close_session(connection, left.session_id, &left.reason).await
+            } else {
+                sessions::mark_redirected(connection, left.session_id).await
+            }
+        })
+        .await?;
+    info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, "worker sent to another server");
     Ok(())
 }
 
@@ -66,7 +88,12 @@ async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec
         return Ok(None);
     }
     let queues = jobs::release_offers(connection, left.instance_id, None, 0.0).await?;
-    if let Some(queue) = &left.shard_queue {
+    let served = match &left.shard_queue {
+        // A new process of the worker may have taken the shard meanwhile, on another server.
+        Some(queue) => shards::lock_if_served_by(connection, queue, left.instance_id).await?,
+        None => false,
+    };
+    if let Some(queue) = left.shard_queue.as_ref().filter(|_| served) {
         shards::set_status(connection, queue, shard::Status::Offline, None).await?;
         jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await?;
     }
