@@ -55,7 +55,7 @@ async fn rate(database: &Database, server: &Server, requests: &Requests, runs: u
     within(Duration::from_secs(300), "queueing", requests.fill(runs)).await?;
     database.settle().await?;
     let (fleet, rate) = drain::drain(server, runs).await?;
-    check::rules(database, requests.created(), requests.created(), &fleet.tally).await?;
+    check::rules(database, Some(requests.created()), requests.created(), &fleet.tally).await?;
     Ok(rate)
 }
 

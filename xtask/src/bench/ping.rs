@@ -83,7 +83,7 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
         .tally
         .until(PATIENCE, "the last run's end", |counts| counts.finished >= created)
         .await?;
-    check::rules(&database, created, created, &fleet.tally).await
+    check::rules(&database, Some(created), created, &fleet.tally).await
 }
 
 async fn offer(offers: &mut mpsc::Receiver<Offered>) -> Result<Offered> {

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use super::Pace;
 
+/// What the repositories of a backlog begin with.
+pub const BACKLOG: &str = "backlog/";
+
 /// A job in hand.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Held {
@@ -18,6 +21,8 @@ pub struct Held {
     pub stage: i32,
     /// Whether its end has been reported.
     pub finished: bool,
+    /// Whether it is of the backlog, which is not what is measured.
+    pub other: bool,
 }
 
 impl Held {
@@ -60,6 +65,7 @@ impl Desk {
             lease_token: offer.lease_token,
             stage: offer.stage,
             finished: false,
+            other: offer.spec.as_ref().is_some_and(|spec| spec.repository.starts_with(BACKLOG)),
         };
         self.jobs.insert(key.clone(), held);
         match pace {
@@ -83,9 +89,9 @@ impl Desk {
         self.end(&key)
     }
 
-    /// Lets go of a job; whether it was in hand.
-    pub fn drop_job(&mut self, job_id: &str, lease_token: i64) -> bool {
-        self.jobs.remove(&(job_id.to_owned(), lease_token)).is_some()
+    /// Lets go of a job, if it was in hand.
+    pub fn drop_job(&mut self, job_id: &str, lease_token: i64) -> Option<Held> {
+        self.jobs.remove(&(job_id.to_owned(), lease_token))
     }
 
     /// What is in hand.

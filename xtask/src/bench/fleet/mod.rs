@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
-pub use desk::Held;
+pub use desk::{BACKLOG, Held};
 pub use tally::{Offered, Tally};
 
 /// When a job ends after it was accepted.
