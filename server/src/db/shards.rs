@@ -121,6 +121,19 @@ pub async fn lock(connection: &mut Connection, queue: &str) -> QueryResult<Optio
         .optional()
 }
 
+/// Whether a shard's volume is held by this instance; the volume stays locked until the transaction ends.
+pub async fn lock_if_served_by(connection: &mut Connection, queue: &str, instance_id: Uuid) -> QueryResult<bool> {
+    let volume = shards::table.find(queue).select(shards::volume_name).single_value();
+    let owner: Option<Option<Uuid>> = auth_volumes::table
+        .filter(auth_volumes::name.nullable().eq(volume))
+        .select(auth_volumes::owner_instance_id)
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(owner.flatten() == Some(instance_id))
+}
+
 /// Where in their lives the shards of these queues are; queues without a shard are left out.
 ///
 /// The rows stay locked until the transaction ends: a shard that goes into or out of service meanwhile waits.

@@ -66,7 +66,12 @@ async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec
         return Ok(None);
     }
     let queues = jobs::release_offers(connection, left.instance_id, None, 0.0).await?;
-    if let Some(queue) = &left.shard_queue {
+    let served = match &left.shard_queue {
+        // A new process of the worker may have taken the shard meanwhile, on another server.
+        Some(queue) => shards::lock_if_served_by(connection, queue, left.instance_id).await?,
+        None => false,
+    };
+    if let Some(queue) = left.shard_queue.as_ref().filter(|_| served) {
         shards::set_status(connection, queue, shard::Status::Offline, None).await?;
         jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await?;
     }
