@@ -16,6 +16,7 @@ mod fencing;
 mod foreign_clients;
 mod list_runs;
 mod migrations;
+mod model;
 mod real_docker;
 mod real_failures;
 mod real_publish;
