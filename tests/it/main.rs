@@ -12,6 +12,7 @@ mod cancel_and_retry;
 mod create_run;
 mod env_template;
 mod errors_doc;
+mod faults;
 mod fencing;
 mod foreign_clients;
 mod list_runs;

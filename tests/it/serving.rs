@@ -96,3 +96,19 @@ async fn an_open_stream_does_not_hold_a_shutdown_up() {
     app.restart().await;
     assert!(begun.elapsed().as_secs() < 8, "it took {:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_waits_for_a_compiler() {
+    #[derive(diesel::QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        jit: String,
+    }
+    let database = TestDb::new().await.unwrap();
+    let pool = moorline_server::db::connect(&SecretString::from(database.url().to_owned())).unwrap();
+    let query = diesel::sql_query("select current_setting('jit') as jit");
+    let setting: Setting = diesel_async::RunQueryDsl::get_result(query, &mut pool.get().await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(setting.jit, "off");
+}

@@ -1,4 +1,4 @@
-//! Stand-ins that integration tests and the demo run against, and a database for each test.
+//! Stand-ins that integration tests and the demo run against, a database for each test, and a line that can break.
 //!
 //! | module | stands for |
 //! | --- | --- |
@@ -6,9 +6,11 @@
 //! | [`forge`] | GitHub: git over smart HTTP, and the REST API for pull requests |
 //! | [`repo`] | a project with a Spec Kit feature: a bare origin and helpers |
 //! | [`db`] | nothing: a real Postgres database for each test |
+//! | [`proxy`] | the network between two parts, and all that can go wrong with it |
 
 pub mod db;
 pub mod forge;
 mod git;
 pub mod model;
+pub mod proxy;
 pub mod repo;

@@ -19,8 +19,10 @@ pub type Pooled = Object<AsyncPgConnection>;
 /// Most connections of one server. Few are enough: measured, four carry as many batched writes as eight.
 const MAX_SIZE: usize = 12;
 
-/// What every connection is set to, so that nothing waits or stays open without end.
-const SESSION_SETTINGS: &str = "set jit = off; set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '10s'";
+/// What every connection is set to, so that nothing waits or stays open without end. Statements here are short: compiling one, which
+/// Postgres does when its plan looks expensive (and a claim's does, since it switches plans off), takes a second and saves nothing.
+const SESSION_SETTINGS: &str =
+    "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '10s'; set jit = off";
 
 /// Makes a pool. No connection is opened before the first is asked for.
 ///

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{Connection, schema::preflights};
@@ -31,7 +32,12 @@ pub struct Row {
 
 /// Stores a check, made for a run or by the worker itself.
 pub async fn insert(connection: &mut Connection, check: &Preflight, run_id: Option<Uuid>, checked_at: DateTime<Utc>) -> QueryResult<usize> {
-    let row = Row {
+    let row = row(check, run_id, checked_at);
+    diesel::insert_into(preflights::table).values(row).execute(connection).await
+}
+
+fn row(check: &Preflight, run_id: Option<Uuid>, checked_at: DateTime<Utc>) -> Row {
+    Row {
         id: Uuid::now_v7(),
         volume_name: check.volume.clone(),
         queue: check.queue.clone(),
@@ -43,23 +49,32 @@ pub async fn insert(connection: &mut Connection, check: &Preflight, run_id: Opti
         exit_code: check.exit_code,
         duration_ms: check.duration_ms,
         checked_at,
-    };
-    diesel::insert_into(preflights::table).values(row).execute(connection).await
+    }
 }
 
-/// Stores a check that a worker has made by itself, unless it is stored already. Returns whether it was new.
-pub async fn insert_new(connection: &mut Connection, check: &Preflight, checked_at: DateTime<Utc>) -> QueryResult<bool> {
-    let same = preflights::table
-        .filter(
-            preflights::volume_name
-                .eq(&check.volume)
-                .and(preflights::worker_name.eq(&check.worker_name)),
-        )
-        .filter(preflights::checked_at.eq(checked_at));
-    if diesel::select(diesel::dsl::exists(same)).get_result(connection).await? {
-        return Ok(false);
-    }
-    insert(connection, check, None, checked_at).await.map(|_| true)
+/// Stores a check that a worker has made by itself, unless it is stored already. Returns whether it was new. `said` is the worker's own word
+/// for when it was made: it tells checks apart, and says nothing about time, since clocks of workers are wrong.
+pub async fn insert_new(
+    connection: &mut Connection,
+    check: &Preflight,
+    said: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let id = said.map_or_else(Uuid::now_v7, |said| {
+        let digest = Sha256::digest(format!("{}|{}|{}", check.volume, check.worker_name, said.timestamp_micros()));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    });
+    let new = Row {
+        id,
+        ..row(check, None, now)
+    };
+    let inserted = diesel::insert_into(preflights::table)
+        .values(new)
+        .on_conflict(preflights::id)
+        .do_nothing();
+    Ok(inserted.execute(connection).await? == 1)
 }
 
 /// The latest check that was made for a run.

@@ -172,11 +172,11 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
     volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
     volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
     if let Some(check) = binding.preflight.clone() {
-        let checked_at = check.checked_at.map_or(now, |at| at.min(now));
+        let said = check.checked_at;
         let check = check.normalised();
-        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which it was made.
-        if preflights::insert_new(connection, &check, checked_at).await? {
-            store_check(connection, &check, checked_at).await?;
+        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which the server first heard of it.
+        if preflights::insert_new(connection, &check, said, now).await? {
+            store_check(connection, &check, now).await?;
         }
     }
     shards::set_status(connection, &binding.queue, shard::Status::Active, Some(&hello.hostname)).await?;

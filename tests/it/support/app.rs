@@ -1,26 +1,40 @@
 //! A server on a database of its own, and clients of it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use moorline_proto::v1::{
     self, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient, worker_service_client::WorkerServiceClient,
 };
 use moorline_server::{Config, Running, config::Database, flow::Timers};
-use moorline_tests::db::TestDb;
+use moorline_tests::{
+    db::TestDb,
+    proxy::{Proxy, Target},
+};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+
+use super::{Process, process};
 
 /// See the module. Stops when dropped.
 pub struct TestApp {
     pub database: TestDb,
     pub artifacts: TempDir,
     pub timers: Timers,
+    /// How the server finds the database: as the test does, or by a way that the test can break.
+    database_url: String,
     volume_prefix: String,
     channel: Channel,
-    running: Option<Running>,
-    shutdown: CancellationToken,
+    server: Option<Server>,
+}
+
+/// Where the server runs.
+enum Server {
+    /// In the test's own process.
+    Here { running: Running, shutdown: CancellationToken },
+    /// In one that can be killed.
+    Apart { process: Process, address: SocketAddr },
 }
 
 impl TestApp {
@@ -45,36 +59,114 @@ impl TestApp {
 
     async fn with(timers: Timers, volume_prefix: &str) -> Self {
         let database = TestDb::new().await.expect("a test database");
-        let artifacts = tempfile::tempdir().expect("a folder");
-        let shutdown = CancellationToken::new();
-        let running = serve(&database, &artifacts, timers, volume_prefix, &shutdown).await;
-        let channel = connect(&running);
+        let url = database.url().to_owned();
+        Self::on(database, url, timers, volume_prefix).await
+    }
+
+    /// The same on a database that it finds at `url`.
+    pub async fn on(database: TestDb, url: String, timers: Timers, volume_prefix: &str) -> Self {
+        let mut app = Self::without_server(database, url, timers, volume_prefix);
+        app.serve().await;
+        app
+    }
+
+    /// A server in a process of its own, which [`TestApp::kill`] kills.
+    pub async fn apart() -> Self {
+        let database = TestDb::new().await.expect("a test database");
+        let url = database.url().to_owned();
+        Self::apart_on(database, url).await
+    }
+
+    /// The same on a database that it finds at `url`.
+    pub async fn apart_on(database: TestDb, url: String) -> Self {
+        let mut app = Self::without_server(database, url, Timers::default(), "codex_auth_");
+        app.serve_apart().await;
+        app
+    }
+
+    fn without_server(database: TestDb, database_url: String, timers: Timers, volume_prefix: &str) -> Self {
         Self {
             database,
-            artifacts,
+            artifacts: tempfile::tempdir().expect("a folder"),
             timers,
+            database_url,
             volume_prefix: volume_prefix.to_owned(),
-            channel,
-            running: Some(running),
-            shutdown,
+            channel: channel("http://127.0.0.1:1"),
+            server: None,
         }
+    }
+
+    async fn serve(&mut self) {
+        let shutdown = CancellationToken::new();
+        let database = Database::External(SecretString::from(self.database_url.clone()));
+        let config = Config {
+            timers: self.timers,
+            volume_prefix: self.volume_prefix.clone(),
+            ..Config::new(
+                "127.0.0.1:0".parse().expect("an address"),
+                database,
+                self.artifacts.path().to_owned(),
+            )
+        };
+        let running = moorline_server::start(config, shutdown.clone()).await.expect("a server");
+        self.server = Some(Server::Here { running, shutdown });
+        self.channel = channel(&self.url());
+    }
+
+    async fn serve_apart(&mut self) {
+        let (process, address) = process::server(&self.database_url, self.artifacts.path()).await;
+        self.server = Some(Server::Apart { process, address });
+        self.channel = channel(&self.url());
     }
 
     /// Stops the server and starts another on the same database and another port.
     pub async fn restart(&mut self) {
-        self.shutdown.cancel();
-        if let Some(running) = self.running.take() {
-            running.finished().await.expect("a clean stop");
+        match self.server.take() {
+            Some(Server::Apart { mut process, .. }) => {
+                process.kill().await;
+                self.serve_apart().await;
+            }
+            Some(Server::Here { running, shutdown }) => {
+                shutdown.cancel();
+                running.finished().await.expect("a clean stop");
+                self.serve().await;
+            }
+            None => self.serve_apart().await,
         }
-        self.shutdown = CancellationToken::new();
-        let running = serve(&self.database, &self.artifacts, self.timers, &self.volume_prefix, &self.shutdown).await;
-        self.channel = connect(&running);
-        self.running = Some(running);
+    }
+
+    /// Kills a server that has a process of its own, as `kill -9` does. [`TestApp::restart`] starts another.
+    pub async fn kill(&mut self) {
+        match self.server.take() {
+            Some(Server::Apart { mut process, .. }) => process.kill().await,
+            _ => panic!("the server is no process of its own"),
+        }
+    }
+
+    /// The process of a server that has one of its own.
+    pub fn process(&self) -> &Process {
+        match &self.server {
+            Some(Server::Apart { process, .. }) => process,
+            _ => panic!("the server is no process of its own"),
+        }
     }
 
     /// `host:port` of the server.
     pub fn address(&self) -> String {
-        self.running.as_ref().expect("a running server").address.to_string()
+        match self.server.as_ref().expect("a running server") {
+            Server::Here { running, .. } => running.address.to_string(),
+            Server::Apart { address, .. } => address.to_string(),
+        }
+    }
+
+    /// The server's address as clients take it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// A line to the server that the test can break.
+    pub async fn proxy(&self) -> Proxy {
+        Proxy::start(Target::Tcp(self.address())).await.expect("a proxy")
     }
 
     pub fn channel(&self) -> Channel {
@@ -139,7 +231,9 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        if let Some(Server::Here { shutdown, .. }) = &self.server {
+            shutdown.cancel();
+        }
     }
 }
 
@@ -152,19 +246,7 @@ pub fn request(feature_key: &str) -> v1::CreateRunRequest {
     }
 }
 
-async fn serve(database: &TestDb, artifacts: &TempDir, timers: Timers, volume_prefix: &str, shutdown: &CancellationToken) -> Running {
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let database = Database::External(SecretString::from(database.url().to_owned()));
-    let config = Config {
-        timers,
-        volume_prefix: volume_prefix.to_owned(),
-        ..Config::new(listen, database, artifacts.path().to_owned())
-    };
-    moorline_server::start(config, shutdown.clone()).await.expect("a server")
-}
-
-fn connect(running: &Running) -> Channel {
-    Channel::from_shared(format!("http://{}", running.address))
-        .expect("an endpoint")
-        .connect_lazy()
+/// A connection of its own, dialled when it is first used.
+pub fn channel(url: &str) -> Channel {
+    Channel::from_shared(url.to_owned()).expect("an endpoint").connect_lazy()
 }

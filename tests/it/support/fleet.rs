@@ -42,17 +42,24 @@ impl Fleet {
 
     /// The same with an engine, and the model at an address that its jobs can reach.
     pub async fn with_engine(mode: &str, engine: EngineChoice, model: &str) -> Self {
-        let root = tempfile::tempdir().expect("a folder");
-        // Jobs run as another user, who must get through.
-        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("an open folder");
         let volume_prefix = match engine {
             EngineChoice::Docker => format!("moorline_test_{}_", &uuid::Uuid::now_v7().simple().to_string()[20..]),
             _ => "codex_auth_".to_owned(),
         };
+        let app = TestApp::with_volumes(&volume_prefix).await;
+        Self::around(app, mode, engine, model, volume_prefix).await
+    }
+
+    /// A fleet of local processes around a server.
+    pub async fn of(app: TestApp, mode: &str) -> Self {
+        Self::around(app, mode, EngineChoice::Process, "127.0.0.1:0", "codex_auth_".to_owned()).await
+    }
+
+    async fn around(app: TestApp, mode: &str, engine: EngineChoice, model: &str, volume_prefix: String) -> Self {
         Self {
-            app: TestApp::with_volumes(&volume_prefix).await,
+            app,
             model: ScriptedModel::start(model.parse().expect("an address")).await.expect("a model"),
-            root,
+            root: open_folder(),
             engine,
             mode: mode.to_owned(),
             volume_prefix,
@@ -136,12 +143,23 @@ impl Fleet {
 
     /// Makes a shard's volume and logs it in by API key.
     pub async fn log_in(&self, index: u32) {
-        self.make_volume(index).await;
-        let config = self.config("any", "default");
-        let key = SecretString::from(API_KEY);
-        login::with_api_key(&*self.engine().await, &config, &self.volume(index), &key)
-            .await
-            .expect("a login");
+        self.log_in_with(&self.config("any", "default"), index).await;
+    }
+
+    /// The same on the host of a worker.
+    pub async fn log_in_with(&self, config: &Config, index: u32) {
+        let engine = engine::connect::choose(config).await.expect("an engine");
+        let (volume, key) = (self.volume(index), SecretString::from(API_KEY));
+        engine.create_volume(&volume, &config.job_user).await.expect("a volume");
+        login::with_api_key(&*engine, config, &volume, &key).await.expect("a login");
+    }
+
+    /// Settings of a worker for a shard.
+    pub fn shard_config(&self, name: &str, index: u32) -> Config {
+        Config {
+            volume: Some(self.volume(index)),
+            ..self.config(name, &format!("codex-{index}"))
+        }
     }
 
     /// Starts a worker for the default queue, and waits until it is welcome.
@@ -153,8 +171,7 @@ impl Fleet {
 
     /// Starts a worker for a shard.
     pub async fn shard_worker(&mut self, index: u32, change: impl FnOnce(&mut Config)) {
-        let mut config = self.config(&format!("codex-worker-{index}"), &format!("codex-{index}"));
-        config.volume = Some(self.volume(index));
+        let mut config = self.shard_config(&format!("codex-worker-{index}"), index);
         change(&mut config);
         self.worker(config).await.expect("a shard's worker");
     }
@@ -200,6 +217,13 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// A folder that jobs can enter, which run as another user.
+pub fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("an open folder");
+    folder
 }
 
 /// A sample repository that the workers' user can read.

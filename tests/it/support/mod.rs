@@ -2,12 +2,21 @@
 
 pub mod app;
 pub mod artifact;
+pub mod dutiful;
 pub mod fleet;
+pub mod gate;
+pub mod process;
+pub mod promise;
 pub mod scripted_worker;
 
 pub use app::TestApp;
+pub use dutiful::Dutiful;
 pub use fleet::Fleet;
+pub use gate::Gate;
+pub use process::Process;
 pub use scripted_worker::ScriptedWorker;
+
+use std::time::Duration;
 
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -32,4 +41,21 @@ pub fn fact(status: &Status, name: &str) -> String {
         .get_details_error_info()
         .and_then(|info| info.metadata.get(name).cloned())
         .unwrap_or_default()
+}
+
+/// Looks until there is something to see, which there must be within a time that is long on a busy machine.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const LOOK: Duration = Duration::from_millis(20);
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking)
+        .await
+        .unwrap_or_else(|_| panic!("never came: {what}"))
 }

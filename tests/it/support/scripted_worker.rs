@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use moorline_proto::v1::{self, ConnectRequest, ConnectResponse, connect_request, connect_response::Frame};
+use moorline_proto::v1::{
+    self, ConnectRequest, ConnectResponse, connect_request, connect_response::Frame, worker_service_client::WorkerServiceClient,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Status, Streaming, transport::Channel};
 use uuid::Uuid;
 
-use super::TestApp;
+use super::{TestApp, app::channel};
 
 /// Nothing in these tests takes this long; a frame that hasn't come by then never does.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +36,17 @@ impl ScriptedWorker {
 
     /// Says Hello; the refusal, if that is the answer.
     pub async fn connect(app: &TestApp, hello: v1::Hello) -> Result<Self, Status> {
-        let (out, mut frames) = open(app).await;
+        Self::dial(app.channel(), hello).await
+    }
+
+    /// The same on a connection of its own to this address, such as that of a proxy.
+    pub async fn at(url: &str, hello: v1::Hello) -> Result<Self, Status> {
+        Self::dial(channel(url), hello).await
+    }
+
+    /// The same on this connection.
+    pub async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
+        let (out, mut frames) = open(channel).await?;
         out.send(frame(connect_request::Frame::Hello(hello.clone())))
             .await
             .expect("a stream");
@@ -51,26 +63,37 @@ impl ScriptedWorker {
 
     /// Opens a stream and sends this frame first.
     pub async fn first_frame(app: &TestApp, first: connect_request::Frame) -> Result<Option<Frame>, Status> {
-        let (out, mut frames) = open(app).await;
+        let (out, mut frames) = open(app.channel()).await?;
         out.send(frame(first)).await.expect("a stream");
         receive(&mut frames).await
     }
 
     pub async fn send(&self, next: connect_request::Frame) {
-        self.out.send(frame(next)).await.expect("a stream");
+        assert!(self.try_send(next).await, "the stream is closed");
+    }
+
+    /// The same on a line that may be dead. Returns whether it could be sent.
+    pub async fn try_send(&self, next: connect_request::Frame) -> bool {
+        self.out.send(frame(next)).await.is_ok()
     }
 
     pub async fn credit(&self, queue: &str, jobs: i32) {
-        self.send(connect_request::Frame::Credit(v1::Credit {
-            queue: queue.to_owned(),
-            jobs,
-        }))
-        .await;
+        assert!(self.try_credit(queue, jobs).await, "the stream is closed");
+    }
+
+    pub async fn try_credit(&self, queue: &str, jobs: i32) -> bool {
+        let queue = queue.to_owned();
+        self.try_send(connect_request::Frame::Credit(v1::Credit { queue, jobs })).await
     }
 
     /// The next frame; `None` when the server has ended the stream.
     pub async fn next(&mut self) -> Result<Option<Frame>, Status> {
         receive(&mut self.frames).await
+    }
+
+    /// The next frame, however long it takes.
+    pub async fn frame(&mut self) -> Result<Option<Frame>, Status> {
+        Ok(self.frames.message().await?.and_then(|message| message.frame))
     }
 
     /// The next offer; other frames are passed over.
@@ -84,23 +107,75 @@ impl ScriptedWorker {
         }
     }
 
+    /// The same, and gives signs of life while it waits.
+    pub async fn offer_while_pinging(&mut self, interval: Duration) -> v1::Offer {
+        let out = self.out.clone();
+        let pinging = async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                if out.send(frame(connect_request::Frame::Ping(v1::Ping { nonce: 1 }))).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            offer = self.offer() => offer,
+            () = pinging => unreachable!("it never ends"),
+        }
+    }
+
+    /// Waits for the server's ping, and answers it.
+    pub async fn answer_ping(&mut self) {
+        loop {
+            if let Some(Frame::Ping(ping)) = self.next().await.expect("a frame") {
+                let (nonce, lease_age) = (ping.nonce, None);
+                return self.send(connect_request::Frame::Pong(v1::Pong { nonce, lease_age })).await;
+            }
+        }
+    }
+
     pub async fn accept(&self, offer: &v1::Offer) {
+        assert!(self.try_accept(offer).await, "the stream is closed");
+    }
+
+    pub async fn try_accept(&self, offer: &v1::Offer) -> bool {
         let accept = v1::Accept {
             job_id: offer.job_id.clone(),
             lease_token: offer.lease_token,
         };
-        self.send(connect_request::Frame::Accept(accept)).await;
+        self.try_send(connect_request::Frame::Accept(accept)).await
     }
 
     /// Sends a report without waiting for its answer.
     pub async fn report(&self, offer: &v1::Offer, sequence: i64, news: v1::report::News) {
+        assert!(self.try_report(offer, sequence, news).await, "the stream is closed");
+    }
+
+    /// The same on a line that may be dead. Returns whether it could be sent.
+    pub async fn try_report(&self, offer: &v1::Offer, sequence: i64, news: v1::report::News) -> bool {
         let report = v1::Report {
             job_id: offer.job_id.clone(),
             lease_token: offer.lease_token,
             sequence,
             news: Some(news),
         };
-        self.send(connect_request::Frame::Report(report)).await;
+        self.try_send(connect_request::Frame::Report(report)).await
+    }
+
+    /// Answers to reports, until the stream ends or the report of this number is acknowledged or fenced.
+    pub async fn answers_to_the_end_or(&mut self, last: i64) -> Vec<Option<i64>> {
+        let mut answers = Vec::new();
+        loop {
+            match self.next().await {
+                Ok(Some(Frame::Ack(ack))) => answers.push(Some(ack.sequence)),
+                Ok(Some(Frame::Fenced(_))) => answers.push(None),
+                Ok(Some(_)) => continue,
+                Ok(None) | Err(_) => return answers,
+            }
+            if answers.last().is_some_and(|answer| answer.is_none_or(|sequence| sequence >= last)) {
+                return answers;
+            }
+        }
     }
 
     /// The next answer to a report: the number that is acknowledged, or `None` when fenced.
@@ -123,6 +198,14 @@ impl ScriptedWorker {
         self.report(&offer, 1, finished(outcome)).await;
         assert_eq!(self.acknowledged().await, Some(1));
         offer
+    }
+
+    /// The Hello of the same process after its line was lost, with what it has in hand.
+    pub fn again(&self, inventory: &[v1::HeldJob]) -> v1::Hello {
+        v1::Hello {
+            inventory: inventory.to_vec(),
+            ..self.hello.clone()
+        }
     }
 
     /// Ends the stream without a word, as a broken line does: a stream that is reset, not one that is closed in order.
@@ -189,6 +272,24 @@ pub fn check(worker: &str, index: u32, status: v1::PreflightStatus, message: &st
         worker_name: worker.to_owned(),
         ..Default::default()
     }
+}
+
+/// What a worker has in hand of a job, as its Hello says it.
+pub fn held(offer: &v1::Offer, last_sequence: i64, finished: bool) -> v1::HeldJob {
+    v1::HeldJob {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        finished,
+        last_sequence,
+    }
+}
+
+/// A line of progress.
+pub fn progress(message: &str) -> v1::report::News {
+    v1::report::News::Progress(v1::StageProgress {
+        message: message.to_owned(),
+        ..Default::default()
+    })
 }
 
 /// A report's end of a job.
@@ -268,15 +369,10 @@ fn frame(frame: connect_request::Frame) -> ConnectRequest {
     ConnectRequest { frame: Some(frame) }
 }
 
-async fn open(app: &TestApp) -> (mpsc::Sender<ConnectRequest>, Streaming<ConnectResponse>) {
+async fn open(channel: Channel) -> Result<(mpsc::Sender<ConnectRequest>, Streaming<ConnectResponse>), Status> {
     let (out, frames) = mpsc::channel(64);
-    let stream = app
-        .workers()
-        .connect(ReceiverStream::new(frames))
-        .await
-        .expect("a stream")
-        .into_inner();
-    (out, stream)
+    let call = WorkerServiceClient::new(channel).connect(ReceiverStream::new(frames)).await;
+    Ok((out, call?.into_inner()))
 }
 
 async fn receive(frames: &mut Streaming<ConnectResponse>) -> Result<Option<Frame>, Status> {

@@ -6,18 +6,23 @@
 
 mod address;
 mod cluster;
+mod private;
 mod sweep;
 mod template;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
 use tokio_postgres::{Client, NoTls};
+
+pub use self::private::{PrivateCluster, Stop};
+use crate::proxy::Target;
 
 /// What names of test databases begin with; then come the seconds since 1970, the process and a number.
 const PREFIX: &str = "moorline_test_";
@@ -46,6 +51,16 @@ impl TestDb {
     /// Connection string, as the server's `MOORLINE_DATABASE_URL` takes it.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The same database as it is found at another address, such as that of a proxy in front of [`TestDb::target`].
+    pub fn url_through(&self, proxy: SocketAddr) -> anyhow::Result<String> {
+        address::through(&self.url, proxy)
+    }
+
+    /// Where its Postgres listens.
+    pub fn target(&self) -> anyhow::Result<Target> {
+        address::target(&self.url)
     }
 
     /// A connection to look into it, beside the code under test.
