@@ -8,14 +8,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::{
     api, background,
     config::{Config, Database},
     db, embedded,
-    flow::{self, Flow, Hints, seed},
-    session::{Registry, Sessions},
+    flow::{self, Flow, seed},
+    session::{Dispatcher, Registry, Sessions},
 };
 
 /// How long open calls have to end once the server shuts down. Streams are told at once; this is for what doesn't listen.
@@ -124,7 +123,8 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
     })?;
 
     let (database, cluster) = open(&config.database).await?;
-    let prepared = prepare(&config, &database).await;
+    let groups = TaskTracker::new();
+    let prepared = prepare(&config, &database, &groups).await;
     let flow = match (prepared, cluster) {
         (Ok(flow), cluster) => (flow, cluster),
         (Err(error), Some(cluster)) => {
@@ -135,7 +135,7 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
     };
     let (flow, cluster) = flow;
     info!(%address, server_id = %flow.server_id, "server listens");
-    let task = tokio::spawn(run(flow, listener, shutdown, cluster));
+    let task = tokio::spawn(run(flow, listener, shutdown, groups, cluster));
     Ok(Running { address, task })
 }
 
@@ -163,7 +163,7 @@ async fn open(database: &Database) -> Result<(SecretString, Option<embedded::Clu
     }
 }
 
-async fn prepare(config: &Config, database: &SecretString) -> Result<Flow, Error> {
+async fn prepare(config: &Config, database: &SecretString, tasks: &TaskTracker) -> Result<Flow, Error> {
     let ran = db::migrations::run(database.expose_secret()).await?;
     if !ran.is_empty() {
         info!(migrations = ?ran, "schema brought up to date");
@@ -178,22 +178,23 @@ async fn prepare(config: &Config, database: &SecretString) -> Result<Flow, Error
     let artifacts = LocalFileSystem::new_with_prefix(&config.artifact_root)
         .map_err(|source| artifacts_failed(source.into()))?
         .with_fsync(true);
-    let flow = Flow {
-        pool: db::connect(database)?,
-        hints: Hints::default(),
-        artifacts: Arc::new(artifacts),
-        timers: config.timers,
-        server_id: Uuid::now_v7(),
-    };
+    let flow = Flow::start(db::connect(database)?, Arc::new(artifacts), config.timers, tasks);
     seed::seed(&flow, config.shards, &config.volume_prefix).await?;
     Ok(flow)
 }
 
-async fn run(flow: Flow, listener: TcpListener, shutdown: CancellationToken, cluster: Option<embedded::Cluster>) -> Result<(), Error> {
+async fn run(
+    flow: Flow,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+    groups: TaskTracker,
+    cluster: Option<embedded::Cluster>,
+) -> Result<(), Error> {
     let tasks = TaskTracker::new();
     let registry = Registry::default();
     background::start(&flow, &registry, &tasks, &shutdown);
     let sessions = Sessions {
+        dispatcher: Dispatcher::new(&flow, &tasks, &shutdown),
         flow,
         registry,
         tasks: tasks.clone(),
@@ -208,7 +209,14 @@ async fn run(flow: Flow, listener: TcpListener, shutdown: CancellationToken, clu
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         warn!(left = tasks.len(), "not everything ended in time");
     }
-    sessions.flow.pool.close();
+    // The groups end when nobody can bring them anything any more.
+    let pool = sessions.flow.pool.clone();
+    drop(sessions);
+    groups.close();
+    if tokio::time::timeout(GRACE, groups.wait()).await.is_err() {
+        warn!("not everything was written in time");
+    }
+    pool.close();
     if let Some(cluster) = cluster {
         cluster.stop().await?;
     }

@@ -38,7 +38,7 @@ impl v1::worker_service_server::WorkerService for Service {
         self.sessions
             .tasks
             .spawn(session::serve(self.sessions.clone(), request.into_inner(), outbound));
-        Ok(Response::new(ReceiverStream::new(frames).boxed()))
+        Ok(Response::new(ReceiverStream::new(frames).map(|frame| *frame).boxed()))
     }
 
     async fn upload_artifact(

@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
-    flow::{Error, Flow, expire},
+    flow::{Error, Flow, cancel, expire},
     session::Registry,
 };
 
@@ -29,8 +29,12 @@ async fn keep_leases(flow: Flow, registry: Registry, shutdown: CancellationToken
     let mut ticks = ticks(flow.timers.poll.min(renewal));
     while tick(&mut ticks, &shutdown).await {
         if Instant::now() >= renew_at {
+            let began = Instant::now();
             match expire::renew(&flow, &registry.instances()).await {
-                Ok(()) => renew_at = Instant::now() + renewal,
+                Ok(()) => {
+                    registry.note_renewal(began);
+                    renew_at = began + renewal;
+                }
                 failed => {
                     log(failed);
                     reap_from = Instant::now() + flow.timers.lease;
@@ -38,6 +42,7 @@ async fn keep_leases(flow: Flow, registry: Registry, shutdown: CancellationToken
             }
         }
         log(expire::offers(&flow).await);
+        log(cancel::remind(&flow).await);
         if Instant::now() >= reap_from {
             log(expire::leases(&flow).await);
         }

@@ -22,8 +22,7 @@ pub struct Row {
 }
 
 /// An event to insert. Its number comes from the run, whose row the caller has locked.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = run_events)]
+#[derive(Debug)]
 pub struct New {
     /// The run.
     pub run_id: Uuid,
@@ -33,14 +32,6 @@ pub struct New {
     pub kind: &'static str,
     /// The event.
     pub body: serde_json::Value,
-}
-
-/// Appends events.
-pub async fn append(connection: &mut Connection, events: &[New]) -> QueryResult<usize> {
-    if events.is_empty() {
-        return Ok(0);
-    }
-    diesel::insert_into(run_events::table).values(events).execute(connection).await
 }
 
 /// Events of a run after a number, in order.

@@ -127,14 +127,16 @@ pub async fn has_newer_session(connection: &mut Connection, id: Uuid, session_id
     diesel::select(diesel::dsl::exists(open)).get_result(connection).await
 }
 
-/// Whether the lease of an instance has run out; one that isn't known has none.
-pub async fn has_lapsed(connection: &mut Connection, id: Uuid) -> QueryResult<bool> {
-    let running = worker_instances::table.filter(
-        worker_instances::id
-            .eq(id)
-            .and(worker_instances::lease_expires_at.ge(diesel::dsl::now)),
-    );
-    diesel::select(diesel::dsl::not(diesel::dsl::exists(running)))
-        .get_result(connection)
-        .await
+/// Those of these instances whose lease has run out. One that isn't known has none.
+pub async fn lapsed(connection: &mut Connection, ids: &[Uuid]) -> QueryResult<Vec<Uuid>> {
+    let running: Vec<Uuid> = worker_instances::table
+        .filter(
+            worker_instances::id
+                .eq_any(ids)
+                .and(worker_instances::lease_expires_at.ge(diesel::dsl::now)),
+        )
+        .select(worker_instances::id)
+        .load(connection)
+        .await?;
+    Ok(ids.iter().copied().filter(|id| !running.contains(id)).collect())
 }

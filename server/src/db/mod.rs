@@ -4,6 +4,7 @@
 //! database time throughout.
 
 pub mod artifacts;
+pub mod batch;
 pub mod constraint;
 pub mod credential_audits;
 pub mod events;
@@ -16,6 +17,7 @@ pub mod preflights;
 pub mod runs;
 pub mod schema;
 pub mod shards;
+mod statement;
 mod text;
 pub mod volumes;
 

@@ -20,7 +20,7 @@ pub type Pooled = Object<AsyncPgConnection>;
 const MAX_SIZE: usize = 12;
 
 /// What every connection is set to, so that nothing waits or stays open without end.
-const SESSION_SETTINGS: &str = "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '10s'";
+const SESSION_SETTINGS: &str = "set jit = off; set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '10s'";
 
 /// Makes a pool. No connection is opened before the first is asked for.
 ///

@@ -53,85 +53,9 @@ impl Run {
     }
 }
 
-/// A run to insert.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = runs)]
-#[allow(missing_docs, reason = "the columns are the fields of the proto message Run, documented there")]
-pub struct NewRun<'a> {
-    pub id: Uuid,
-    pub repository: &'a str,
-    pub feature_key: &'a str,
-    pub affinity_key: &'a str,
-    pub phase: run::Phase,
-    pub branch_name: &'a str,
-    pub base_ref: Option<&'a str>,
-    pub task_id: Option<&'a str>,
-    pub codex_queue: Option<&'a str>,
-    pub codex_volume: Option<&'a str>,
-    pub codex_shard_index: Option<i32>,
-    pub hash_modulo: Option<i32>,
-    pub artifacts_path: &'a str,
-    pub force_phase: Option<run::Phase>,
-    pub agent: run::Agent,
-    pub requested_by: &'a str,
-    pub notes: &'a str,
-    pub idempotency_key: Option<&'a str>,
-    pub options: serde_json::Value,
-}
-
-/// What an update may change. `None` leaves a column as it is.
-#[derive(Debug, Default, AsChangeset)]
-#[diesel(table_name = runs)]
-#[allow(missing_docs, reason = "the columns are the fields of the proto message Run, documented there")]
-pub struct Change {
-    pub status: Option<run::Status>,
-    pub phase: Option<run::Phase>,
-    pub pr_url: Option<String>,
-    pub base_ref: Option<String>,
-    pub codex_task_id: Option<String>,
-    pub codex_preflight_status: Option<preflight::Status>,
-    pub codex_preflight_message: Option<String>,
-    pub codex_logs_path: Option<String>,
-    pub codex_patch_path: Option<String>,
-    pub last_event_sequence: Option<i64>,
-    pub started_at: Option<DateTime<Utc>>,
-    /// `Some(None)` clears it, as a retry does.
-    pub finished_at: Option<Option<DateTime<Utc>>>,
-    pub updated_at: Option<DateTime<Utc>>,
-}
-
-/// Inserts a run.
-pub async fn insert(connection: &mut Connection, new: &NewRun<'_>) -> QueryResult<Run> {
-    diesel::insert_into(runs::table)
-        .values(new)
-        .returning(Run::as_returning())
-        .get_result(connection)
-        .await
-}
-
 /// Finds a run.
 pub async fn find(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Run>> {
     runs::table.find(id).select(Run::as_select()).first(connection).await.optional()
-}
-
-/// Finds a run and locks its row: whoever holds the lock numbers its events and moves it in its life.
-pub async fn lock(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Run>> {
-    runs::table
-        .find(id)
-        .select(Run::as_select())
-        .for_update()
-        .first(connection)
-        .await
-        .optional()
-}
-
-/// Changes a run; the triggers refuse steps that its life doesn't know.
-pub async fn update(connection: &mut Connection, id: Uuid, change: &Change) -> QueryResult<Run> {
-    diesel::update(runs::table.find(id))
-        .set(change)
-        .returning(Run::as_returning())
-        .get_result(connection)
-        .await
 }
 
 /// The run that was made with an idempotency key.

@@ -201,6 +201,7 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    routing_settings,
     runs,
     jobs,
     artifacts,

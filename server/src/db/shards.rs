@@ -10,7 +10,7 @@ use super::{
     schema::{auth_volumes, routing_settings, shards, worker_instances},
     volumes::Volume,
 };
-use crate::domain::{job, run, shard};
+use crate::domain::{run, shard};
 
 /// A shard as stored.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -121,19 +121,17 @@ pub async fn lock(connection: &mut Connection, queue: &str) -> QueryResult<Optio
         .optional()
 }
 
-/// Why new work for a queue waits, if it does. Queues without a shard never hold.
+/// Where in their lives the shards of these queues are; queues without a shard are left out.
 ///
-/// The shard's row stays locked until the transaction ends: a shard that goes into or out of service meanwhile waits, and then finds the
-/// job that was queued under this reason.
-pub async fn hold_reason(connection: &mut Connection, queue: &str) -> QueryResult<Option<job::HoldReason>> {
-    let status: Option<shard::Status> = shards::table
-        .find(queue)
-        .select(shards::status)
+/// The rows stay locked until the transaction ends: a shard that goes into or out of service meanwhile waits.
+pub async fn statuses(connection: &mut Connection, queues: &[String]) -> QueryResult<Vec<(String, shard::Status)>> {
+    shards::table
+        .filter(shards::queue_name.eq_any(queues))
+        .order(shards::queue_name)
+        .select((shards::queue_name, shards::status))
         .for_share()
-        .first(connection)
+        .load(connection)
         .await
-        .optional()?;
-    Ok(status.and_then(shard::Status::hold_reason))
 }
 
 /// The latest run of a queue.
@@ -146,6 +144,33 @@ pub async fn latest_run(connection: &mut Connection, queue: &str) -> QueryResult
         .first(connection)
         .await
         .optional()
+}
+
+/// How new runs are routed now.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// The modulo; `None` before the first start.
+    pub hash_modulo: Option<i32>,
+    /// Every shard.
+    pub shards: Vec<Shard>,
+    /// Database time.
+    pub now: DateTime<Utc>,
+}
+
+/// Reads how new runs are routed now, in one statement.
+pub async fn routing(connection: &mut Connection) -> QueryResult<Routing> {
+    let now = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("clock_timestamp()");
+    let rows: Vec<(i32, Option<Shard>, DateTime<Utc>)> = routing_settings::table
+        .left_join(shards::table.on(diesel::dsl::sql::<diesel::sql_types::Bool>("true")))
+        .select((routing_settings::hash_modulo, Option::<Shard>::as_select(), now))
+        .load(connection)
+        .await?;
+    let first = rows.as_slice().first();
+    Ok(Routing {
+        hash_modulo: first.map(|(modulo, ..)| *modulo),
+        now: first.map(|(.., now)| *now).unwrap_or_default(),
+        shards: rows.into_iter().filter_map(|(_, shard, _)| shard).collect(),
+    })
 }
 
 /// The modulo that new runs are routed by; `None` before the first start.

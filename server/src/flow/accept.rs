@@ -1,10 +1,9 @@
 //! A worker accepts an offer: the job runs from now on.
 
-use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow, ledger::Ledger};
+use super::{Error, frame::Said, ledger::Ledger};
 use crate::{
     db::{Connection, jobs},
     domain::{
@@ -21,42 +20,42 @@ use crate::{
 /// # Errors
 ///
 /// `FENCED` when the lease has passed on.
-pub async fn accept(flow: &Flow, job_id: Uuid, lease_token: i64) -> Result<(), Error> {
-    let mut connection = flow.connection().await?;
-    let run_id = run_of(&mut connection, job_id, lease_token).await?;
-    let written = connection
-        .transaction(async |connection| {
-            let mut ledger = Ledger::lock(connection, run_id).await?;
-            let Some(job) = jobs::accept(connection, job_id, lease_token).await? else {
-                return accepted_before(connection, job_id, lease_token).await.map(|()| None);
-            };
-            ledger.move_to(run::Status::Running, Phase::from(job.stage), None)?;
-            ledger.record_job(&job);
-            if job.stage == Stage::Submit {
-                ledger.record(Event::Diagnostics {
-                    queue: job.queue.clone(),
-                    volume: ledger.run.codex_volume.clone().unwrap_or_default(),
-                    shard_index: ledger.run.codex_shard_index,
-                    worker_name: job.worker_name.clone(),
-                    preflight_status: None,
-                });
-            }
-            info!(%run_id, %job_id, stage = %job.stage, attempt = job.attempt, queue = job.queue, volume = ledger.run.codex_volume,
-                worker = job.worker_name, "job running");
-            ledger.write(connection).await.map(Some)
-        })
-        .await?;
-    if let Some(written) = written {
-        written.announce(&flow.hints);
-    }
-    Ok(())
+pub async fn accept(flow: &super::Flow, job_id: Uuid, lease_token: i64) -> Result<(), Error> {
+    flow.frames.take(job_id, lease_token, Said::Accept).await.map(drop)
 }
 
-async fn accepted_before(connection: &mut Connection, job_id: Uuid, lease_token: i64) -> Result<(), Error> {
-    match jobs::find(connection, job_id).await? {
-        Some(job) if job.lease_token == Some(lease_token) && job.status == job::Status::Running => Ok(()),
-        _ => Err(fenced(job_id)),
+/// Decides on an Accept.
+pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64) -> Result<(), Error> {
+    let leased = |job: &&jobs::Job| job.lease_token == Some(lease_token) && job.lease_instance_id.is_some();
+    let Some(job) = ledger.job(job_id).filter(leased).cloned() else {
+        return Err(fenced(job_id));
+    };
+    match job.status {
+        job::Status::Queued => {}
+        // Accepted before: the answer to the first one may still be under way.
+        job::Status::Running => return Ok(()),
+        _ => return Err(fenced(job_id)),
     }
+    ledger.move_to(run::Status::Running, Phase::from(job.stage), None)?;
+    let now = ledger.now;
+    ledger.move_job(job_id, |job| {
+        job.status = job::Status::Running;
+        job.started_at = Some(now);
+        job.hold_reason = None;
+        job.lease_expires_at = None;
+    });
+    if job.stage == Stage::Submit {
+        ledger.record(Event::Diagnostics {
+            queue: job.queue.clone(),
+            volume: ledger.run.codex_volume.clone().unwrap_or_default(),
+            shard_index: ledger.run.codex_shard_index,
+            worker_name: job.worker_name.clone(),
+            preflight_status: None,
+        });
+    }
+    info!(run_id = %job.run_id, %job_id, stage = %job.stage, attempt = job.attempt, queue = job.queue, volume = ledger.run.codex_volume,
+        worker = job.worker_name, "job running");
+    Ok(())
 }
 
 /// The run of a job whose lease may be this one.

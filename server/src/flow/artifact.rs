@@ -7,7 +7,11 @@ use object_store::{ObjectStoreExt as _, WriteMultipart, path::Path};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Error, Flow, accept::fenced, ledger::Ledger};
+use super::{
+    Error, Flow,
+    accept::fenced,
+    ledger::{Ledger, Ledgers},
+};
 use crate::{
     db::{
         artifacts::{self, New, Row},
@@ -63,8 +67,8 @@ where
     let mut connection = flow.connection().await?;
     let stored = connection
         .transaction(async |connection| {
-            let mut ledger = Ledger::lock(connection, run_id).await?;
-            if jobs::lock_leased(connection, header.job_id, header.lease_token).await?.is_none() {
+            let mut ledger = Ledgers::lock_one(connection, run_id).await?;
+            if ledger.job(header.job_id).is_none_or(|job| !job.is_leased(header.lease_token)) {
                 return Err(fenced(header.job_id));
             }
             let new = New {
@@ -106,8 +110,8 @@ where
 
 fn record(ledger: &mut Ledger, row: &Row) {
     match row.kind.as_str() {
-        "codex_logs" => ledger.change.codex_logs_path = Some(row.path.clone()),
-        "codex_patch" => ledger.change.codex_patch_path = Some(row.path.clone()),
+        "codex_logs" => ledger.run.codex_logs_path = Some(row.path.clone()),
+        "codex_patch" => ledger.run.codex_patch_path = Some(row.path.clone()),
         _ => {}
     }
     ledger.record(Event::ArtifactStored {

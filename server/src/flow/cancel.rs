@@ -4,7 +4,10 @@ use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic, advance, finish, ledger::Ledger};
+use super::{
+    Error, Flow, Topic, finish,
+    ledger::{Ledgers, the_run},
+};
 use crate::{
     db::{
         jobs::{self, Job},
@@ -22,7 +25,7 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
     let mut connection = flow.connection().await?;
     let written = connection
         .transaction(async |connection| {
-            let mut ledger = Ledger::lock(connection, run_id).await?;
+            let mut ledger = Ledgers::lock_one(connection, run_id).await?;
             if ledger.run.status == run::Status::Cancelled {
                 return Ok::<_, Error>(Err(ledger.run));
             }
@@ -30,12 +33,17 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
                 return Err(ended(&ledger.run));
             }
             let mut running = false;
-            for job in jobs::of_run(connection, run_id).await? {
+            let now = ledger.now;
+            for job in ledger.jobs.clone() {
                 match job.status {
-                    job::Status::Queued => advance::end(connection, &mut ledger, &job, job::Status::Cancelled, None).await?,
+                    job::Status::Queued => ledger.end_job(job.id, job::Status::Cancelled, None)?,
                     job::Status::Running => {
                         running = true;
-                        jobs::request_cancel(connection, job.id, reason).await?;
+                        // The first time that it was asked is the one that counts.
+                        ledger.change_job(job.id, |job| {
+                            job.cancel_requested_at.get_or_insert(now);
+                            job.cancel_reason.get_or_insert_with(|| reason.to_owned());
+                        });
                         ledger.wake.extend(job.lease_instance_id.map(Topic::Instance));
                     }
                     _ => {}
@@ -49,7 +57,7 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
         })
         .await?;
     Ok(match written {
-        Ok(written) => written.announce(&flow.hints),
+        Ok(written) => the_run(written.announce(&flow.hints), run_id)?,
         Err(cancelled_before) => cancelled_before,
     })
 }
@@ -61,6 +69,17 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
 /// When the database fails; the next look finds them.
 pub async fn pending(flow: &Flow, instance_id: Uuid) -> Result<Vec<Job>, Error> {
     Ok(jobs::to_cancel(&mut *flow.connection().await?, instance_id).await?)
+}
+
+/// Wakes the sessions of all workers that should stop something: they are told again, until they have.
+///
+/// # Errors
+///
+/// When the database fails; the next look finds them.
+pub async fn remind(flow: &Flow) -> Result<(), Error> {
+    let instances = jobs::instances_to_cancel(&mut *flow.connection().await?).await?;
+    flow.hints.wake_all(instances.into_iter().map(Topic::Instance));
+    Ok(())
 }
 
 fn ended(run: &Run) -> Error {

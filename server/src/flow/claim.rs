@@ -1,15 +1,15 @@
-//! A worker has room: jobs are claimed for it, and their leases committed, before it hears of them.
+//! Workers have room: jobs are claimed for them, and their leases committed, before they hear of them.
 
 use std::time::Duration;
 
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow};
+use super::{Error, Flow, Topic};
 use crate::{
     db::{
-        jobs::{self, Claimant, Job},
-        runs::{self, Run},
+        jobs::{self, Job, Slot},
+        runs::Run,
     },
     domain::stage::Stage,
 };
@@ -21,40 +21,35 @@ pub struct Claimed {
     pub job: Job,
     /// Its run.
     pub run: Run,
+    /// The instance that it was claimed for.
+    pub instance_id: Uuid,
     /// Its lease.
     pub lease_token: i64,
     /// Longest time that the stage may take.
     pub timeout: Duration,
 }
 
-/// Claims up to `limit` jobs of a queue for an instance.
+/// Claims jobs of a queue, at most one for each slot. They come in the order of the queue.
 ///
 /// # Errors
 ///
-/// When the database fails; then nothing was claimed.
-pub async fn claim(flow: &Flow, queue: &str, limit: u32, instance_id: Uuid, worker_name: &str) -> Result<Vec<Claimed>, Error> {
+/// When the database fails; what was claimed without an answer lapses by itself.
+pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<Claimed>, Error> {
     let mut connection = flow.connection().await?;
-    let claimant = Claimant {
-        instance_id,
-        worker_name,
-        accept_within: flow.timers.accept_deadline.as_secs_f64(),
-    };
-    let mut claimed = Vec::new();
-    for job in jobs::claim(&mut connection, queue, i64::from(limit), claimant).await? {
-        let (Some(lease_token), Some(run)) = (job.lease_token, runs::find(&mut connection, job.run_id).await?) else {
-            continue;
-        };
-        info!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = worker_name, lease_token,
+    let claimed = jobs::claim(&mut connection, queue, slots, flow.timers.accept_deadline.as_secs_f64()).await?;
+    let offer = |(job, run): (Job, Run)| {
+        let (lease_token, instance_id) = (job.lease_token?, job.lease_instance_id?);
+        info!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = job.worker_name, lease_token,
             "job claimed");
-        let timeout = timeout(flow, job.stage, &run);
-        claimed.push(Claimed {
+        Some(Claimed {
+            timeout: timeout(flow, job.stage, &run),
             job,
             run,
+            instance_id,
             lease_token,
-            timeout,
-        });
-    }
-    Ok(claimed)
+        })
+    };
+    Ok(claimed.into_iter().filter_map(offer).collect())
 }
 
 fn timeout(flow: &Flow, stage: Stage, run: &Run) -> Duration {
@@ -74,5 +69,18 @@ pub async fn reject(flow: &Flow, instance_id: Uuid, job_id: Uuid, lease_token: i
     const PAUSE_SECONDS: f64 = 1.0;
     let mut connection = flow.connection().await?;
     jobs::release_offers(&mut connection, instance_id, Some((job_id, lease_token)), PAUSE_SECONDS).await?;
+    Ok(())
+}
+
+/// Gives an offer back that could not be sent: it is offered again at once.
+///
+/// # Errors
+///
+/// When the database fails; then the offer lapses by itself.
+pub async fn give_back(flow: &Flow, claimed: &Claimed) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    let only = Some((claimed.job.id, claimed.lease_token));
+    let queues = jobs::release_offers(&mut connection, claimed.instance_id, only, 0.0).await?;
+    flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
     Ok(())
 }

@@ -22,6 +22,9 @@ pub enum Error {
     /// The artifact store failed.
     #[error("the artifact store failed: check the space and permissions of the artifact root")]
     Artifacts(#[from] object_store::Error),
+    /// What a group of callers failed with together.
+    #[error(transparent)]
+    Together(std::sync::Arc<Error>),
     /// What is stored can't be read.
     #[error("a stored document can't be read")]
     Document(#[from] serde_json::Error),
@@ -37,8 +40,30 @@ impl From<diesel::result::Error> for Error {
 }
 
 impl Error {
+    /// Whether the same may succeed when it is done again at once: a deadlock that Postgres resolved, or a connection that broke. What is
+    /// done again must be safe to repeat, since a commit may have gone through without its answer.
+    pub fn is_passing(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind as Kind, Error as Diesel};
+        match self {
+            Self::Database(Diesel::DatabaseError(Kind::UnableToSendCommand | Kind::ClosedConnection | Kind::SerializationFailure, _)) => {
+                true
+            }
+            // Diesel has no kind for these two; Postgres says them in English unless lc_messages asks otherwise.
+            Self::Database(Diesel::DatabaseError(_, information)) => {
+                let message = information.message();
+                message.contains("deadlock detected") || message.contains("terminating connection")
+            }
+            Self::Together(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+
     /// Whether a constraint that means this reason was broken.
     pub fn is(&self, reason: &str) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.reason == reason)
+        match self {
+            Self::Refused(refusal) => refusal.reason == reason,
+            Self::Together(error) => error.is(reason),
+            _ => false,
+        }
     }
 }

@@ -34,9 +34,8 @@ pub async fn offers(flow: &Flow) -> Result<(), Error> {
 /// When the database fails; the next pass tries again.
 pub async fn leases(flow: &Flow) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
-    for job in &jobs::running_without_lease(&mut connection, BATCH).await? {
-        lost::give_up(&mut connection, &flow.hints, job, When::LeaseHasLapsed).await?;
-    }
+    let lost = jobs::running_without_lease(&mut connection, BATCH).await?;
+    lost::give_up(&mut connection, &flow.hints, &lost, When::LeaseHasLapsed).await?;
     for queue in shards::abandoned(&mut connection, None).await? {
         connection
             .transaction(async |connection| take_out(connection, &queue).await)

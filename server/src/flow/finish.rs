@@ -1,13 +1,10 @@
-//! A job has ended: its result is stored, and what follows is queued, in the same transaction.
+//! A job has ended: its result is taken down, and what follows is queued. Decided in memory; whoever asks writes the ledger.
 
 use tracing::info;
 
 use super::{Error, advance, ledger::Ledger};
 use crate::{
-    db::{
-        Connection,
-        jobs::{self, End, Job},
-    },
+    db::jobs::Job,
     domain::{
         job::{self, Failure, FailureClass},
         stage::Outcome,
@@ -15,7 +12,7 @@ use crate::{
 };
 
 /// It did what it should.
-pub(super) async fn succeeded(connection: &mut Connection, ledger: &mut Ledger, job: &Job, outcome: Outcome) -> Result<(), Error> {
+pub(super) fn succeeded(ledger: &mut Ledger, job: &Job, outcome: Outcome) -> Result<(), Error> {
     if outcome.stage() != job.stage {
         let failure = Failure {
             code: "RESULT_OF_OTHER_STAGE".to_owned(),
@@ -24,44 +21,36 @@ pub(super) async fn succeeded(connection: &mut Connection, ledger: &mut Ledger, 
                 outcome.stage(),
                 job.stage
             ),
-            class: FailureClass::Environment,
+            class: FailureClass::Job,
             details: Default::default(),
         };
-        return failed(connection, ledger, job, &failure).await;
+        return failed(ledger, job, failure);
     }
-    let end = End {
-        status: job::Status::Succeeded,
-        result: Some(serde_json::to_value(&outcome)?),
-        failure: None,
-        finished_at: ledger.now,
-    };
-    let ended = jobs::end(connection, job.id, &end).await?;
-    log(ledger, &ended, None);
-    ledger.record_job(&ended);
+    let result = serde_json::to_value(&outcome)?;
+    ledger.change_job(job.id, |job| job.result = Some(result));
+    ledger.end_job(job.id, job::Status::Succeeded, None)?;
+    log(ledger, job, None);
     // A cancel that came too late to stop the stage still ends the run before the next one.
     if job.cancel_requested_at.is_some() {
         return cancelled(ledger, job.cancel_reason.as_deref());
     }
-    advance::after_success(connection, ledger, &ended, outcome).await
+    advance::after_success(ledger, job.stage, job.payload(), outcome)
 }
 
 /// It did not.
-pub(super) async fn failed(connection: &mut Connection, ledger: &mut Ledger, job: &Job, failure: &Failure) -> Result<(), Error> {
-    log(ledger, job, Some(failure));
-    advance::end(connection, ledger, job, job::Status::Failed, Some(failure)).await?;
+pub(super) fn failed(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result<(), Error> {
+    log(ledger, job, Some(&failure));
+    ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
     if job.cancel_requested_at.is_some() {
         return cancelled(ledger, job.cancel_reason.as_deref());
     }
-    match failure.class {
-        FailureClass::LostWorker => advance::after_loss(connection, ledger, job, failure.clone()).await,
-        FailureClass::Job | FailureClass::Environment | FailureClass::Login => advance::fail(ledger, failure.clone()),
-    }
+    advance::after_failure(ledger, job.id, failure)
 }
 
 /// It was stopped because its run was cancelled.
-pub(super) async fn stopped(connection: &mut Connection, ledger: &mut Ledger, job: &Job, how: &str) -> Result<(), Error> {
+pub(super) fn stopped(ledger: &mut Ledger, job: &Job, how: &str) -> Result<(), Error> {
     info!(run_id = %ledger.run.id, job_id = %job.id, stage = %job.stage, how, "job stopped");
-    advance::end(connection, ledger, job, job::Status::Cancelled, None).await?;
+    ledger.end_job(job.id, job::Status::Cancelled, None)?;
     cancelled(ledger, job.cancel_reason.as_deref())
 }
 

@@ -1,4 +1,8 @@
-//! A locked run, with what a use case changes of it and the events that it records, written together.
+//! A locked run with its jobs, what a use case changes of them, and the events that it records.
+//!
+//! A use case decides in memory, and [`Ledgers::write`] writes what many of them have decided in one statement.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,53 +10,159 @@ use uuid::Uuid;
 use super::{Error, Hints, Topic};
 use crate::{
     db::{
-        Connection, events,
+        Connection,
+        batch::{self, Batch},
+        events,
         jobs::Job,
-        runs::{self, Change, Run},
+        preflights,
+        runs::Run,
+        shards, volumes,
     },
     domain::{
         self,
         event::Event,
-        job::{self, Failure},
-        run,
+        job::{self, Failure, Payload},
+        preflight::Preflight,
+        run, shard,
+        stage::Stage,
     },
 };
 
-/// See the module. Nothing is written before [`Ledger::write`].
+/// Queue of everything that isn't agent work.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// See the module. Nothing is written before [`Ledgers::write`].
 #[derive(Debug)]
 pub struct Ledger {
-    /// The run as it was when it was locked, and as [`Ledger::move_to`] has changed it since.
+    /// The run as it is to be.
     pub run: Run,
+    /// Its jobs as they are to be, in the order of their making; read them, and change them through the methods of this type.
+    pub jobs: Vec<Job>,
     /// Database time of the lock.
     pub now: DateTime<Utc>,
-    /// Columns to change.
-    pub change: Change,
     /// Whom to wake after the commit.
     pub wake: Vec<Topic>,
     events: Vec<Event>,
+    /// Jobs that were there before and have changed.
+    changed: BTreeSet<usize>,
+    /// Jobs from here on are new.
+    stored: usize,
+    also: Vec<Also>,
+}
+
+/// What else is stored with a run's change, in tables of its own.
+#[derive(Debug)]
+pub enum Also {
+    /// A login check, which also moves its volume.
+    Preflight(Preflight),
+    /// What a worker sees of a volume.
+    VolumeDiagnostics(String, serde_json::Value),
 }
 
 impl Ledger {
-    /// Locks a run.
+    /// Begins with a run and its jobs as they were read; a new run has none.
+    pub fn new(run: Run, jobs: Vec<Job>, now: DateTime<Utc>) -> Self {
+        Self {
+            wake: vec![Topic::Run(run.id)],
+            stored: jobs.len(),
+            run,
+            jobs,
+            now,
+            events: Vec::new(),
+            changed: BTreeSet::new(),
+            also: Vec::new(),
+        }
+    }
+
+    /// The job with this id, if the run has it.
+    pub fn job(&self, id: Uuid) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+
+    /// Changes a job of the run.
+    pub fn change_job(&mut self, id: Uuid, change: impl FnOnce(&mut Job)) {
+        if let Some(index) = self.jobs.iter().position(|job| job.id == id) {
+            change(&mut self.jobs[index]);
+            if index < self.stored {
+                self.changed.insert(index);
+            }
+        }
+    }
+
+    /// Changes a job and records its new state.
+    pub fn move_job(&mut self, id: Uuid, change: impl FnOnce(&mut Job)) {
+        self.change_job(id, change);
+        if let Some(job) = self.job(id).cloned() {
+            self.record_job(&job);
+        }
+    }
+
+    /// Ends a job; a parked one is no longer held.
     ///
     /// # Errors
     ///
-    /// `RUN_NOT_FOUND`.
-    pub async fn lock(connection: &mut Connection, run_id: Uuid) -> Result<Self, Error> {
-        let run = runs::lock(connection, run_id).await?.ok_or_else(|| not_found(run_id))?;
-        Self::open(connection, run).await
+    /// When the failure can't be written as JSON.
+    pub fn end_job(&mut self, id: Uuid, status: job::Status, failure: Option<&Failure>) -> Result<(), Error> {
+        let failure = failure.map(serde_json::to_value).transpose()?;
+        let now = self.now;
+        self.move_job(id, |job| {
+            job.status = status;
+            job.failure = failure;
+            job.finished_at = Some(now);
+            job.hold_reason = None;
+            job.lease_expires_at = None;
+        });
+        Ok(())
     }
 
-    /// Begins with a run that this transaction has just inserted.
-    pub async fn open(connection: &mut Connection, run: Run) -> Result<Self, Error> {
-        let now = runs::now(connection).await?;
-        Ok(Self {
-            wake: vec![Topic::Run(run.id)],
-            run,
-            now,
-            change: Change::default(),
-            events: Vec::new(),
-        })
+    /// Queues a job: the next attempt of its stage. `shape` may change what is usual of it, such as when it may begin.
+    ///
+    /// # Errors
+    ///
+    /// When the payload can't be written as JSON.
+    pub fn queue_job(&mut self, stage: Stage, payload: Payload, shape: impl FnOnce(&mut Job)) -> Result<Uuid, Error> {
+        let attempts = self.jobs.iter().filter(|job| job.stage == stage).count();
+        let queue = match stage {
+            Stage::Submit => self.run.codex_queue.as_deref().unwrap_or(DEFAULT_QUEUE),
+            Stage::Discover | Stage::Publish => DEFAULT_QUEUE,
+        };
+        let mut job = Job {
+            id: Uuid::now_v7(),
+            run_id: self.run.id,
+            stage,
+            attempt: i32::try_from(attempts).unwrap_or(i32::MAX - 1) + 1,
+            queue: queue.to_owned(),
+            status: job::Status::Queued,
+            hold_reason: None,
+            priority: self.run.options().priority,
+            not_before: self.now,
+            lease_instance_id: None,
+            lease_token: None,
+            lease_expires_at: None,
+            worker_name: None,
+            last_report_sequence: 0,
+            cancel_requested_at: None,
+            cancel_reason: None,
+            payload: serde_json::to_value(payload)?,
+            result: None,
+            failure: None,
+            created_at: self.now,
+            started_at: None,
+            finished_at: None,
+            fair_rank: 0,
+            expires_at: None,
+            avoid_worker: None,
+        };
+        shape(&mut job);
+        let id = job.id;
+        self.record_job(&job);
+        self.jobs.push(job);
+        Ok(id)
+    }
+
+    /// Whether anything of it has changed. What changes a run or a job records an event or touches a job.
+    pub fn is_touched(&self) -> bool {
+        !self.events.is_empty() || !self.changed.is_empty() || !self.also.is_empty()
     }
 
     /// Records an event.
@@ -60,8 +170,12 @@ impl Ledger {
         self.events.push(event);
     }
 
-    /// Records a job's new state.
-    pub fn record_job(&mut self, job: &Job) {
+    /// Stores something beside the run.
+    pub fn store(&mut self, also: Also) {
+        self.also.push(also);
+    }
+
+    fn record_job(&mut self, job: &Job) {
         self.record(Event::JobChanged {
             job_id: job.id,
             stage: job.stage,
@@ -110,14 +224,11 @@ impl Ledger {
                 .into());
         }
         if status == run::Status::Running && self.run.started_at.is_none() {
-            self.change.started_at = Some(self.now);
             self.run.started_at = Some(self.now);
         }
         if status.is_terminal() != self.run.status.is_terminal() {
-            self.change.finished_at = Some(status.is_terminal().then_some(self.now));
+            self.run.finished_at = status.is_terminal().then_some(self.now);
         }
-        self.change.status = Some(status);
-        self.change.phase = Some(phase);
         self.run.status = status;
         self.run.phase = phase;
         self.record(Event::RunChanged {
@@ -129,41 +240,238 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the change and the events; the numbers of the events follow the run's last one.
-    pub async fn write(mut self, connection: &mut Connection) -> Result<Written, Error> {
-        let mut sequence = self.run.last_event_sequence;
+    /// Numbers the events; their numbers follow the run's last one.
+    fn take_events(&mut self) -> Result<Vec<events::New>, Error> {
         let mut rows = Vec::with_capacity(self.events.len());
-        for event in &self.events {
-            sequence += 1;
+        for event in std::mem::take(&mut self.events) {
+            self.run.last_event_sequence += 1;
             rows.push(events::New {
                 run_id: self.run.id,
-                sequence,
+                sequence: self.run.last_event_sequence,
                 kind: event.kind(),
-                body: serde_json::to_value(event)?,
+                body: serde_json::to_value(&event)?,
             });
         }
-        events::append(connection, &rows).await?;
-        self.change.last_event_sequence = Some(sequence);
-        self.change.updated_at = Some(self.now);
-        let run = runs::update(connection, self.run.id, &self.change).await?;
-        Ok(Written { run, wake: self.wake })
+        Ok(rows)
     }
 }
 
-/// A run as written, and whom to wake once the transaction has committed.
+/// Some runs, locked together and written together.
 #[derive(Debug)]
-pub struct Written {
-    /// The run.
-    pub run: Run,
-    wake: Vec<Topic>,
+pub struct Ledgers(pub Vec<Ledger>);
+
+impl Ledgers {
+    /// Locks some runs.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn lock(connection: &mut Connection, run_ids: &[Uuid]) -> Result<Self, Error> {
+        Ok(Self::of(batch::lock(connection, run_ids).await?))
+    }
+
+    /// Locks the runs of some jobs.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn lock_of_jobs(connection: &mut Connection, job_ids: &[Uuid]) -> Result<Self, Error> {
+        Ok(Self::of(batch::lock_of_jobs(connection, job_ids).await?))
+    }
+
+    fn of(locked: batch::Locked) -> Self {
+        let mut jobs: HashMap<Uuid, Vec<Job>> = HashMap::with_capacity(locked.runs.len());
+        for job in locked.jobs {
+            jobs.entry(job.run_id).or_default().push(job);
+        }
+        let ledger = |run: Run| {
+            let jobs = jobs.remove(&run.id).unwrap_or_default();
+            Ledger::new(run, jobs, locked.now)
+        };
+        Self(locked.runs.into_iter().map(ledger).collect())
+    }
+
+    /// Locks one run.
+    ///
+    /// # Errors
+    ///
+    /// `RUN_NOT_FOUND`.
+    pub async fn lock_one(connection: &mut Connection, run_id: Uuid) -> Result<Ledger, Error> {
+        Self::lock(connection, &[run_id]).await?.0.pop().ok_or_else(|| not_found(run_id))
+    }
+
+    /// Writes what has changed, in the caller's transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails, or refuses a step.
+    pub async fn write(mut self, connection: &mut Connection) -> Result<Written, Error> {
+        for ledger in &mut self.0 {
+            for also in std::mem::take(&mut ledger.also) {
+                also.store(connection, ledger.run.id, ledger.now).await?;
+            }
+            ledger.run.updated_at = ledger.now;
+        }
+        self.hold_new_jobs(connection).await?;
+        let batch = self.batch()?;
+        batch::change(connection, &batch).await?;
+        Ok(Written(self.0))
+    }
+
+    /// Inserts the runs as new ones. Those that an index refuses are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn insert(mut self, connection: &mut Connection) -> Result<Written, Error> {
+        self.hold_new_jobs(connection).await?;
+        let batch = self.batch()?;
+        let inserted: HashSet<Uuid> = batch::start(connection, &batch).await?.into_iter().collect();
+        self.0.retain(|ledger| inserted.contains(&ledger.run.id));
+        Ok(Written(self.0))
+    }
+
+    /// Whether the new jobs are for queues that may hold them: those of shards.
+    pub fn may_hold(&self) -> bool {
+        let new_jobs = || self.0.iter().flat_map(|ledger| &ledger.jobs[ledger.stored..]);
+        new_jobs().any(|job| job.queue != DEFAULT_QUEUE)
+    }
+
+    /// Parks new jobs of shards that take no work now. The shards' rows stay locked until the transaction ends: a shard that goes into or out
+    /// of service meanwhile waits, and then finds the job that was queued under this reason.
+    async fn hold_new_jobs(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        if !self.may_hold() {
+            return Ok(());
+        }
+        let new_jobs = |ledger: &mut Ledger| ledger.stored..ledger.jobs.len();
+        let mut queues = BTreeSet::new();
+        for ledger in &mut self.0 {
+            for index in new_jobs(ledger) {
+                queues.insert(ledger.jobs[index].queue.clone());
+            }
+        }
+        let statuses: HashMap<String, shard::Status> = shards::statuses(connection, &queues.into_iter().collect::<Vec<_>>())
+            .await?
+            .into_iter()
+            .collect();
+        for ledger in &mut self.0 {
+            for index in new_jobs(ledger) {
+                let job = &mut ledger.jobs[index];
+                let hold = statuses.get(&job.queue).copied().and_then(shard::Status::hold_reason);
+                if let Some(hold) = hold.filter(|_| job.status == job::Status::Queued) {
+                    job.hold_reason = Some(hold);
+                    let id = job.id;
+                    ledger.note_hold(id, hold);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self) -> Result<Batch<'_>, Error> {
+        let mut events = Vec::new();
+        for ledger in &mut self.0 {
+            events.extend(ledger.take_events()?);
+        }
+        let mut batch = Batch {
+            events,
+            ..Batch::default()
+        };
+        for ledger in &self.0 {
+            batch.runs.push(&ledger.run);
+            batch.jobs.extend(ledger.changed.iter().map(|index| &ledger.jobs[*index]));
+            let repository = ledger.run.repository.as_str();
+            batch
+                .new_jobs
+                .extend(ledger.jobs[ledger.stored..].iter().map(|job| (job, repository)));
+        }
+        Ok(batch)
+    }
 }
+
+impl Ledger {
+    /// The event of a job's queueing says why it waits.
+    fn note_hold(&mut self, id: Uuid, hold: job::HoldReason) {
+        for event in &mut self.events {
+            if let Event::JobChanged {
+                job_id,
+                status: job::Status::Queued,
+                hold_reason,
+                ..
+            } = event
+                && *job_id == id
+            {
+                *hold_reason = Some(hold);
+            }
+        }
+    }
+}
+
+impl Also {
+    async fn store(self, connection: &mut Connection, run_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+        match self {
+            Self::Preflight(check) => {
+                preflights::insert(connection, &check, Some(run_id), now).await?;
+                store_check(connection, &check, now).await
+            }
+            Self::VolumeDiagnostics(volume, diagnostics) => {
+                volumes::set_diagnostics(connection, &volume, diagnostics).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Moves the volume as the check says.
+pub async fn store_check(connection: &mut Connection, check: &Preflight, now: DateTime<Utc>) -> Result<(), Error> {
+    if let Some(volume) = volumes::lock(connection, &check.volume).await? {
+        volumes::checked(connection, &volume, check.status, now).await?;
+    }
+    Ok(())
+}
+
+/// Runs as written, and whom to wake once the transaction has committed.
+#[derive(Debug)]
+#[must_use = "whoever waits for it must be told, after the commit"]
+pub struct Written(Vec<Ledger>);
 
 impl Written {
-    /// Wakes whoever waits for it. Call it after the commit.
-    pub fn announce(self, hints: &Hints) -> Run {
-        hints.wake_all(self.wake);
-        self.run
+    /// The runs.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.0.iter().map(|ledger| &ledger.run)
     }
+
+    /// Wakes whoever waits for it. Call it after the commit.
+    pub fn announce(self, hints: &Hints) -> Vec<Run> {
+        let mut runs = Vec::with_capacity(self.0.len());
+        let mut topics = HashSet::new();
+        for ledger in self.0 {
+            topics.extend(ledger.wake);
+            runs.push(ledger.run);
+        }
+        hints.wake_all(topics);
+        runs
+    }
+}
+
+impl Ledger {
+    /// Writes this one run, in the caller's transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledgers::write`].
+    pub async fn write(self, connection: &mut Connection) -> Result<Written, Error> {
+        Ledgers(vec![self]).write(connection).await
+    }
+}
+
+/// The one run that was written.
+///
+/// # Errors
+///
+/// `RUN_NOT_FOUND`, when it isn't there.
+pub fn the_run(mut written: Vec<Run>, run_id: Uuid) -> Result<Run, Error> {
+    written.pop().ok_or_else(|| not_found(run_id))
 }
 
 /// There is no such run.

@@ -1,57 +1,76 @@
-//! A worker went away with a job: the next attempt is queued.
+//! Workers went away with their jobs: the next attempts are queued.
+
+use std::collections::HashSet;
 
 use diesel_async::AsyncConnection as _;
 use tracing::warn;
+use uuid::Uuid;
 
-use super::{Error, Hints, advance, finish, ledger::Ledger};
+use super::{
+    Error, Hints, advance, finish,
+    ledger::{Ledger, Ledgers},
+};
 use crate::{
-    db::{
-        Connection, instances,
-        jobs::{self, Job},
-    },
+    db::{Connection, instances, jobs::Job},
     domain::job::{self, Failure},
 };
 
-/// When a job counts as lost.
+/// When jobs count as lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
-    /// Its worker has said so, or its stream has ended: now.
+    /// Their worker has said so, or its stream has ended: now.
     Now,
-    /// Once the lease of its instance has run out, which a worker that came back in the meantime has renewed.
+    /// Once the lease of their instance has run out, which a worker that came back in the meantime has renewed.
     LeaseHasLapsed,
 }
 
-/// Ends a job whose worker is gone, unless its lease has passed on meanwhile, and queues its next attempt.
+/// Ends jobs whose workers are gone, unless their leases have passed on meanwhile, and queues their next attempts.
 ///
 /// Takes the caller's connection: a second one from the pool, asked for while the first is held, could be waited for without end.
-pub(super) async fn give_up(connection: &mut Connection, hints: &Hints, lost: &Job, when: When) -> Result<(), Error> {
-    let (Some(lease_token), Some(instance_id)) = (lost.lease_token, lost.lease_instance_id) else {
+pub(super) async fn give_up(connection: &mut Connection, hints: &Hints, lost: &[Job], when: When) -> Result<(), Error> {
+    if lost.is_empty() {
         return Ok(());
-    };
+    }
+    let run_ids: Vec<Uuid> = lost.iter().map(|job| job.run_id).collect();
     let written = connection
         .transaction(async |connection| {
-            let mut ledger = Ledger::lock(connection, lost.run_id).await?;
-            let running = jobs::lock_running(connection, lost.id, lease_token).await?;
-            let Some(job) = running.filter(|job| job.lease_instance_id == Some(instance_id)) else {
-                return Ok::<_, Error>(None);
-            };
-            // Asked under the job's lock: a worker that comes back takes that lock before it is told to go on.
-            if when == When::LeaseHasLapsed && !instances::has_lapsed(connection, instance_id).await? {
-                return Ok(None);
+            let mut ledgers = Ledgers::lock(connection, &run_ids).await?;
+            let mut instance_ids: Vec<Uuid> = lost.iter().filter_map(|job| job.lease_instance_id).collect();
+            // Asked under the jobs' locks: a worker that comes back takes those before it is told to go on.
+            if when == When::LeaseHasLapsed {
+                instance_ids = instances::lapsed(connection, &instance_ids).await?;
             }
-            let failure = Failure::worker_lost(job.worker_name.as_deref().unwrap_or("unknown"));
-            warn!(run_id = %job.run_id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, worker = job.worker_name, "worker lost");
-            advance::end(connection, &mut ledger, &job, job::Status::Failed, Some(&failure)).await?;
-            if job.cancel_requested_at.is_some() {
-                finish::cancelled(&mut ledger, job.cancel_reason.as_deref())?;
-            } else {
-                advance::after_loss(connection, &mut ledger, &job, failure).await?;
+            let gone: HashSet<Uuid> = instance_ids.into_iter().collect();
+            for ledger in &mut ledgers.0 {
+                let of_run: Vec<&Job> = lost.iter().filter(|job| job.run_id == ledger.run.id).collect();
+                for job in of_run {
+                    end(ledger, job, &gone)?;
+                }
             }
-            ledger.write(connection).await.map(Some)
+            ledgers.0.retain(Ledger::is_touched);
+            ledgers.write(connection).await
         })
         .await?;
-    if let Some(written) = written {
-        written.announce(hints);
-    }
+    written.announce(hints);
     Ok(())
+}
+
+fn end(ledger: &mut Ledger, lost: &Job, gone: &HashSet<Uuid>) -> Result<(), Error> {
+    let still_lost = |job: &&Job| {
+        job.status == job::Status::Running
+            && job.lease_token == lost.lease_token
+            && job.lease_instance_id == lost.lease_instance_id
+            && job.lease_instance_id.is_some_and(|instance_id| gone.contains(&instance_id))
+    };
+    let Some(job) = ledger.job(lost.id).filter(still_lost).cloned() else {
+        return Ok(());
+    };
+    let failure = Failure::worker_lost(job.worker_name.as_deref().unwrap_or("unknown"));
+    warn!(run_id = %job.run_id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, worker = job.worker_name, "worker lost");
+    ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
+    if job.cancel_requested_at.is_some() {
+        finish::cancelled(ledger, job.cancel_reason.as_deref())
+    } else {
+        advance::after_failure(ledger, job.id, failure)
+    }
 }

@@ -11,6 +11,8 @@ pub mod claim;
 pub mod error;
 pub mod expire;
 pub mod finish;
+pub mod frame;
+pub mod group;
 pub mod hints;
 pub mod leave;
 mod ledger;
@@ -28,6 +30,7 @@ pub mod view;
 use std::{sync::Arc, time::Duration};
 
 use object_store::ObjectStore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use error::Error;
@@ -49,13 +52,57 @@ pub struct Flow {
     pub timers: Timers,
     /// This server's own id, new at each start.
     pub server_id: Uuid,
+    /// Where runs are brought to be started.
+    pub starts: start::Starts,
+    /// Where what workers say of their jobs is brought.
+    pub frames: frame::Frames,
 }
 
 impl Flow {
+    /// The use cases of one server. The groups that it starts are tasks of `tasks`, and end when the last clone is dropped.
+    pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, tasks: &TaskTracker) -> Self {
+        let hints = Hints::default();
+        Self {
+            starts: start::Starts::start(&pool, &hints, tasks),
+            frames: frame::Frames::start(&pool, &hints, tasks),
+            pool,
+            hints,
+            artifacts,
+            timers,
+            server_id: Uuid::now_v7(),
+        }
+    }
+
     /// A connection of the pool. A use case holds one at a time, or the pool could wait for itself.
     async fn connection(&self) -> Result<db::pool::Pooled, Error> {
-        /// Longest wait for a connection, which a database that takes packets and answers none would otherwise make endless.
-        const WAIT: Duration = Duration::from_secs(10);
-        Ok(tokio::time::timeout(WAIT, self.pool.get()).await.map_err(|_| Error::Busy)??)
+        connection(&self.pool).await
+    }
+}
+
+async fn connection(pool: &db::Pool) -> Result<db::pool::Pooled, Error> {
+    /// Longest wait for a connection, which a database that takes packets and answers none would otherwise make endless.
+    const WAIT: Duration = Duration::from_secs(10);
+    Ok(tokio::time::timeout(WAIT, pool.get()).await.map_err(|_| Error::Busy)??)
+}
+
+/// How often something that is safe to repeat is done again when it fails in passing.
+#[derive(Debug)]
+struct Again(u32);
+
+impl Default for Again {
+    fn default() -> Self {
+        Self(2)
+    }
+}
+
+impl Again {
+    /// Whether to do it again after this error.
+    fn after(&mut self, error: &Error) -> bool {
+        let again = self.0 > 0 && error.is_passing();
+        if again {
+            self.0 -= 1;
+            tracing::debug!(%error, "done again");
+        }
+        again
     }
 }

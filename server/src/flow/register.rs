@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     Error, Flow, Topic,
+    ledger::{DEFAULT_QUEUE, store_check},
     lost::{self, When},
-    report::store_check,
     route::GEMINI_QUEUE,
 };
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
         jobs, preflights, runs, shards, volumes,
     },
     domain::{self, preflight::Preflight, shard},
-    flow::advance::DEFAULT_QUEUE,
 };
 
 /// A worker as it introduces itself.
@@ -82,11 +81,9 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
 
     // What an earlier process of this worker ran, and this one doesn't have, is lost for good: no need to wait for the lease.
     let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
-    for job in jobs::running_of_worker(&mut connection, &hello.worker_name).await? {
-        if !kept.contains(&job.id) {
-            lost::give_up(&mut connection, &flow.hints, &job, When::Now).await?;
-        }
-    }
+    let mut lost = jobs::running_of_worker(&mut connection, &hello.worker_name).await?;
+    lost.retain(|job| !kept.contains(&job.id));
+    lost::give_up(&mut connection, &flow.hints, &lost, When::Now).await?;
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
     flow.hints.wake_all(hello.queues.iter().cloned().map(Topic::Queue));

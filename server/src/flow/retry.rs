@@ -4,12 +4,13 @@ use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow, advance, ledger::Ledger, start::already_open_error};
+use super::{
+    Error, Flow,
+    ledger::{Ledgers, the_run},
+    start::already_open_error,
+};
 use crate::{
-    db::{
-        jobs::{self, Job},
-        runs::Run,
-    },
+    db::{jobs::Job, runs::Run},
     domain::{
         self,
         job::{self, Payload},
@@ -36,20 +37,19 @@ pub async fn retry(flow: &Flow, run_id: Uuid, mode: Mode) -> Result<Run, Error> 
     let mut connection = flow.connection().await?;
     let written = connection
         .transaction(async |connection| {
-            let mut ledger = Ledger::lock(connection, run_id).await?;
+            let mut ledger = Ledgers::lock_one(connection, run_id).await?;
             if ledger.run.status != run::Status::Failed {
                 return Err(not_failed(&ledger.run));
             }
-            let jobs = jobs::of_run(connection, run_id).await?;
-            let (stage, payload) = begin_at(&ledger.run, &jobs, mode);
+            let (stage, payload) = begin_at(&ledger.run, &ledger.jobs, mode);
             info!(%run_id, ?mode, %stage, "run retried");
             ledger.move_to(run::Status::Retrying, Phase::from(stage), None)?;
-            advance::enqueue(connection, &mut ledger, stage, payload).await?;
+            ledger.queue_job(stage, payload, |_| {})?;
             ledger.write(connection).await
         })
         .await;
     match written {
-        Ok(written) => Ok(written.announce(&flow.hints)),
+        Ok(written) => the_run(written.announce(&flow.hints), run_id),
         Err(error) if error.is("RUN_ALREADY_OPEN") => Err(already_open_error(&mut connection, run_id).await?.unwrap_or(error)),
         Err(error) => Err(error),
     }

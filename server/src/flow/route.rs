@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::{Error, Flow};
 use crate::{
-    db::{Connection, shards},
+    db::shards::{self, Routing},
     domain::{self, routing, run::Agent, shard},
 };
 
@@ -53,14 +53,16 @@ pub const GEMINI_QUEUE: &str = "gemini";
 ///
 /// `AFFINITY_KEY_EMPTY`, `UNKNOWN_QUEUE`.
 pub async fn resolve(flow: &Flow, request: &Request<'_>) -> Result<Route, Error> {
-    resolve_with(&mut *flow.connection().await?, request).await
+    let routing = shards::routing(&mut *flow.connection().await?).await?;
+    resolve_in(&routing, request)
 }
 
-pub(super) async fn resolve_with(connection: &mut Connection, request: &Request<'_>) -> Result<Route, Error> {
+/// Resolves a route in what was read.
+pub(super) fn resolve_in(routing: &Routing, request: &Request<'_>) -> Result<Route, Error> {
     let affinity_key = routing::affinity_key(request.affinity_key, request.repository, request.feature_key, request.task_id)?;
     let explicit = request.queue.trim();
-    let modulo = shards::hash_modulo(connection)
-        .await?
+    let modulo = routing
+        .hash_modulo
         .and_then(|modulo| u32::try_from(modulo).ok())
         .and_then(NonZeroU32::new);
     let hashed = routing::route(&affinity_key, modulo.unwrap_or(NonZeroU32::MIN));
@@ -80,7 +82,7 @@ pub(super) async fn resolve_with(connection: &mut Connection, request: &Request<
     } else {
         (explicit.to_owned(), None)
     };
-    let Some(shard) = shards::find(connection, &queue).await? else {
+    let Some(shard) = routing.shards.iter().find(|shard| shard.queue_name == queue) else {
         let message = format!("there is no queue {queue:?} for Codex work: `moorline shard list` shows those that there are");
         return Err(domain::Error::invalid("codex_queue", "UNKNOWN_QUEUE", message)
             .with("queue", queue)
@@ -92,7 +94,7 @@ pub(super) async fn resolve_with(connection: &mut Connection, request: &Request<
         shard_index: Some(shard.shard_index),
         hash_modulo,
         hash: hashed.hash,
-        volume: Some(shard.volume_name),
+        volume: Some(shard.volume_name.clone()),
         shard_status: Some(shard.status),
     })
 }

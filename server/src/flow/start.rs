@@ -1,19 +1,24 @@
 //! A client starts a run.
 
+use std::collections::HashMap;
+
 use diesel_async::AsyncConnection as _;
 use sha2::{Digest as _, Sha256};
+use tokio_util::task::TaskTracker;
 use tracing::info;
 use uuid::Uuid;
 
 use super::{
-    Error, Flow, advance,
-    ledger::{Ledger, Written},
+    Error, Flow, Hints,
+    group::{self, Group, Item},
+    ledger::{Ledger, Ledgers, Written},
     route,
 };
 use crate::{
     db::{
-        Connection, jobs,
-        runs::{self, NewRun, Run},
+        self, Connection, jobs,
+        runs::{self, Run},
+        shards::{self, Routing},
     },
     domain::{
         self,
@@ -61,29 +66,31 @@ pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Err
     check(&request)?;
     request.options.request_digest = hex::encode(Sha256::digest(serde_json::to_vec(&request)?));
 
+    if !request.idempotency_key.is_empty()
+        && let Some(existing) = repeated(&mut *flow.connection().await?, &request).await?
+    {
+        return Ok((existing, true));
+    }
+    let asked = Asked {
+        id: Uuid::now_v7(),
+        payload: payload(flow, &request).await?,
+        request: request.clone(),
+    };
+    let id = asked.id;
+    if let Some(run) = flow.starts.groups.take(asked).await? {
+        return Ok((run, false));
+    }
+    // Another call was faster: with the same request, or with another one for the feature.
     let mut connection = flow.connection().await?;
     if let Some(existing) = repeated(&mut connection, &request).await? {
         return Ok((existing, true));
     }
-    match connection.transaction(async |connection| insert(connection, &request).await).await {
-        Ok(written) => {
-            let run = written.announce(&flow.hints);
-            info!(run_id = %run.id, repository = run.repository, feature_key = run.feature_key, queue = run.codex_queue,
-                volume = run.codex_volume, shard_index = run.codex_shard_index, "run created");
-            Ok((run, false))
-        }
-        // Another call was faster: either the same request, or another run of the feature.
-        Err(error) if error.is("IDEMPOTENCY_KEY_REUSED") => repeated(&mut connection, &request).await?.map(|run| (run, true)).ok_or(error),
-        Err(error) if error.is("RUN_ALREADY_OPEN") => {
-            // The same request twice at once breaks this index as well.
-            if let Some(existing) = repeated(&mut connection, &request).await? {
-                return Ok((existing, true));
-            }
-            Err(already_open(&mut connection, &request.repository, &request.feature_key)
-                .await?
-                .unwrap_or(error))
-        }
-        Err(error) => Err(error),
+    match runs::open_of_feature(&mut connection, &request.repository, &request.feature_key).await? {
+        // The group was written twice, since the answer to the first commit was lost.
+        Some(open) if open.id == id => Ok((open, false)),
+        Some(open) => Err(already_open(&open)),
+        // It has ended in the meantime.
+        None => Err(constraint_of_open_runs()),
     }
 }
 
@@ -154,104 +161,37 @@ async fn repeated(connection: &mut Connection, request: &Request) -> Result<Opti
 }
 
 /// The refusal that names the open run of a feature.
-async fn already_open(connection: &mut Connection, repository: &str, feature_key: &str) -> Result<Option<Error>, Error> {
-    let open = runs::open_of_feature(connection, repository, feature_key).await?;
-    Ok(open.map(|open| {
-        let message = format!(
-            "this feature has an open run already, {0}: watch it (moorline run watch {0}) or cancel it (moorline run cancel {0})",
-            open.id
-        );
-        domain::Error::already_exists("RUN_ALREADY_OPEN", message)
-            .with("run_id", open.id.to_string())
-            .into()
-    }))
+fn already_open(open: &Run) -> Error {
+    let message = format!(
+        "this feature has an open run already, {0}: watch it (moorline run watch {0}) or cancel it (moorline run cancel {0})",
+        open.id
+    );
+    domain::Error::already_exists("RUN_ALREADY_OPEN", message)
+        .with("run_id", open.id.to_string())
+        .into()
+}
+
+fn constraint_of_open_runs() -> Error {
+    let message = "this feature had an open run, which has just ended: create the run again";
+    domain::Error::already_exists("RUN_ALREADY_OPEN", message).into()
 }
 
 /// The same for a run that is to be retried.
 pub(super) async fn already_open_error(connection: &mut Connection, run_id: Uuid) -> Result<Option<Error>, Error> {
-    match runs::find(connection, run_id).await? {
-        Some(run) => already_open(connection, &run.repository, &run.feature_key).await,
-        None => Ok(None),
-    }
-}
-
-async fn insert(connection: &mut Connection, request: &Request) -> Result<Written, Error> {
-    let route = route::resolve_with(
-        connection,
-        &route::Request {
-            affinity_key: &request.affinity_key,
-            repository: &request.repository,
-            feature_key: &request.feature_key,
-            task_id: &request.task_id,
-            queue: &request.codex_queue,
-            agent: Some(request.agent),
-        },
-    )
-    .await?;
-    let refuses = request.options.on_shard_unavailable == OnShardUnavailable::Refuse;
-    if refuses && let Some(status @ (shard::Status::Offline | shard::Status::Draining)) = route.shard_status {
-        let message = format!(
-            "shard {} is {status} and the run asked not to wait: start its worker or activate it, or leave on_shard_unavailable at wait",
-            route.queue
-        );
-        return Err(domain::Error::precondition("SHARD_UNAVAILABLE", message)
-            .with("queue", route.queue)
-            .into());
-    }
-
-    let id = Uuid::now_v7();
-    let stage = run::stages(request.force_phase).first().copied().unwrap_or(Stage::Discover);
-    let payload = payload(connection, request, stage).await?;
-    let run = runs::insert(
-        connection,
-        &NewRun {
-            id,
-            repository: &request.repository,
-            feature_key: &request.feature_key,
-            affinity_key: &route.affinity_key,
-            phase: Phase::from(stage),
-            branch_name: &run::branch_name(&request.feature_key, id),
-            base_ref: not_empty(&request.base_ref),
-            task_id: not_empty(&request.task_id),
-            codex_queue: Some(&route.queue),
-            codex_volume: route.volume.as_deref(),
-            codex_shard_index: route.shard_index,
-            hash_modulo: route.hash_modulo,
-            artifacts_path: &format!("runs/{id}"),
-            force_phase: request.force_phase,
-            agent: request.agent,
-            requested_by: &request.requested_by,
-            notes: &request.notes,
-            idempotency_key: not_empty(&request.idempotency_key),
-            options: serde_json::to_value(&request.options)?,
-        },
-    )
-    .await?;
-
-    let mut ledger = Ledger::open(connection, run).await?;
-    ledger.record(Event::RunChanged {
-        status: ledger.run.status,
-        phase: ledger.run.phase,
-        failure: None,
-        reason: None,
-    });
-    ledger.record(Event::Diagnostics {
-        queue: route.queue,
-        volume: route.volume.unwrap_or_default(),
-        shard_index: route.shard_index,
-        worker_name: None,
-        preflight_status: None,
-    });
-    advance::enqueue(connection, &mut ledger, stage, payload).await?;
-    ledger.write(connection).await
+    let Some(run) = runs::find(connection, run_id).await? else {
+        return Ok(None);
+    };
+    let open = runs::open_of_feature(connection, &run.repository, &run.feature_key).await?;
+    Ok(open.as_ref().map(already_open))
 }
 
 /// What the first job works from. A forced publish takes the latest patch of the feature.
-async fn payload(connection: &mut Connection, request: &Request, stage: Stage) -> Result<Payload, Error> {
-    if stage != Stage::Publish {
+async fn payload(flow: &Flow, request: &Request) -> Result<Payload, Error> {
+    if first_stage(request) != Stage::Publish {
         return Ok(Payload::default());
     }
-    let submit = jobs::latest_submit_of_feature(connection, &request.repository, &request.feature_key).await?;
+    let mut connection = flow.connection().await?;
+    let submit = jobs::latest_submit_of_feature(&mut connection, &request.repository, &request.feature_key).await?;
     if let Some(job) = submit
         && let Some(Outcome::Submit(submitted)) = job.outcome()
     {
@@ -265,6 +205,170 @@ async fn payload(connection: &mut Connection, request: &Request, stage: Stage) -
     Err(domain::Error::precondition("PATCH_MISSING", message).into())
 }
 
-fn not_empty(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
+fn first_stage(request: &Request) -> Stage {
+    run::stages(request.force_phase).first().copied().unwrap_or(Stage::Discover)
+}
+
+/// A run that is to be inserted.
+#[derive(Debug, Clone)]
+struct Asked {
+    id: Uuid,
+    request: Request,
+    payload: Payload,
+}
+
+/// Where runs are brought to be inserted, group by group.
+#[derive(Debug, Clone)]
+pub struct Starts {
+    /// The answer is `None` when an index refuses the run.
+    groups: Group<Asked, Option<Run>>,
+}
+
+impl Starts {
+    /// Starts the group.
+    pub fn start(pool: &db::Pool, hints: &Hints, tasks: &TaskTracker) -> Self {
+        let (pool, hints) = (pool.clone(), hints.clone());
+        let groups = Group::start("starts", tasks, move |group| {
+            let (pool, hints) = (pool.clone(), hints.clone());
+            async move { flush(&pool, &hints, group).await }
+        });
+        Self { groups }
+    }
+}
+
+async fn flush(pool: &db::Pool, hints: &Hints, group: Vec<Item<Asked, Option<Run>>>) {
+    let asked: Vec<Asked> = group.iter().map(|item| item.item.clone()).collect();
+    let mut again = super::Again::default();
+    let inserted = loop {
+        match insert(pool, &asked).await {
+            Err(error) if again.after(&error) => {}
+            inserted => break inserted,
+        }
+    };
+    match inserted {
+        Ok((written, mut refused)) => {
+            let mut runs: HashMap<Uuid, Run> = written.announce(hints).into_iter().map(|run| (run.id, run)).collect();
+            for item in group {
+                let id = item.item.id;
+                let outcome = match (runs.remove(&id), refused.remove(&id)) {
+                    (None, Some(error)) => Err(error),
+                    (run, _) => Ok(run),
+                };
+                item.answer(outcome);
+            }
+        }
+        // One run that the database can't take must not take the others with it.
+        Err(Error::Database(_) | Error::Refused(_) | Error::Document(_)) if group.len() > 1 => {
+            for item in group {
+                Box::pin(flush(pool, hints, vec![item])).await;
+            }
+        }
+        Err(error) => group::fail_all(group, error),
+    }
+}
+
+/// Inserts runs, and says why some can't be: those have no queue to go to.
+async fn insert(pool: &db::Pool, asked: &[Asked]) -> Result<(Written, HashMap<Uuid, Error>), Error> {
+    let mut connection = super::connection(pool).await?;
+    let routing = shards::routing(&mut connection).await?;
+    let mut refused = HashMap::new();
+    let mut ledgers = Vec::with_capacity(asked.len());
+    for asked in asked {
+        match begin(&routing, asked) {
+            Ok(ledger) => ledgers.push(ledger),
+            Err(error) => drop(refused.insert(asked.id, error)),
+        }
+    }
+    let ledgers = Ledgers(ledgers);
+    // What may be held needs the locks of the shards until it is committed; anything else is one statement.
+    let written = if ledgers.may_hold() {
+        connection.transaction(async |connection| ledgers.insert(connection).await).await?
+    } else {
+        ledgers.insert(&mut connection).await?
+    };
+    for run in written.runs() {
+        info!(run_id = %run.id, repository = run.repository, feature_key = run.feature_key, queue = run.codex_queue,
+            volume = run.codex_volume, shard_index = run.codex_shard_index, "run created");
+    }
+    Ok((written, refused))
+}
+
+/// A run as it begins, with its first job.
+fn begin(routing: &Routing, asked: &Asked) -> Result<Ledger, Error> {
+    let request = &asked.request;
+    let route = route::resolve_in(
+        routing,
+        &route::Request {
+            affinity_key: &request.affinity_key,
+            repository: &request.repository,
+            feature_key: &request.feature_key,
+            task_id: &request.task_id,
+            queue: &request.codex_queue,
+            agent: Some(request.agent),
+        },
+    )?;
+    let refuses = request.options.on_shard_unavailable == OnShardUnavailable::Refuse;
+    if refuses && let Some(status @ (shard::Status::Offline | shard::Status::Draining)) = route.shard_status {
+        let message = format!(
+            "shard {} is {status} and the run asked not to wait: start its worker or activate it, or leave on_shard_unavailable at wait",
+            route.queue
+        );
+        return Err(domain::Error::precondition("SHARD_UNAVAILABLE", message)
+            .with("queue", route.queue)
+            .into());
+    }
+    let stage = first_stage(request);
+    let run = Run {
+        id: asked.id,
+        repository: request.repository.clone(),
+        feature_key: request.feature_key.clone(),
+        affinity_key: route.affinity_key,
+        status: run::Status::Pending,
+        phase: Phase::from(stage),
+        branch_name: run::branch_name(&request.feature_key, asked.id),
+        pr_url: None,
+        base_ref: not_empty(&request.base_ref),
+        task_id: not_empty(&request.task_id),
+        codex_task_id: None,
+        codex_queue: Some(route.queue.clone()),
+        codex_volume: route.volume.clone(),
+        codex_shard_index: route.shard_index,
+        hash_modulo: route.hash_modulo,
+        codex_preflight_status: None,
+        codex_preflight_message: None,
+        codex_logs_path: None,
+        codex_patch_path: None,
+        artifacts_path: format!("runs/{}", asked.id),
+        force_phase: request.force_phase,
+        agent: request.agent,
+        requested_by: request.requested_by.clone(),
+        notes: request.notes.clone(),
+        idempotency_key: not_empty(&request.idempotency_key),
+        options: serde_json::to_value(&request.options)?,
+        last_event_sequence: 0,
+        created_at: routing.now,
+        started_at: None,
+        finished_at: None,
+        updated_at: routing.now,
+    };
+    let mut ledger = Ledger::new(run, Vec::new(), routing.now);
+    ledger.record(Event::RunChanged {
+        status: ledger.run.status,
+        phase: ledger.run.phase,
+        failure: None,
+        reason: None,
+    });
+    ledger.record(Event::Diagnostics {
+        queue: route.queue,
+        volume: route.volume.unwrap_or_default(),
+        shard_index: route.shard_index,
+        worker_name: None,
+        preflight_status: None,
+    });
+    ledger.queue_job(stage, asked.payload.clone(), |_| {})?;
+    Ok(ledger)
+}
+
+fn not_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }

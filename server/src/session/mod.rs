@@ -2,10 +2,16 @@
 //!
 //! The stream is the only sign of life of a worker. Each frame is taken in order; each turn of the loop does one thing.
 
+mod answer;
+mod dispatch;
 mod registry;
 mod turn;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt as _};
 use moorline_proto::v1::{ConnectRequest, ConnectResponse, connect_request, connect_response};
@@ -14,6 +20,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 use tracing::{Instrument as _, debug, info_span, warn};
 
+use answer::Awaited;
+use dispatch::{CLAIM_MAX, Desk};
+
+pub use dispatch::Dispatcher;
 pub use registry::{Control, Registry, Seat};
 
 use crate::{
@@ -30,8 +40,8 @@ use crate::{
 pub const OUTBOUND_CAPACITY: usize = 64;
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The way to the worker.
-pub type Outbound = mpsc::Sender<Result<ConnectResponse, Status>>;
+/// The way to the worker. Boxed, since the channel of an idle stream has room for many: most of a stream's memory would be empty frames.
+pub type Outbound = mpsc::Sender<Box<Result<ConnectResponse, Status>>>;
 
 /// What every session works with. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +50,8 @@ pub struct Sessions {
     pub flow: Flow,
     /// Who is connected to this server.
     pub registry: Registry,
+    /// Hands out jobs.
+    pub dispatcher: Dispatcher,
     /// Every session is a task of this tracker, so that a shutdown can wait for them.
     pub tasks: TaskTracker,
     /// Cancelled when this server shuts down.
@@ -70,8 +82,12 @@ pub(crate) struct Session {
     sessions: Sessions,
     hello: Hello,
     outbound: Outbound,
-    /// Jobs that the worker can still take, by queue.
-    credits: HashMap<String, u32>,
+    /// Where the dispatcher finds this session.
+    desk: Desk,
+    /// When the lease of the worker's instance was renewed at its registration.
+    registered: Instant,
+    /// What the worker has said of its jobs and not yet been answered, in order.
+    awaited: VecDeque<Awaited>,
     /// When the worker was last heard.
     heard: Instant,
     /// Whether the worker has said that it will go.
@@ -123,22 +139,27 @@ async fn run(
         Err(refusal) => return refuse(&outbound, status::refused(&refusal)).await,
     };
     // Interest is registered before the database is looked at, so that nothing between the two goes unseen.
-    let topics = hello
-        .queues
-        .iter()
-        .cloned()
-        .map(Topic::Queue)
-        .chain([Topic::Instance(hello.instance_id)]);
-    let subscription = sessions.flow.hints.subscribe(topics);
-    let registered = match register::register(&sessions.flow, &hello).await {
+    let subscription = sessions.flow.hints.subscribe([Topic::Instance(hello.instance_id)]);
+    let began = Instant::now();
+    // Boxed, as everything that is large and over soon: an idle stream must be small.
+    let registered = match Box::pin(register::register(&sessions.flow, &hello)).await {
         Ok(registered) => registered,
         Err(error) => return refuse(&outbound, status::status(error)).await,
     };
     let session_id = registered.session_id;
+    let (offers, offered) = mpsc::channel(CLAIM_MAX);
+    let desk = Desk {
+        session_id,
+        instance_id: hello.instance_id,
+        worker_name: Arc::from(hello.worker_name.as_str()),
+        offers,
+    };
     let mut session = Session {
         hello,
         outbound,
-        credits: HashMap::new(),
+        desk,
+        registered: began,
+        awaited: VecDeque::new(),
         heard: Instant::now(),
         draining: false,
         probes: HashMap::new(),
@@ -147,16 +168,16 @@ async fn run(
     };
     let welcome = worker::welcome(&registered, &session.sessions.flow.timers);
     let end = match session.send(connect_response::Frame::Welcome(welcome)).await {
-        Ok(()) => session.turns(inbound, subscription, control).await,
+        Ok(()) => session.turns(inbound, offered, subscription, control).await,
         Err(end) => end,
     };
-    session.leave(session_id, end, seat).await;
+    Box::pin(session.leave(session_id, end, seat)).await;
 }
 
 impl Session {
     /// Sends a frame, or finds that the worker doesn't take it.
     pub(crate) async fn send(&self, frame: connect_response::Frame) -> Result<(), End> {
-        let message = Ok(ConnectResponse { frame: Some(frame) });
+        let message = Box::new(Ok(ConnectResponse { frame: Some(frame) }));
         match self.outbound.send_timeout(message, SEND_DEADLINE).await {
             Ok(()) => Ok(()),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(End::Stalled),
@@ -167,6 +188,9 @@ impl Session {
     async fn leave(self, session_id: uuid::Uuid, end: End, seat: Seat) {
         if let End::Protocol(refusal) = &end {
             refuse(&self.outbound, status::refused(refusal)).await;
+        }
+        for queue in &self.hello.queues {
+            self.sessions.dispatcher.revoke(session_id, queue).await;
         }
         let goodbye = end == End::Goodbye;
         let reason = match end {
@@ -199,5 +223,5 @@ impl Session {
 async fn refuse(outbound: &Outbound, refusal: Status) {
     warn!(code = ?refusal.code(), message = refusal.message(), "worker refused");
     // A worker that is gone doesn't miss the reason.
-    drop(outbound.send_timeout(Err(refusal), SEND_DEADLINE).await);
+    drop(outbound.send_timeout(Box::new(Err(refusal)), SEND_DEADLINE).await);
 }

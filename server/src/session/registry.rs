@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -43,6 +46,7 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
+    renewed: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Registry {
@@ -74,6 +78,16 @@ impl Registry {
                 return Err(Error::already_exists("WORKER_NAME_TAKEN", message).with("worker", hello.worker_name.as_str()));
             }
         }
+    }
+
+    /// When the leases of all who were connected then were last renewed.
+    pub fn renewed(&self) -> Option<Instant> {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a renewal of the leases of all who were connected at a time.
+    pub fn note_renewal(&self, at: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Instances of all live streams, for the renewal of their leases.

@@ -2,47 +2,61 @@
 
 use futures::{Stream, StreamExt as _};
 use moorline_proto::v1::{self, ConnectRequest, connect_request::Frame, connect_response};
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::sync::mpsc;
 use tonic::Status;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::{Control, End, Session};
+use super::{
+    Control, End, Session,
+    answer::{Awaited, What},
+};
 use crate::{
     domain,
-    flow::{Error, accept, cancel, claim, hints::Subscription, report},
+    flow::{
+        cancel,
+        claim::{self, Claimed},
+        frame::Said,
+        hints::Subscription,
+    },
     wire::{self, worker},
 };
 
-/// Most jobs that one claim takes, whatever the credit: the next look takes more.
-const CLAIM_MAX: u32 = 64;
+/// Frames about jobs that may wait for their answers; a worker that sends more is read no further.
+const AWAITED_MAX: usize = 256;
 
 impl Session {
     pub(super) async fn turns(
         &mut self,
         mut inbound: impl Stream<Item = Result<ConnectRequest, Status>> + Unpin,
+        mut offered: mpsc::Receiver<Box<Claimed>>,
         subscription: Subscription,
         mut control: mpsc::Receiver<Control>,
     ) -> End {
-        let mut poll = tokio::time::interval(self.sessions.flow.timers.poll);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shutdown = self.sessions.shutdown.clone();
-        loop {
+        let end = loop {
             let silent = self.heard + self.sessions.flow.timers.ping_timeout;
             let turn = tokio::select! {
                 // In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
                 biased;
                 () = shutdown.cancelled() => Err(self.redirect().await),
-                frame = inbound.next() => self.take(frame).await,
-                () = subscription.woken() => self.look().await,
-                _ = poll.tick() => self.look().await,
+                answer = Awaited::first(&mut self.awaited) => self.answer(answer).await,
+                frame = inbound.next(), if self.awaited.len() < AWAITED_MAX => self.take(frame).await,
+                Some(job) = offered.recv() => self.offer(&job).await,
+                () = subscription.woken() => self.cancels().await,
                 Some(request) = control.recv() => self.obey(request).await,
                 () = tokio::time::sleep_until(silent) => Err(End::Silent),
             };
             if let Err(end) = turn {
-                return end;
+                break end;
             }
+        };
+        // What was claimed for this session and not sent is offered again at once.
+        offered.close();
+        while let Ok(job) = offered.try_recv() {
+            self.give_back(&job).await;
         }
+        end
     }
 
     /// Takes one frame in. Any frame is a sign of life.
@@ -55,13 +69,7 @@ impl Session {
             None => return Err(End::Closed("the worker closed the stream".to_owned())),
         };
         match frame {
-            Some(Frame::Ping(ping)) => {
-                self.send(connect_response::Frame::Pong(v1::Pong {
-                    nonce: ping.nonce,
-                    lease_age: None,
-                }))
-                .await
-            }
+            Some(Frame::Ping(ping)) => self.pong(ping.nonce).await,
             Some(Frame::Pong(pong)) => {
                 if let Some(waiting) = self.probes.remove(&pong.nonce) {
                     let asked = waiting.send(());
@@ -76,7 +84,9 @@ impl Session {
             Some(Frame::Draining(draining)) => {
                 info!(reason = draining.reason, "worker drains");
                 self.draining = true;
-                self.credits.clear();
+                for queue in &self.hello.queues {
+                    self.sessions.dispatcher.revoke(self.desk.session_id, queue).await;
+                }
                 Ok(())
             }
             Some(Frame::CommandResult(result)) => {
@@ -97,49 +107,38 @@ impl Session {
             ));
         }
         let more = u32::try_from(credit.jobs).unwrap_or_default();
-        let credits = self.credits.entry(credit.queue).or_default();
-        *credits = credits.saturating_add(more);
-        self.look().await
-    }
-
-    /// Looks for what there is to do: work for the worker's credits, and jobs to cancel.
-    async fn look(&mut self) -> Result<(), End> {
-        self.cancels().await?;
-        if self.draining {
-            return Ok(());
-        }
-        let wanted: Vec<(String, u32)> = self
-            .credits
-            .iter()
-            .filter(|(_, credits)| **credits > 0)
-            .map(|(queue, credits)| (queue.clone(), *credits))
-            .collect();
-        for (queue, credits) in wanted {
-            let claimed = claim::claim(
-                &self.sessions.flow,
-                &queue,
-                credits.min(CLAIM_MAX),
-                self.hello.instance_id,
-                &self.hello.worker_name,
-            )
-            .await;
-            let claimed = match claimed {
-                Ok(claimed) => claimed,
-                // The next look tries again; what was claimed and not offered lapses by itself.
-                Err(error) => {
-                    warn!(%error, queue, "no claim");
-                    continue;
-                }
-            };
-            let spent = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-            self.credits
-                .entry(queue)
-                .and_modify(|credits| *credits = credits.saturating_sub(spent));
-            for job in &claimed {
-                self.send(connect_response::Frame::Offer(worker::offer(job))).await?;
-            }
+        if more > 0 && !self.draining {
+            self.sessions.dispatcher.grant(&self.desk, &credit.queue, more).await;
         }
         Ok(())
+    }
+
+    /// Says that the worker is heard, and for how long its lease has gone unrenewed.
+    async fn pong(&self, nonce: i64) -> Result<(), End> {
+        let renewed = self
+            .sessions
+            .registry
+            .renewed()
+            .map_or(self.registered, |at| at.max(self.registered));
+        let pong = v1::Pong {
+            nonce,
+            lease_age: Some(wire::duration(renewed.elapsed())),
+        };
+        self.send(connect_response::Frame::Pong(pong)).await
+    }
+
+    async fn offer(&self, job: &Claimed) -> Result<(), End> {
+        if self.draining {
+            self.give_back(job).await;
+            return Ok(());
+        }
+        self.send(connect_response::Frame::Offer(worker::offer(job))).await
+    }
+
+    async fn give_back(&self, job: &Claimed) {
+        if let Err(error) = claim::give_back(&self.sessions.flow, job).await {
+            warn!(%error, job_id = %job.job.id, "an offer could not be given back; it lapses by itself");
+        }
     }
 
     /// Tells the worker which of its jobs to stop; again at every look until it has.
@@ -162,50 +161,35 @@ impl Session {
 
     async fn accept(&mut self, frame: v1::Accept) -> Result<(), End> {
         let job_id = parse(&frame.job_id)?;
-        let accepted = accept::accept(&self.sessions.flow, job_id, frame.lease_token).await;
-        self.answer(job_id, frame.lease_token, accepted).await
+        self.bring(job_id, frame.lease_token, Said::Accept, What::Accept).await
     }
 
     async fn reject(&mut self, frame: v1::Reject) -> Result<(), End> {
         let job_id = parse(&frame.job_id)?;
         info!(%job_id, reason = frame.reason, "offer rejected");
         let rejected = claim::reject(&self.sessions.flow, self.hello.instance_id, job_id, frame.lease_token).await;
-        self.answer(job_id, frame.lease_token, rejected).await
+        rejected.map_err(|error| End::Closed(wire::status::status(error).message().to_owned()))
     }
 
     async fn report(&mut self, frame: v1::Report) -> Result<(), End> {
         let (job_id, lease_token, sequence, news) = worker::report(frame).map_err(|refusal| End::Protocol(Box::new(refusal)))?;
-        match report::report(&self.sessions.flow, job_id, lease_token, sequence, news).await {
-            Ok(acknowledged) => {
-                let ack = v1::Ack {
-                    job_id: job_id.to_string(),
-                    lease_token,
-                    sequence: acknowledged,
-                };
-                self.send(connect_response::Frame::Ack(ack)).await
-            }
-            Err(error) => self.answer(job_id, lease_token, Err(error)).await,
-        }
+        self.bring(job_id, lease_token, Said::Report(sequence, Box::new(news)), What::Report)
+            .await
     }
 
-    /// Answers what failed: a lease that has passed on is fenced; anything else the worker sends again.
-    async fn answer(&mut self, job_id: Uuid, lease_token: i64, outcome: Result<(), Error>) -> Result<(), End> {
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(Error::Refused(refusal)) if refusal.kind == domain::error::Kind::Fenced => {
-                info!(%job_id, lease_token, "fenced");
-                let fenced = v1::Fenced {
-                    job_id: job_id.to_string(),
+    /// Brings what was said to its group; the answer comes in its turn.
+    async fn bring(&mut self, job_id: Uuid, lease_token: i64, said: Said, what: What) -> Result<(), End> {
+        match self.sessions.flow.frames.bring(job_id, lease_token, said).await {
+            Ok(answer) => {
+                self.awaited.push_back(Awaited {
+                    job_id,
                     lease_token,
-                    reason: refusal.to_string(),
-                };
-                self.send(connect_response::Frame::Fenced(fenced)).await
+                    what,
+                    answer,
+                });
+                Ok(())
             }
-            Err(error) => {
-                // The frame is lost; without an acknowledgement the worker sends it again, on a new stream.
-                let status = wire::status::status(error);
-                Err(End::Closed(status.message().to_owned()))
-            }
+            Err(error) => Err(End::Closed(wire::status::status(error).message().to_owned())),
         }
     }
 

@@ -16,22 +16,24 @@ pub const DOMAIN: &str = "moorline";
 
 /// What a caller is told. What went wrong inside is logged here, once, with its whole chain, and stays inside.
 pub fn status(error: Error) -> Status {
-    match error {
-        Error::Refused(refusal) => refused(&refusal),
-        internal @ (Error::Unavailable(_) | Error::Busy | Error::Database(_) | Error::Artifacts(_) | Error::Document(_)) => {
-            error!(error = chain(&internal), "request failed");
-            let (code, reason) = match internal {
-                Error::Unavailable(_) | Error::Busy => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
-                Error::Artifacts(_) => (Code::Internal, "ARTIFACT_STORE"),
-                _ => (Code::Internal, "INTERNAL"),
-            };
-            let message = match code {
-                Code::Unavailable => "the server has no connection to its database: try again in a moment",
-                _ => "the server failed inside: its log says why; try again, and report it if it lasts",
-            };
-            Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new()))
-        }
-    }
+    reported(&error)
+}
+
+fn reported(error: &Error) -> Status {
+    let (code, reason) = match error {
+        Error::Refused(refusal) => return refused(refusal),
+        Error::Together(error) => return reported(error),
+        Error::Unavailable(_) | Error::Busy => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
+        Error::Database(_) if error.is_passing() => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
+        Error::Artifacts(_) => (Code::Internal, "ARTIFACT_STORE"),
+        Error::Database(_) | Error::Document(_) => (Code::Internal, "INTERNAL"),
+    };
+    error!(error = chain(error), "request failed");
+    let message = match code {
+        Code::Unavailable => "the server has no connection to its database: try again in a moment",
+        _ => "the server failed inside: its log says why; try again, and report it if it lasts",
+    };
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new()))
 }
 
 /// What a caller is told about a refusal.

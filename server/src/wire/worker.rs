@@ -89,6 +89,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
         run,
         lease_token,
         timeout,
+        ..
     } = claimed;
     let payload = job.payload();
     v1::Offer {

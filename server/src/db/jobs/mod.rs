@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
     sql_query,
-    sql_types::{Array, BigInt, Text},
+    sql_types::{Array, BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 pub use lease::{
-    Claimant, accept, claim, find_leased, lock_leased, lock_running, rehome, release_expired_offers, release_offers, running_of_instance,
-    running_of_worker, running_without_lease,
+    Slot, claim, find_leased, instances_to_cancel, rehome, release_expired_offers, release_offers, running_of_instance, running_of_worker,
+    running_without_lease,
 };
 
 use super::{Connection, schema::jobs};
@@ -60,6 +60,11 @@ impl Job {
         serde_json::from_value(self.payload.clone()).unwrap_or_default()
     }
 
+    /// Whether it is open under this lease, accepted or just offered: an upload may overtake the Accept, which goes another way.
+    pub fn is_leased(&self, lease_token: i64) -> bool {
+        self.finished_at.is_none() && self.lease_instance_id.is_some() && self.lease_token == Some(lease_token)
+    }
+
     /// What it reported, when it succeeded.
     pub fn outcome(&self) -> Option<Outcome> {
         self.result.clone().and_then(|result| serde_json::from_value(result).ok())
@@ -69,30 +74,6 @@ impl Job {
     pub fn failure(&self) -> Option<Failure> {
         self.failure.clone().and_then(|failure| serde_json::from_value(failure).ok())
     }
-}
-
-/// A job to insert.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = jobs)]
-#[allow(missing_docs, reason = "the same columns as Job")]
-pub struct New<'a> {
-    pub id: Uuid,
-    pub run_id: Uuid,
-    pub stage: Stage,
-    pub attempt: i32,
-    pub queue: &'a str,
-    pub hold_reason: Option<job::HoldReason>,
-    pub priority: i32,
-    pub payload: serde_json::Value,
-}
-
-/// Inserts a job.
-pub async fn insert(connection: &mut Connection, new: &New<'_>) -> QueryResult<Job> {
-    diesel::insert_into(jobs::table)
-        .values(new)
-        .returning(Job::as_returning())
-        .get_result(connection)
-        .await
 }
 
 /// Finds a job.
@@ -120,94 +101,37 @@ pub async fn failed_of_runs(connection: &mut Connection, run_ids: &[Uuid]) -> Qu
         .await
 }
 
-/// How many attempts of a stage were lost with their workers.
-pub async fn lost_attempts(connection: &mut Connection, run_id: Uuid, stage: Stage) -> QueryResult<i64> {
-    jobs::table
-        .filter(
-            jobs::run_id
-                .eq(run_id)
-                .and(jobs::stage.eq(stage))
-                .and(jobs::status.eq(job::Status::Failed)),
-        )
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("failure->>'class' = 'lost_worker'"))
-        .count()
-        .get_result(connection)
-        .await
-}
-
-/// How a job ends.
-#[derive(Debug, AsChangeset)]
-#[diesel(table_name = jobs)]
-pub struct End {
-    /// Its last status.
-    pub status: job::Status,
-    /// [`Outcome`] as JSON, when it succeeded.
-    pub result: Option<serde_json::Value>,
-    /// [`Failure`] as JSON, when it failed.
-    pub failure: Option<serde_json::Value>,
-    /// When.
-    pub finished_at: DateTime<Utc>,
-}
-
-/// Ends a job that the caller has locked; a parked one is no longer held.
-pub async fn end(connection: &mut Connection, id: Uuid, end: &End) -> QueryResult<Job> {
-    diesel::update(jobs::table.find(id))
-        .set((
-            end,
-            jobs::hold_reason.eq(None::<job::HoldReason>),
-            jobs::lease_expires_at.eq(None::<DateTime<Utc>>),
-        ))
-        .returning(Job::as_returning())
-        .get_result(connection)
-        .await
-}
-
-/// Takes a report's number down; the caller has locked the job.
-pub async fn set_report_sequence(connection: &mut Connection, id: Uuid, sequence: i64) -> QueryResult<usize> {
-    diesel::update(jobs::table.find(id))
-        .set(jobs::last_report_sequence.eq(sequence))
-        .execute(connection)
-        .await
-}
-
-/// Asks for a running job to be stopped; remembers the first time it was asked.
-pub async fn request_cancel(connection: &mut Connection, id: Uuid, reason: &str) -> QueryResult<usize> {
-    diesel::update(jobs::table.find(id))
-        .filter(jobs::cancel_requested_at.is_null())
-        .set((jobs::cancel_requested_at.eq(diesel::dsl::now), jobs::cancel_reason.eq(reason)))
-        .execute(connection)
-        .await
-}
-
 /// Running jobs of an instance that should stop.
 pub async fn to_cancel(connection: &mut Connection, instance_id: Uuid) -> QueryResult<Vec<Job>> {
     jobs::table
-        .filter(jobs::lease_instance_id.eq(instance_id).and(jobs::status.eq(job::Status::Running)))
-        .filter(jobs::cancel_requested_at.is_not_null())
+        .filter(jobs::lease_instance_id.eq(instance_id).and(jobs::finished_at.is_null()))
+        .filter(jobs::status.eq(job::Status::Running).and(jobs::cancel_requested_at.is_not_null()))
         .select(Job::as_select())
         .load(connection)
         .await
 }
 
-/// Parks or frees what is queued on a queue.
+/// Parks or frees what is queued on a queue. Rows are locked in the order of their ids, see [`lease`].
 pub async fn set_hold(connection: &mut Connection, queue: &str, hold: Option<job::HoldReason>) -> QueryResult<usize> {
-    diesel::update(jobs::table)
-        .filter(jobs::queue.eq(queue).and(jobs::status.eq(job::Status::Queued)))
-        .filter(
-            jobs::hold_reason
-                .is_null()
-                .or(jobs::hold_reason.eq_any([job::HoldReason::ShardOffline, job::HoldReason::ShardDraining])),
-        )
-        .set(jobs::hold_reason.eq(hold))
-        .execute(connection)
-        .await
+    sql_query(
+        "with queued as (
+             select id from jobs
+             where queue = $1 and finished_at is null and status = 'queued' and hold_reason is distinct from $2
+                 and (hold_reason is null or hold_reason in ('SHARD_OFFLINE', 'SHARD_DRAINING'))
+             order by id for update)
+         update jobs set hold_reason = $2 from queued where jobs.id = queued.id",
+    )
+    .bind::<Text, _>(queue)
+    .bind::<Nullable<Text>, _>(hold)
+    .execute(connection)
+    .await
 }
 
 /// How many jobs are queued and running on each of some queues.
 pub async fn counts(connection: &mut Connection, queues: &[String]) -> QueryResult<Vec<Count>> {
     sql_query(
         "select queue, count(*) filter (where status = 'queued') as queued, count(*) filter (where status = 'running') as running
-         from jobs where status in ('queued', 'running') and queue = any($1) group by queue",
+         from jobs where finished_at is null and queue = any($1) group by queue",
     )
     .bind::<Array<Text>, _>(queues)
     .get_results(connection)
