@@ -47,6 +47,16 @@ pub fn parse_moment(text: &str) -> Result<Timestamp, String> {
     Ok(moment.into())
 }
 
+/// Reads a time to come that a person typed: RFC 3339, or how long from now, such as `2h`.
+pub fn parse_start(text: &str) -> Result<Timestamp, String> {
+    let moment = match (DateTime::parse_from_rfc3339(text), humantime::parse_duration(text)) {
+        (Ok(time), _) => SystemTime::from(time),
+        (_, Ok(from_now)) => SystemTime::now().checked_add(from_now).ok_or("that is too far ahead")?,
+        _ => return Err("expected a time such as 2026-01-02T03:04:05Z, or how long from now, such as 2h".to_owned()),
+    };
+    Ok(moment.into())
+}
+
 /// Reads a duration that a person typed, such as `30s` or `1h 30m`; it must be longer than nothing.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
@@ -91,6 +101,15 @@ mod tests {
         let now = Timestamp::from(SystemTime::now()).seconds;
         assert!((3_599..=3_601).contains(&(now - hour_ago)));
         assert!(parse_moment("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_start_is_a_time_or_how_long_from_now() {
+        assert_eq!(parse_start("2026-01-02T03:04:05Z"), Ok(at(1_767_323_045, 0)));
+        let in_an_hour = parse_start("1h").expect("a time").seconds;
+        let now = Timestamp::from(SystemTime::now()).seconds;
+        assert!((3_599..=3_601).contains(&(in_an_hour - now)));
+        assert!(parse_start("tomorrow").is_err());
     }
 
     #[test]

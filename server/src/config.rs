@@ -1,11 +1,15 @@
 //! Everything that can be set for a server, read once at start.
 
+mod timers;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Parser, builder::FalseyValueParser};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::flow::Timers;
+pub use timers::TimerArgs;
+
+use crate::flow::{self, Timers};
 
 /// Settings of one server.
 #[derive(Debug, Clone)]
@@ -86,6 +90,10 @@ pub struct Args {
     /// Shards that an empty database is seeded with. Afterwards the database wins.
     #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
+
+    /// How long things may take.
+    #[command(flatten)]
+    pub timers: TimerArgs,
 }
 
 const LISTEN: &str = "127.0.0.1:7420";
@@ -121,7 +129,13 @@ pub enum Command {
 
 impl Args {
     /// The settings that these arguments come to.
-    pub fn config(self) -> Config {
+    ///
+    /// # Errors
+    ///
+    /// When times don't go together.
+    pub fn config(self) -> Result<Config, flow::timers::Error> {
+        let timers = self.timers.timers();
+        timers.check()?;
         let database = match self.database_url.filter(|url| !url.expose_secret().trim().is_empty()) {
             Some(url) => Database::External(url),
             None => Database::Embedded {
@@ -130,11 +144,12 @@ impl Args {
         };
         let artifact_root = self.artifact_root.filter(|root| !root.trim().is_empty());
         let artifact_root = artifact_root.map_or_else(|| self.data_dir.join("artifacts"), PathBuf::from);
-        Config {
+        Ok(Config {
             insecure: self.insecure,
             shards: self.shards,
+            timers,
             ..Config::new(self.listen, database, artifact_root)
-        }
+        })
     }
 }
 
@@ -143,7 +158,10 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Config {
-        Args::try_parse_from([&["moorline-server"], args].concat()).unwrap().config()
+        Args::try_parse_from([&["moorline-server"], args].concat())
+            .unwrap()
+            .config()
+            .unwrap()
     }
 
     #[test]

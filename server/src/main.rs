@@ -4,7 +4,7 @@ use std::{error::Error as _, io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use moorline_server::{
-    config::{Args, Command},
+    config::{Args, Command, Config},
     serve,
 };
 use tokio_util::sync::CancellationToken;
@@ -31,11 +31,17 @@ async fn main() -> ExitCode {
         eprintln!("moorline-server: {wrong}");
         return ExitCode::from(EX_USAGE);
     }
-    let outcome = match args.command {
-        Some(Command::Migrate) => serve::migrate(&args.config())
-            .await
-            .map(|ran| println!("{} migrations ran", ran.len())),
-        Some(Command::Serve) | None => run(args).await,
+    let command = args.command;
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(wrong) => {
+            eprintln!("moorline-server: {wrong}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    let outcome = match command {
+        Some(Command::Migrate) => serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len())),
+        Some(Command::Serve) | None => run(config).await,
     };
     match outcome {
         Ok(()) | Err(serve::Error::Stopped) => ExitCode::SUCCESS,
@@ -54,10 +60,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), serve::Error> {
+async fn run(config: Config) -> Result<(), serve::Error> {
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signal(shutdown.clone()));
-    serve::start(args.config(), shutdown).await?.finished().await
+    serve::start(config, shutdown).await?.finished().await
 }
 
 /// Cancels the token on SIGINT or SIGTERM.

@@ -5,8 +5,10 @@
 use moorline_proto::v1::{self, connect_response::Frame};
 
 use crate::support::{
-    ScriptedWorker, TestApp, kind,
-    scripted_worker::{discovered, failed, finished},
+    ScriptedWorker, TestApp,
+    app::request,
+    kind,
+    scripted_worker::{discovered, failed, failed_by, finished},
 };
 
 async fn cancel(app: &TestApp, run_id: &str) -> Result<v1::Run, tonic::Status> {
@@ -94,6 +96,131 @@ async fn a_cancel_that_comes_too_late_for_the_stage_still_ends_the_run_before_th
     let view = app.finished(&run.run_id).await;
     assert_eq!(view.run.expect("the run").status(), v1::RunStatus::Cancelled);
     assert_eq!(view.jobs.len(), 1, "no further stage was queued");
+}
+
+/// The run is cancelled with all its jobs ended, and a worker with room hears nothing more of it.
+async fn is_over(app: &TestApp, run_id: &str, worker: &mut ScriptedWorker) {
+    assert_eq!(cancel(app, run_id).await.unwrap().status(), v1::RunStatus::Cancelled);
+    let view = app.finished(run_id).await;
+    assert_eq!(view.jobs.last().unwrap().status(), v1::JobStatus::Cancelled);
+    worker.credit("default", 1).await;
+    let next = app.create("999-next").await;
+    assert_eq!(worker.offer().await.run_id, next.run_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_may_not_begin_yet_is_cancelled_at_once() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
+    let options = v1::RunOptions {
+        not_before: Some(tomorrow.into()),
+        ..Default::default()
+    };
+    let later = v1::CreateRunRequest {
+        options: Some(options),
+        ..request("001-a")
+    };
+    let run = app.create_with(later).await.unwrap();
+    is_over(&app, &run.run_id, &mut worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_job_is_cancelled_at_once() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let run = app.create("001-greeting").await;
+    worker.work("default", discovered()).await;
+    let held = app.get(&run.run_id).await.jobs.pop().unwrap();
+    assert_eq!(held.hold_reason(), v1::HoldReason::ShardOffline);
+    is_over(&app, &run.run_id, &mut worker).await;
+    // A worker that comes for the shard finds nothing.
+    let mut shard = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
+    shard.credit("codex-1", 1).await;
+    shard.send(v1::connect_request::Frame::Ping(v1::Ping { nonce: 1 })).await;
+    assert!(matches!(shard.next().await.unwrap(), Some(Frame::Pong(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_whose_run_was_cancelled_is_fenced_when_it_is_accepted() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let run = app.create("001-a").await;
+    worker.credit("default", 1).await;
+    let offer = worker.offer().await;
+    assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Cancelled);
+    worker.accept(&offer).await;
+    loop {
+        match worker.next().await.unwrap() {
+            Some(Frame::Fenced(fenced)) => break assert_eq!(fenced.lease_token, offer.lease_token),
+            Some(Frame::Cancel(_)) => panic!("a job that has ended was to be cancelled"),
+            Some(_) => {}
+            None => panic!("the stream ended"),
+        }
+    }
+    is_over(&app, &run.run_id, &mut worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_its_next_attempt_is_cancelled_at_once() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let run = app.create("001-a").await;
+    worker.work("default", failed_by(v1::FailureClass::Environment, "GIT_FAILED")).await;
+    let waiting = app.get(&run.run_id).await.jobs.pop().unwrap();
+    assert_eq!((waiting.attempt, waiting.status()), (2, v1::JobStatus::Queued));
+    is_over(&app, &run.run_id, &mut worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retried_run_is_cancelled_at_once() {
+    let app = TestApp::start().await;
+    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
+    let run = app.create("001-a").await;
+    worker.work("default", failed("TASKS_MISSING")).await;
+    let retried = retry(&app, &run.run_id, v1::RetryMode::ResumeFailedStage).await.unwrap();
+    assert_eq!(retried.status(), v1::RunStatus::Retrying);
+    is_over(&app, &run.run_id, &mut worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_job_of_a_cancelled_run_is_told_to_stop_after_its_worker_is_back() {
+    let app = TestApp::start().await;
+    let mut default = ScriptedWorker::default_worker(&app, "default-1").await;
+    let mut shard = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
+    let run = app.create("001-greeting").await;
+    default.work("default", discovered()).await;
+    shard.credit("codex-1", 1).await;
+    let offer = shard.offer().await;
+    shard.accept(&offer).await;
+    shard
+        .report(&offer, 1, v1::report::News::Progress(v1::StageProgress::default()))
+        .await;
+    assert_eq!(shard.acknowledged().await, Some(1));
+    let held = v1::HeldJob {
+        job_id: offer.job_id.clone(),
+        lease_token: offer.lease_token,
+        finished: false,
+        last_sequence: 1,
+    };
+    let again = v1::Hello {
+        inventory: vec![held],
+        ..shard.hello.clone()
+    };
+    shard.vanish();
+    assert_eq!(cancel(&app, &run.run_id).await.unwrap().status(), v1::RunStatus::Running);
+
+    let mut back = ScriptedWorker::connect(&app, again).await.unwrap();
+    loop {
+        match back.next().await.unwrap() {
+            Some(Frame::Cancel(frame)) => break assert_eq!((frame.job_id, frame.reason.as_str()), (offer.job_id.clone(), "test")),
+            Some(_) => {}
+            None => panic!("the stream ended"),
+        }
+    }
+    let stopped = v1::finished::Outcome::Stopped(v1::Stopped { how: "killed".to_owned() });
+    back.report(&offer, 2, finished(stopped)).await;
+    assert_eq!(app.finished(&run.run_id).await.run.unwrap().status(), v1::RunStatus::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

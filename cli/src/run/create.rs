@@ -59,6 +59,12 @@ pub struct Args {
     /// Longest time that the agent may take, such as 30m; the server's default when not given.
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
     agent_timeout: Option<Duration>,
+    /// Offer it to no worker before this time, such as 2026-01-02T03:04:05Z, or 2h from now.
+    #[arg(long, value_name = "TIME", value_parser = time::parse_start)]
+    not_before: Option<prost_types::Timestamp>,
+    /// Fail it when a job has waited this long for a worker, such as 30m; the server's default when not given.
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
+    queue_timeout: Option<Duration>,
     /// Follow the run until it ends, as `run watch` does.
     #[arg(long)]
     watch: bool,
@@ -92,7 +98,10 @@ pub async fn execute(args: &Args, global: &Global, console: &mut Console<'_>) ->
 }
 
 fn request(args: &Args) -> Result<v1::CreateRunRequest, Error> {
-    let agent_timeout = args.agent_timeout.map(prost_types::Duration::try_from).transpose();
+    let wire = |flag: &str, duration: Option<Duration>| {
+        let wire = duration.map(prost_types::Duration::try_from).transpose();
+        wire.map_err(|_| Error::Usage(format!("{flag} is too long")))
+    };
     Ok(v1::CreateRunRequest {
         repository: args.repository.clone(),
         feature_key: args.feature.clone(),
@@ -108,9 +117,9 @@ fn request(args: &Args) -> Result<v1::CreateRunRequest, Error> {
             priority: args.priority,
             on_shard_unavailable: args.on_shard_unavailable.unwrap_or_default().into(),
             on_auth_failure: args.on_auth_failure.unwrap_or_default().into(),
-            agent_timeout: agent_timeout.map_err(|_| Error::Usage("--agent-timeout is too long".to_owned()))?,
-            not_before: None,
-            queue_timeout: None,
+            agent_timeout: wire("--agent-timeout", args.agent_timeout)?,
+            not_before: args.not_before,
+            queue_timeout: wire("--queue-timeout", args.queue_timeout)?,
         }),
     })
 }

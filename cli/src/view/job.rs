@@ -57,6 +57,10 @@ pub struct Job {
     pub not_before: Option<String>,
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
+    pub expires_at: Option<String>,
+    /// What it waits for and until when, for people, while it is queued.
+    #[serde(skip)]
+    pub waits: Option<String>,
     /// From acceptance to the end, for people.
     #[serde(skip)]
     pub took: String,
@@ -68,6 +72,7 @@ impl From<v1::Job> for Job {
             stage: names::of::<v1::Stage>(job.stage),
             status: names::of::<v1::JobStatus>(job.status),
             hold_reason: names::of::<v1::HoldReason>(job.hold_reason),
+            waits: (job.status() == v1::JobStatus::Queued).then(|| waits(&job)).flatten(),
             took: time::between(job.started_at.as_ref(), job.finished_at.as_ref()),
             job_id: job.job_id,
             run_id: job.run_id,
@@ -81,8 +86,25 @@ impl From<v1::Job> for Job {
             not_before: time::rfc3339(job.not_before.as_ref()),
             started_at: time::rfc3339(job.started_at.as_ref()),
             finished_at: time::rfc3339(job.finished_at.as_ref()),
+            expires_at: time::rfc3339(job.expires_at.as_ref()),
         }
     }
+}
+
+fn waits(job: &v1::Job) -> Option<String> {
+    let held = names::of::<v1::HoldReason>(job.hold_reason).map(|reason| format!("held: {reason}"));
+    let later = |time: &&prost_types::Timestamp| job.created_at.as_ref().is_none_or(|created| time.seconds > created.seconds);
+    let begins = job
+        .not_before
+        .as_ref()
+        .filter(later)
+        .map(|time| format!("not before {}", time::short(Some(time))));
+    let ends = job
+        .expires_at
+        .as_ref()
+        .map(|time| format!("fails if nobody takes it by {}", time::short(Some(time))));
+    let parts: Vec<String> = [held, begins, ends].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// What a stage left, as the messages `DiscoverResult`, `SubmitResult` and `PublishResult` describe it.
@@ -218,5 +240,40 @@ impl From<v1::Task> for Task {
             story: set(task.story),
             line: task.line,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queued_job_says_what_it_waits_for_and_until_when() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let job = v1::Job {
+            status: v1::JobStatus::Queued.into(),
+            created_at: at(0),
+            not_before: at(0),
+            expires_at: at(86_400),
+            ..Default::default()
+        };
+        let held = v1::Job {
+            hold_reason: v1::HoldReason::ShardOffline.into(),
+            ..job.clone()
+        };
+        let later = v1::Job {
+            not_before: at(3_600),
+            ..job.clone()
+        };
+        let running = v1::Job {
+            status: v1::JobStatus::Running.into(),
+            ..held.clone()
+        };
+        let told = [job, held, later, running].map(|job| Job::from(job).waits.unwrap_or_default());
+        insta::assert_snapshot!(told.join("\n"), @r"
+        fails if nobody takes it by 1970-01-02 00:00:00Z
+        held: SHARD_OFFLINE; fails if nobody takes it by 1970-01-02 00:00:00Z
+        not before 1970-01-01 01:00:00Z; fails if nobody takes it by 1970-01-02 00:00:00Z
+        ");
     }
 }

@@ -101,6 +101,8 @@ pub struct Options {
     pub on_shard_unavailable: Option<String>,
     pub on_auth_failure: Option<String>,
     pub agent_timeout_seconds: Option<f64>,
+    pub not_before: Option<String>,
+    pub queue_timeout_seconds: Option<f64>,
 }
 
 impl From<v1::RunOptions> for Options {
@@ -110,6 +112,8 @@ impl From<v1::RunOptions> for Options {
             on_shard_unavailable: names::of::<v1::ShardUnavailablePolicy>(options.on_shard_unavailable),
             on_auth_failure: names::of::<v1::AuthFailurePolicy>(options.on_auth_failure),
             agent_timeout_seconds: options.agent_timeout.as_ref().map(time::seconds),
+            not_before: time::rfc3339(options.not_before.as_ref()),
+            queue_timeout_seconds: options.queue_timeout.as_ref().map(time::seconds),
         }
     }
 }
@@ -191,13 +195,12 @@ impl View for RunDetail {
         let mut parts = vec![self.run.table(color)];
         if !self.jobs.is_empty() {
             let rows = self.jobs.iter().map(|job| {
-                let held = job.hold_reason.as_ref().map(|reason| format!("held: {reason}"));
                 let said = job
                     .failure
                     .as_ref()
                     .map(Failure::line)
                     .or_else(|| job.result.as_ref().map(|result| result.line()))
-                    .or(held);
+                    .or_else(|| job.waits.clone());
                 let [stage, status, worker] = [&job.stage, &job.status, &job.worker_name].map(|text| shown(text.as_ref()));
                 [
                     stage,

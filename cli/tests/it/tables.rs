@@ -124,7 +124,9 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
         "priority": 0,
         "on_shard_unavailable": null,
         "on_auth_failure": "fail",
-        "agent_timeout_seconds": 1800.0
+        "agent_timeout_seconds": 1800.0,
+        "not_before": null,
+        "queue_timeout_seconds": null
       },
       "failure": null,
       "created_at": "2026-01-02T03:04:05Z",
@@ -164,7 +166,8 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
           "created_at": "2026-01-02T03:04:05Z",
           "not_before": null,
           "started_at": "2026-01-02T03:04:06Z",
-          "finished_at": "2026-01-02T03:04:16Z"
+          "finished_at": "2026-01-02T03:04:16Z",
+          "expires_at": null
         },
         {
           "job_id": "019a0000-0000-7000-8000-0000000000a1",
@@ -190,7 +193,8 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
           "created_at": "2026-01-02T03:04:05Z",
           "not_before": null,
           "started_at": "2026-01-02T03:04:06Z",
-          "finished_at": "2026-01-02T03:04:16Z"
+          "finished_at": "2026-01-02T03:04:16Z",
+          "expires_at": null
         },
         {
           "job_id": "019a0000-0000-7000-8000-0000000000a1",
@@ -212,7 +216,8 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
           "created_at": "2026-01-02T03:04:05Z",
           "not_before": null,
           "started_at": "2026-01-02T03:04:06Z",
-          "finished_at": "2026-01-02T03:04:16Z"
+          "finished_at": "2026-01-02T03:04:16Z",
+          "expires_at": null
         }
       ],
       "artifacts": [

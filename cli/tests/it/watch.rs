@@ -187,7 +187,7 @@ async fn the_exit_code_tells_how_the_run_ended() {
 async fn a_run_is_created_and_followed_in_one_command() {
     let events = samples::ending(RunStatus::Failed, Some(samples::not_logged_in()));
     let server = Fake::with_run(samples::failed(), events).start().await;
-    let line = "run create --repository acme/site --feature 001-login --agent-timeout 30m --force-phase submit --priority -5 --on-auth-failure wait --watch";
+    let line = "run create --repository acme/site --feature 001-login --agent-timeout 30m --force-phase submit --priority -5 --on-auth-failure wait --not-before 2026-01-02T03:04:05Z --queue-timeout 2h --watch";
     let seen = moorline(&server.url, line).await;
     assert_eq!(seen.exit, Exit::RunFailed);
     insta::assert_snapshot!(format!("{}\n---\n{}", seen.out.lines().next().expect("a line"), seen.err), @"
@@ -197,7 +197,7 @@ async fn a_run_is_created_and_followed_in_one_command() {
 
     Once the cause is mended: moorline run retry 019a0000-0000-7000-8000-000000000002
     ");
-    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"CreateRunRequest { repository: "acme/site", feature_key: "001-login", affinity_key: "", base_ref: "", task_id: "", codex_queue: "", force_phase: Submit, agent: Unspecified, notes: "", idempotency_key: "", options: Some(RunOptions { priority: -5, on_shard_unavailable: Unspecified, on_auth_failure: Wait, agent_timeout: Some(Duration { seconds: 1800, nanos: 0 }) }) }"#);
+    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"CreateRunRequest { repository: "acme/site", feature_key: "001-login", affinity_key: "", base_ref: "", task_id: "", codex_queue: "", force_phase: Submit, agent: Unspecified, notes: "", idempotency_key: "", options: Some(RunOptions { priority: -5, on_shard_unavailable: Unspecified, on_auth_failure: Wait, agent_timeout: Some(Duration { seconds: 1800, nanos: 0 }), not_before: Some(Timestamp { seconds: 1767323045, nanos: 0 }), queue_timeout: Some(Duration { seconds: 7200, nanos: 0 }) }) }"#);
 }
 
 #[tokio::test]

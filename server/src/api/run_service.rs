@@ -98,10 +98,7 @@ impl v1::run_service_server::RunService for Service {
             _ => PAGE_DEFAULT,
         };
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let created_after = match &wire.created_after {
-            None => None,
-            Some(timestamp) => Some(wire::time(Some(timestamp)).ok_or_else(|| refuse(out_of_range("created_after")))?),
-        };
+        let created_after = wire::moment("created_after", wire.created_after.as_ref()).map_err(refuse)?;
         let filter = Filter {
             statuses: wire.statuses().filter_map(run::Status::from_wire).collect(),
             repository: given(&wire.repository),
@@ -256,14 +253,6 @@ impl v1::run_service_server::RunService for Service {
         });
         Ok(Response::new(futures::stream::iter([Ok(first)]).chain(pieces).boxed()))
     }
-}
-
-fn out_of_range(field: &'static str) -> domain::Error {
-    domain::Error::invalid(
-        field,
-        "INVALID_TIME",
-        format!("{field} is no time: give seconds since 1970 and nanoseconds below 10^9"),
-    )
 }
 
 const PAGE_DEFAULT: i64 = 50;

@@ -99,16 +99,6 @@ impl Failure {
             details: BTreeMap::new(),
         }
     }
-
-    /// The same when there will be no further attempt.
-    #[must_use]
-    pub fn for_good(self, times: i64) -> Self {
-        let message = format!(
-            "the stage lost its worker {times} times: see the workers' logs, then retry the run; the last time, {}",
-            self.message
-        );
-        Self { message, ..self }
-    }
 }
 
 /// What a job works from: what the stages before it reported, stored when it is queued.
@@ -119,10 +109,15 @@ pub struct Payload {
     pub discover: Option<Discovered>,
     /// What submit left; set for publish.
     pub submit: Option<Submitted>,
+    /// How often a client had retried the run when the job was queued: attempts are counted anew after each.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: u32,
 }
 
-/// Attempts of one stage that may be lost with their workers before the run fails.
-pub const LOST_ATTEMPTS_MAX: i64 = 5;
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
 
 #[cfg(test)]
 mod tests {

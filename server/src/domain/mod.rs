@@ -6,6 +6,7 @@ pub mod event;
 pub mod job;
 pub mod preflight;
 pub mod repository;
+pub mod retry;
 pub mod routing;
 pub mod run;
 pub mod shard;

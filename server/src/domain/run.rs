@@ -1,5 +1,6 @@
 //! A run: one request to advance one feature of one repository.
 
+use chrono::{DateTime, Utc};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
@@ -139,6 +140,13 @@ pub struct Options {
     pub on_auth_failure: OnAuthFailure,
     /// Longest time for the agent in seconds; the server's default when unset.
     pub agent_timeout_seconds: Option<u32>,
+    /// The first job is offered to nobody before this time. Left out of the document when unset, as the next one is: the digest of a request
+    /// that says nothing of them is what it was before there were such choices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<DateTime<Utc>>,
+    /// Longest time that a job of the run may wait in its queue; the server's default when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_timeout_seconds: Option<u32>,
     /// SHA-256 over the content of the request, which tells whether a repeated idempotency key means the same.
     pub request_digest: String,
 }

@@ -53,14 +53,11 @@ pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<C
 }
 
 fn timeout(flow: &Flow, stage: Stage, run: &Run) -> Duration {
-    match stage {
-        Stage::Discover => flow.timers.discover_timeout,
-        Stage::Submit => run
-            .options()
-            .agent_timeout_seconds
-            .map_or(flow.timers.submit_timeout, |seconds| Duration::from_secs(u64::from(seconds))),
-        Stage::Publish => flow.timers.publish_timeout,
-    }
+    let asked = (stage == Stage::Submit).then(|| run.options().agent_timeout_seconds).flatten();
+    asked.map_or_else(
+        || flow.timers.stage_timeout(stage),
+        |seconds| Duration::from_secs(u64::from(seconds)),
+    )
 }
 
 /// Gives an offer back that the worker refused: no attempt is spent, and it is offered again after a moment.

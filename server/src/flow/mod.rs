@@ -24,6 +24,7 @@ pub mod retry;
 pub mod route;
 pub mod seed;
 pub mod start;
+pub mod timers;
 pub mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -34,6 +35,7 @@ use uuid::Uuid;
 
 pub use error::Error;
 pub use hints::{Hints, Topic};
+pub use timers::Timers;
 
 use crate::db;
 
@@ -102,44 +104,5 @@ impl Again {
             tracing::debug!(%error, "done again");
         }
         again
-    }
-}
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Timers {
-    /// How long a stream may stay without its Hello.
-    pub hello_deadline: Duration,
-    /// How often workers ping.
-    pub ping_interval: Duration,
-    /// Without a sign of life for this long a stream is dead.
-    pub ping_timeout: Duration,
-    /// How long the leases of an instance last without a sign of life.
-    pub lease: Duration,
-    /// Within this time an offer must be accepted.
-    pub accept_deadline: Duration,
-    /// How often the reaper looks, and how often a session looks for work that no hint announced.
-    pub poll: Duration,
-    /// Longest time for discover.
-    pub discover_timeout: Duration,
-    /// Longest time for the agent, unless the run says otherwise.
-    pub submit_timeout: Duration,
-    /// Longest time for publish.
-    pub publish_timeout: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self {
-            hello_deadline: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(10),
-            ping_timeout: Duration::from_secs(30),
-            lease: Duration::from_secs(600),
-            accept_deadline: Duration::from_secs(5),
-            poll: Duration::from_secs(1),
-            discover_timeout: Duration::from_secs(300),
-            submit_timeout: Duration::from_secs(3600),
-            publish_timeout: Duration::from_secs(600),
-        }
     }
 }

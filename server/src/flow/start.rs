@@ -198,6 +198,7 @@ async fn payload(flow: &Flow, request: &Request) -> Result<Payload, Error> {
         return Ok(Payload {
             discover: job.payload().discover,
             submit: Some(submitted),
+            ..Payload::default()
         });
     }
     let message = "there is no patch of this feature to publish: run it without force_phase, or with force_phase submit, first";

@@ -11,7 +11,7 @@ use crate::{
     db::jobs::Job,
     domain::{
         self,
-        job::{Failure, FailureClass},
+        job::{self, Failure, FailureClass},
         stage::{Discovered, Outcome, Published, Submitted, Task, TaskPhase},
     },
 };
@@ -34,6 +34,7 @@ pub fn message(job: &Job) -> v1::Job {
         not_before: Some(timestamp(job.not_before)),
         started_at: job.started_at.map(timestamp),
         finished_at: job.finished_at.map(timestamp),
+        expires_at: job.expires_at.filter(|_| job.status == job::Status::Queued).map(timestamp),
     }
 }
 

@@ -11,7 +11,7 @@ pub mod shard;
 pub mod status;
 pub mod worker;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use uuid::Uuid;
 
 use crate::domain::Error;
@@ -28,6 +28,24 @@ pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
 pub fn time(timestamp: Option<&prost_types::Timestamp>) -> Option<DateTime<Utc>> {
     let timestamp = timestamp?;
     DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
+}
+
+/// A time that a client gave, `None` when it gave none.
+///
+/// # Errors
+///
+/// `INVALID_TIME`, for what is none in the years 1 to 9999, which is all that a timestamp may say.
+pub fn moment(field: &'static str, given: Option<&prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>, Error> {
+    let out_of_range = || {
+        let message = format!("{field} is no time of the years 1 to 9999: give seconds since 1970 and nanoseconds below 10^9");
+        Error::invalid(field, "INVALID_TIME", message)
+    };
+    let read = |given| {
+        time(Some(given))
+            .filter(|time| (1..=9999).contains(&time.year()))
+            .ok_or_else(out_of_range)
+    };
+    given.map(read).transpose()
 }
 
 /// A duration as a message.

@@ -2,7 +2,7 @@
 
 use moorline_proto::v1;
 
-use super::{job, known, names, names::number, preflight, timestamp};
+use super::{job, known, moment, names, names::number, preflight, timestamp};
 use crate::{
     db::{artifacts, events, jobs::Job, runs::Run},
     domain::{self, event::Event, job::Failure, run},
@@ -57,12 +57,16 @@ fn options(options: &run::Options) -> v1::RunOptions {
         priority: options.priority,
         on_shard_unavailable: v1::ShardUnavailablePolicy::from(options.on_shard_unavailable).into(),
         on_auth_failure: v1::AuthFailurePolicy::from(options.on_auth_failure).into(),
-        agent_timeout: options.agent_timeout_seconds.map(|seconds| prost_types::Duration {
-            seconds: i64::from(seconds),
-            nanos: 0,
-        }),
-        not_before: None,
-        queue_timeout: None,
+        agent_timeout: options.agent_timeout_seconds.map(seconds),
+        not_before: options.not_before.map(timestamp),
+        queue_timeout: options.queue_timeout_seconds.map(seconds),
+    }
+}
+
+fn seconds(seconds: u32) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::from(seconds),
+        nanos: 0,
     }
 }
 
@@ -70,25 +74,38 @@ fn options(options: &run::Options) -> v1::RunOptions {
 ///
 /// # Errors
 ///
-/// `INVALID_AGENT_TIMEOUT`, unless it is between a second and a day; `UNKNOWN_VALUE`.
+/// `INVALID_AGENT_TIMEOUT`, unless it is between a second and a day; `INVALID_QUEUE_TIMEOUT`, unless it is between a second and 30 days;
+/// `INVALID_TIME`; `UNKNOWN_VALUE`.
 pub fn options_of(wire: &v1::RunOptions) -> Result<run::Options, domain::Error> {
     const DAY: i64 = 86_400;
-    let agent_timeout_seconds = match wire.agent_timeout {
-        None => None,
-        Some(timeout) if (1..=DAY).contains(&timeout.seconds) => u32::try_from(timeout.seconds).ok(),
-        Some(_) => {
-            let message = "agent_timeout must be between one second and one day";
-            return Err(domain::Error::invalid("options.agent_timeout", "INVALID_AGENT_TIMEOUT", message));
-        }
-    };
+    let agent_timeout_seconds = within(wire.agent_timeout, DAY).map_err(|()| {
+        let message = "agent_timeout must be between one second and one day";
+        domain::Error::invalid("options.agent_timeout", "INVALID_AGENT_TIMEOUT", message)
+    })?;
+    let queue_timeout_seconds = within(wire.queue_timeout, 30 * DAY).map_err(|()| {
+        let message = "queue_timeout must be between one second and 30 days: leave it out for the server's default";
+        domain::Error::invalid("options.queue_timeout", "INVALID_QUEUE_TIMEOUT", message)
+    })?;
+    let not_before = moment("options.not_before", wire.not_before.as_ref())?;
     Ok(run::Options {
         priority: wire.priority,
         on_shard_unavailable: known::<_, v1::ShardUnavailablePolicy>("options.on_shard_unavailable", wire.on_shard_unavailable)?
             .unwrap_or_default(),
         on_auth_failure: known::<_, v1::AuthFailurePolicy>("options.on_auth_failure", wire.on_auth_failure)?.unwrap_or_default(),
         agent_timeout_seconds,
+        not_before,
+        queue_timeout_seconds,
         request_digest: String::new(),
     })
+}
+
+/// Whole seconds of a duration from one second to `most` seconds.
+fn within(duration: Option<prost_types::Duration>, most: i64) -> Result<Option<u32>, ()> {
+    match duration {
+        None => Ok(None),
+        Some(duration) if (1..=most).contains(&duration.seconds) => u32::try_from(duration.seconds).map(Some).map_err(|_| ()),
+        Some(_) => Err(()),
+    }
 }
 
 /// An artifact as a message.

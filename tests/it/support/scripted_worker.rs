@@ -357,10 +357,15 @@ pub fn published(branch_name: &str) -> v1::finished::Outcome {
 
 /// A stage failed by its own fault.
 pub fn failed(code: &str) -> v1::finished::Outcome {
+    failed_by(v1::FailureClass::Job, code)
+}
+
+/// A stage failed, by somebody's fault.
+pub fn failed_by(class: v1::FailureClass, code: &str) -> v1::finished::Outcome {
     v1::finished::Outcome::Failure(v1::Failure {
         code: code.to_owned(),
         message: format!("{code} in a test"),
-        class: v1::FailureClass::Job.into(),
+        class: class.into(),
         ..Default::default()
     })
 }
