@@ -19,7 +19,11 @@ fn times_that_break_a_promise_end_the_program_with_both_variables_and_the_reason
     let refused = serve(&[("MOORLINE_LEASE", "45s"), ("MOORLINE_PING_TIMEOUT", "40s")]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(64), "{told}");
-    for part in ["MOORLINE_PING_TIMEOUT is 40s", "MOORLINE_LEASE, which is 45s", "dialled again by then"] {
+    for part in [
+        "MOORLINE_PING_TIMEOUT is 40s",
+        "MOORLINE_LEASE, which is 45s",
+        "dialled again by then",
+    ] {
         assert!(told.contains(part), "{part} is missing in: {told}");
     }
 }

@@ -7,8 +7,9 @@ use moorline_proto::v1::{self, connect_response::Frame};
 use crate::support::{
     ScriptedWorker, TestApp,
     app::request,
+    artifact::upload,
     kind,
-    scripted_worker::{discovered, failed, failed_by, finished},
+    scripted_worker::{discovered, failed, failed_by, finished, submitted},
 };
 
 async fn cancel(app: &TestApp, run_id: &str) -> Result<v1::Run, tonic::Status> {
@@ -253,6 +254,42 @@ async fn a_retry_resumes_at_the_failed_stage_with_what_was_found_before() {
     let offer = shard.offer().await;
     assert_eq!((offer.stage(), offer.attempt), (v1::Stage::Submit, 2));
     assert!(offer.spec.expect("a spec").discover.expect("what discover found").phase.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_publish_uses_the_patch_that_is_stored() {
+    let app = TestApp::start().await;
+    let mut default = ScriptedWorker::default_worker(&app, "default-1").await;
+    let mut shard = ScriptedWorker::shard_worker(&app, "codex-worker-1", 1).await;
+    let run = app.create("001-greeting").await;
+    default.work("default", discovered()).await;
+    shard.credit("codex-1", 1).await;
+    let offer = shard.offer().await;
+    shard.accept(&offer).await;
+    let patch = upload(&app, &offer, v1::ArtifactType::CodexPatch, b"a patch")
+        .await
+        .unwrap()
+        .artifact_id;
+    shard.report(&offer, 1, finished(submitted(&patch))).await;
+    assert_eq!(shard.acknowledged().await, Some(1));
+    default.work("default", failed("PUSH_REJECTED")).await;
+    app.finished(&run.run_id).await;
+
+    let retried = retry(&app, &run.run_id, v1::RetryMode::ResumeFailedStage).await.unwrap();
+    assert_eq!((retried.phase(), retried.failure), (v1::Phase::Publish, None));
+    default.credit("default", 1).await;
+    let offer = default.offer().await;
+    assert_eq!((offer.stage(), offer.attempt), (v1::Stage::Publish, 2));
+    assert_eq!(offer.spec.unwrap().submit.unwrap().patch_artifact_id, patch);
+    let jobs = app.get(&run.run_id).await.jobs;
+    let stages: Vec<_> = jobs.iter().map(|job| (job.stage(), job.attempt)).collect();
+    let expected = [
+        (v1::Stage::Discover, 1),
+        (v1::Stage::Submit, 1),
+        (v1::Stage::Publish, 1),
+        (v1::Stage::Publish, 2),
+    ];
+    assert_eq!(stages, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

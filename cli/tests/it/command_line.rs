@@ -85,6 +85,8 @@ async fn help_of_create_explains_every_option() {
           --on-shard-unavailable <POLICY>  What to do while the shard takes no work [default: wait] [possible values: wait, refuse]
           --on-auth-failure <POLICY>       What to do when the shard's login is bad [default: fail] [possible values: fail, wait]
           --agent-timeout <DURATION>       Longest time that the agent may take, such as 30m; the server's default when not given
+          --not-before <TIME>              Offer it to no worker before this time, such as 2026-01-02T03:04:05Z, or 2h from now
+          --queue-timeout <DURATION>       Fail it when a job has waited this long for a worker, such as 30m; the server's default when not given
           --watch                          Follow the run until it ends, as `run watch` does
           --reconnect-for <DURATION>       How long to try again when the connection is lost while following [default: 5m]
       -h, --help                           Print help (see more with '--help')

@@ -73,8 +73,13 @@ impl v1::run_service_server::RunService for Service {
             requested_by,
         };
         let (run, already_existed) = start::start(&self.flow, request).await.map_err(status)?;
+        // One that has just begun is as it was written; one that was there may have come far.
+        let run = match already_existed {
+            true => self.show(run.id).await?,
+            false => wire::run::message(&run, None),
+        };
         Ok(Response::new(v1::CreateRunResponse {
-            run: Some(self.show(run.id).await?),
+            run: Some(run),
             already_existed,
         }))
     }

@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
-    flow::{Error, Flow, cancel, expire},
+    flow::{Error, Flow, cancel, expire, overdue},
     session::Registry,
 };
 
@@ -42,6 +42,7 @@ async fn keep_leases(flow: Flow, registry: Registry, shutdown: CancellationToken
             }
         }
         log(expire::offers(&flow).await);
+        log(overdue::fail(&flow).await);
         log(cancel::remind(&flow).await);
         if Instant::now() >= reap_from {
             log(expire::leases(&flow).await);

@@ -91,12 +91,14 @@ macro_rules! column {
 }
 
 /// New jobs get their place in the order of their queue: behind what their repository has waiting there, and never before the queue's clock.
+/// One that is skipped at once takes no place.
 /// `$joined` may leave some out.
 macro_rules! insert_jobs {
     ($joined:literal) => {
         concat!(
             "queued as (
-    select job.*, row_number() over (partition by job.queue, job.priority, job.repository order by job.id) as nth
+    select job.*, count(*) filter (where job.finished_at is null) over (partition by job.queue, job.priority, job.repository order by job.id)
+        as nth
     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as job (id, run_id, stage, attempt, queue, status, hold_reason, priority,
         not_before, expires_at, avoid_worker, payload, created_at, finished_at, repository) ",
             $joined,
@@ -107,7 +109,7 @@ macro_rules! insert_jobs {
     left join queue_ranks as clock on (clock.queue, clock.priority, clock.repository) = (wanted.queue, wanted.priority, '')
 ), ranked as (
     insert into queue_ranks as ranks (queue, priority, repository, rank)
-    select queue, priority, repository, rank + jobs from based order by queue, priority, repository
+    select queue, priority, repository, rank + jobs from based where jobs > 0 order by queue, priority, repository
     on conflict (queue, priority, repository) do update set rank = greatest(ranks.rank, excluded.rank)
 ), inserted as (
     insert into jobs (id, run_id, stage, attempt, queue, status, hold_reason, priority, not_before, expires_at, avoid_worker, payload,

@@ -9,12 +9,12 @@
 //!
 //! Attempts are counted since the run was last retried by a client: a retried run gets all of them anew.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
 use super::{
-    job::{Failure, FailureClass},
+    job::{Failure, FailureClass, HoldReason},
     stage::Stage,
 };
 
@@ -147,6 +147,30 @@ impl Failure {
     }
 }
 
+/// Nobody took a job within its time in the queue. No attempt follows, since it would wait in the same queue.
+pub fn queue_timeout(queue: &str, waited: Duration, hold: Option<HoldReason>) -> Failure {
+    let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
+    let why = hold.map_or_else(|| "no worker took it".to_owned(), |hold| format!("it was held, {hold}"));
+    let remedy = match hold {
+        None => "start a worker that serves the queue, or one more".to_owned(),
+        Some(HoldReason::ShardOffline) => format!("start the shard's worker (`moorline shard show {queue}` shows whose it is)"),
+        Some(HoldReason::ShardDraining) => "let the shard take work again".to_owned(),
+        Some(HoldReason::WaitingAuth) => format!("renew the shard's login (`moorline shard show {queue}` shows its volume)"),
+        Some(HoldReason::CoolingDown) => "wait until the account's limit is over, or add a shard with another account".to_owned(),
+    };
+    let mut details = BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
+    details.extend(hold.map(|hold| ("hold_reason".to_owned(), hold.to_string())));
+    Failure {
+        code: "QUEUE_TIMEOUT".to_owned(),
+        message: format!(
+            "the job waited {waited} in queue {queue} and {why}: {remedy}, then retry the run with `moorline run retry`; \
+             `--queue-timeout` gives new runs more time"
+        ),
+        class: FailureClass::Environment,
+        details,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use strum::VariantArray as _;
@@ -237,6 +261,22 @@ mod tests {
         };
         assert_eq!(decide(FailureClass::LostWorker, lost_too_often), Decision::Fail);
         assert_eq!(decide(FailureClass::Environment, lost_too_often), again(20, true));
+    }
+
+    #[test]
+    fn a_job_that_waited_too_long_says_how_long_and_why_and_what_to_do() {
+        let holds = [None].into_iter().chain(HoldReason::VARIANTS.iter().copied().map(Some));
+        let told: Vec<String> = holds
+            .map(|hold| queue_timeout("codex-1", Duration::from_millis(3_600_900), hold))
+            .map(|failure| format!("{} {:?}", failure.message, failure.details))
+            .collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        the job waited 1h in queue codex-1 and no worker took it: start a worker that serves the queue, or one more, then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"queue": "codex-1"}
+        the job waited 1h in queue codex-1 and it was held, SHARD_DRAINING: let the shard take work again, then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "SHARD_DRAINING", "queue": "codex-1"}
+        the job waited 1h in queue codex-1 and it was held, SHARD_OFFLINE: start the shard's worker (`moorline shard show codex-1` shows whose it is), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "SHARD_OFFLINE", "queue": "codex-1"}
+        the job waited 1h in queue codex-1 and it was held, WAITING_AUTH: renew the shard's login (`moorline shard show codex-1` shows its volume), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "WAITING_AUTH", "queue": "codex-1"}
+        the job waited 1h in queue codex-1 and it was held, COOLING_DOWN: wait until the account's limit is over, or add a shard with another account, then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "COOLING_DOWN", "queue": "codex-1"}
+        "#);
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! What follows when a stage has ended: the next stage, or the end of the run. Decided in memory; whoever asks writes the ledger.
 
+use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, ledger::Ledger};
-use crate::domain::{
-    job::{self, Failure, FailureClass, LOST_ATTEMPTS_MAX, Payload},
-    run::{self, Phase},
-    stage::{Outcome, Stage},
+use super::{Error, finish, ledger::Ledger};
+use crate::{
+    db::jobs::Job,
+    domain::{
+        job::{self, Failure, FailureClass, Payload},
+        retry::{Decision, Tried},
+        run::{self, Phase},
+        stage::{Outcome, Stage},
+    },
 };
 
 /// Takes in what a stage reported: the run goes to the next stage, or ends.
@@ -38,31 +43,43 @@ pub fn after_success(ledger: &mut Ledger, stage: Stage, mut payload: Payload, ou
     }
 }
 
-/// Takes in why a job failed: its stage is tried again, or the run fails.
-pub fn after_failure(ledger: &mut Ledger, job_id: Uuid, failure: Failure) -> Result<(), Error> {
-    match failure.class {
-        FailureClass::LostWorker => after_loss(ledger, job_id, failure),
-        FailureClass::Job | FailureClass::Environment | FailureClass::Login => fail(ledger, failure),
+/// Takes in why a job failed, and ends it: its stage is tried again, or the run ends.
+pub fn after_failure(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result<(), Error> {
+    if job.cancel_requested_at.is_some() {
+        ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
+        return finish::cancelled(ledger, job.cancel_reason.as_deref());
+    }
+    let tried = tried(ledger, job, failure.class);
+    match ledger.timers.retry.decide(job.stage, failure.class, tried, fastrand::f64()) {
+        Decision::Again { delay, elsewhere } => {
+            ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
+            let not_before = ledger.now + delay;
+            let avoid_worker = job.worker_name.clone().filter(|_| elsewhere);
+            info!(run_id = %ledger.run.id, stage = %job.stage, class = %failure.class, ?tried, ?delay, avoid_worker, "stage is tried again");
+            let next = |next: &mut Job| {
+                next.not_before = not_before;
+                next.avoid_worker = avoid_worker;
+            };
+            ledger.queue_job(job.stage, job.payload(), next).map(drop)
+        }
+        Decision::Fail => {
+            let failure = failure.for_good(tried);
+            ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
+            fail(ledger, failure)
+        }
     }
 }
 
-/// Queues the next attempt of a job that was lost with its worker. A stage that keeps losing its workers fails the run in the end.
-fn after_loss(ledger: &mut Ledger, job_id: Uuid, failure: Failure) -> Result<(), Error> {
-    let Some((stage, payload)) = ledger.job(job_id).map(|lost| (lost.stage, lost.payload())) else {
-        return Ok(());
-    };
-    let is_lost = |job: &&job::Failure| job.class == FailureClass::LostWorker;
-    let failures: Vec<Failure> = ledger
+/// How often the job's stage has failed since a client last retried the run, this failure included.
+fn tried(ledger: &Ledger, job: &Job, class: FailureClass) -> Tried {
+    let round = job.payload().retries;
+    let before = ledger
         .jobs
         .iter()
-        .filter(|job| job.stage == stage)
-        .filter_map(crate::db::jobs::Job::failure)
-        .collect();
-    let times = i64::try_from(failures.iter().filter(is_lost).count()).unwrap_or(i64::MAX);
-    if times >= LOST_ATTEMPTS_MAX {
-        return fail(ledger, failure.for_good(times));
-    }
-    ledger.queue_job(stage, payload, |_| {}).map(drop)
+        .filter(|other| other.id != job.id && other.stage == job.stage && other.status == job::Status::Failed)
+        .filter(|other| other.payload().retries == round)
+        .filter_map(Job::failure);
+    Tried::of(before.map(|failure| failure.class).chain([class]))
 }
 
 /// Ends the run with a failure.

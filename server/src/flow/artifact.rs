@@ -67,7 +67,7 @@ where
     let mut connection = flow.connection().await?;
     let stored = connection
         .transaction(async |connection| {
-            let mut ledger = Ledgers::lock_one(connection, run_id).await?;
+            let mut ledger = Ledgers::lock_one(connection, run_id, flow.timers).await?;
             if ledger.job(header.job_id).is_none_or(|job| !job.is_leased(header.lease_token)) {
                 return Err(fenced(header.job_id));
             }

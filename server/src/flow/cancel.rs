@@ -25,7 +25,7 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
     let mut connection = flow.connection().await?;
     let written = connection
         .transaction(async |connection| {
-            let mut ledger = Ledgers::lock_one(connection, run_id).await?;
+            let mut ledger = Ledgers::lock_one(connection, run_id, flow.timers).await?;
             if ledger.run.status == run::Status::Cancelled {
                 return Ok::<_, Error>(Err(ledger.run));
             }

@@ -6,9 +6,10 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::{Error, Flow, Topic};
+pub use crate::db::jobs::Slot;
 use crate::{
     db::{
-        jobs::{self, Job, Slot},
+        jobs::{self, Job},
         runs::Run,
     },
     domain::stage::Stage,

@@ -35,7 +35,7 @@ pub async fn offers(flow: &Flow) -> Result<(), Error> {
 pub async fn leases(flow: &Flow) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
     let lost = jobs::running_without_lease(&mut connection, BATCH).await?;
-    lost::give_up(&mut connection, &flow.hints, &lost, When::LeaseHasLapsed).await?;
+    lost::give_up(&mut connection, flow, &lost, When::LeaseHasLapsed).await?;
     for queue in shards::abandoned(&mut connection, None).await? {
         connection
             .transaction(async |connection| take_out(connection, &queue).await)

@@ -40,11 +40,7 @@ pub(super) fn succeeded(ledger: &mut Ledger, job: &Job, outcome: Outcome) -> Res
 /// It did not.
 pub(super) fn failed(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result<(), Error> {
     log(ledger, job, Some(&failure));
-    ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
-    if job.cancel_requested_at.is_some() {
-        return cancelled(ledger, job.cancel_reason.as_deref());
-    }
-    advance::after_failure(ledger, job.id, failure)
+    advance::after_failure(ledger, job, failure)
 }
 
 /// It was stopped because its run was cancelled.

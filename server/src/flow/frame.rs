@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
-    Error, Hints, accept,
+    Error, Hints, Timers, accept,
     group::{self, Answer, Group, Item},
     ledger::{Ledger, Ledgers, Written},
     report::{self, News},
@@ -42,12 +42,12 @@ pub struct Frames {
 
 impl Frames {
     /// Starts the groups.
-    pub fn start(pool: &db::Pool, hints: &Hints, tasks: &TaskTracker) -> Self {
+    pub fn start(pool: &db::Pool, hints: &Hints, timers: Timers, tasks: &TaskTracker) -> Self {
         let lane = |_| {
             let (pool, hints) = (pool.clone(), hints.clone());
             Group::start("frames", tasks, move |group| {
                 let (pool, hints) = (pool.clone(), hints.clone());
-                async move { flush(&pool, &hints, group).await }
+                async move { flush(&pool, &hints, timers, group).await }
             })
         };
         Self {
@@ -80,21 +80,21 @@ impl Frames {
 type Waiting = Item<Frame, i64>;
 
 /// Takes a group in. A run takes one step at a time: of several frames about one job, each goes into a transaction of its own.
-async fn flush(pool: &db::Pool, hints: &Hints, group: Vec<Waiting>) {
+async fn flush(pool: &db::Pool, hints: &Hints, timers: Timers, group: Vec<Waiting>) {
     let mut left = group;
     while !left.is_empty() {
         let mut jobs = HashSet::with_capacity(left.len());
         let (now, later) = left.into_iter().partition(|waiting| jobs.insert(waiting.item.job_id));
         left = later;
-        step(pool, hints, now).await;
+        step(pool, hints, timers, now).await;
     }
 }
 
-async fn step(pool: &db::Pool, hints: &Hints, group: Vec<Waiting>) {
+async fn step(pool: &db::Pool, hints: &Hints, timers: Timers, group: Vec<Waiting>) {
     let frames: Vec<Frame> = group.iter().map(|waiting| waiting.item.clone()).collect();
     let mut again = super::Again::default();
     let taken = loop {
-        match transact(pool, &frames).await {
+        match transact(pool, timers, &frames).await {
             Err(error) if again.after(&error) => {}
             taken => break taken,
         }
@@ -110,13 +110,13 @@ async fn step(pool: &db::Pool, hints: &Hints, group: Vec<Waiting>) {
             }
             written.announce(hints);
             if !later.is_empty() {
-                Box::pin(step(pool, hints, later)).await;
+                Box::pin(step(pool, hints, timers, later)).await;
             }
         }
         // One frame that the database refuses must not take the others with it.
         Err(Error::Database(_) | Error::Refused(_) | Error::Document(_)) if group.len() > 1 => {
             for waiting in group {
-                Box::pin(step(pool, hints, vec![waiting])).await;
+                Box::pin(step(pool, hints, timers, vec![waiting])).await;
             }
         }
         Err(error) => group::fail_all(group, error),
@@ -126,12 +126,12 @@ async fn step(pool: &db::Pool, hints: &Hints, group: Vec<Waiting>) {
 /// What becomes of each frame; `None` for one whose run another frame has changed already.
 type Outcomes = Vec<Option<Result<i64, Error>>>;
 
-async fn transact(pool: &db::Pool, frames: &[Frame]) -> Result<(Written, Outcomes), Error> {
+async fn transact(pool: &db::Pool, timers: Timers, frames: &[Frame]) -> Result<(Written, Outcomes), Error> {
     let mut connection = super::connection(pool).await?;
     connection
         .transaction(async |connection| {
             let job_ids: Vec<Uuid> = frames.iter().map(|frame| frame.job_id).collect();
-            let locked = Ledgers::lock_of_jobs(connection, &job_ids).await?;
+            let locked = Ledgers::lock_of_jobs(connection, &job_ids, timers).await?;
             let (touched, outcomes) = decide(locked, frames);
             Ok((touched.write(connection).await?, outcomes))
         })

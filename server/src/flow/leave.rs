@@ -47,7 +47,7 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
         .await?
         .into_iter()
         .partition(|job| job.stage.is_cheap());
-    lost::give_up(&mut connection, &flow.hints, &cheap, When::Now).await?;
+    lost::give_up(&mut connection, flow, &cheap, When::Now).await?;
     // A worker that really goes has no agent at work. One whose line broke while it drained may have: its container uses the login.
     let goodbye = left.goodbye && costly.is_empty();
     if goodbye {

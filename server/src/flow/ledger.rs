@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, Hints, Topic};
+use super::{Error, Hints, Timers, Topic};
 use crate::{
     db::{
         Connection,
@@ -40,6 +40,8 @@ pub struct Ledger {
     pub jobs: Vec<Job>,
     /// Database time of the lock.
     pub now: DateTime<Utc>,
+    /// How long things may take.
+    pub timers: Timers,
     /// Whom to wake after the commit.
     pub wake: Vec<Topic>,
     events: Vec<Event>,
@@ -61,13 +63,14 @@ pub enum Also {
 
 impl Ledger {
     /// Begins with a run and its jobs as they were read; a new run has none.
-    pub fn new(run: Run, jobs: Vec<Job>, now: DateTime<Utc>) -> Self {
+    pub fn new(run: Run, jobs: Vec<Job>, now: DateTime<Utc>, timers: Timers) -> Self {
         Self {
             wake: vec![Topic::Run(run.id)],
             stored: jobs.len(),
             run,
             jobs,
             now,
+            timers,
             events: Vec::new(),
             changed: BTreeSet::new(),
             also: Vec::new(),
@@ -115,7 +118,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Queues a job: the next attempt of its stage. `shape` may change what is usual of it, such as when it may begin.
+    /// Queues a job: the next attempt of its stage. `shape` may change what is usual of it, such as when it may begin; its time in the queue
+    /// counts from then.
     ///
     /// # Errors
     ///
@@ -154,6 +158,7 @@ impl Ledger {
             avoid_worker: None,
         };
         shape(&mut job);
+        job.expires_at = self.timers.end_of_waiting(&self.run.options(), self.now.max(job.not_before));
         let id = job.id;
         self.record_job(&job);
         self.jobs.push(job);
@@ -266,8 +271,8 @@ impl Ledgers {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn lock(connection: &mut Connection, run_ids: &[Uuid]) -> Result<Self, Error> {
-        Ok(Self::of(batch::lock(connection, run_ids).await?))
+    pub async fn lock(connection: &mut Connection, run_ids: &[Uuid], timers: Timers) -> Result<Self, Error> {
+        Ok(Self::of(batch::lock(connection, run_ids).await?, timers))
     }
 
     /// Locks the runs of some jobs.
@@ -275,18 +280,18 @@ impl Ledgers {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn lock_of_jobs(connection: &mut Connection, job_ids: &[Uuid]) -> Result<Self, Error> {
-        Ok(Self::of(batch::lock_of_jobs(connection, job_ids).await?))
+    pub async fn lock_of_jobs(connection: &mut Connection, job_ids: &[Uuid], timers: Timers) -> Result<Self, Error> {
+        Ok(Self::of(batch::lock_of_jobs(connection, job_ids).await?, timers))
     }
 
-    fn of(locked: batch::Locked) -> Self {
+    fn of(locked: batch::Locked, timers: Timers) -> Self {
         let mut jobs: HashMap<Uuid, Vec<Job>> = HashMap::with_capacity(locked.runs.len());
         for job in locked.jobs {
             jobs.entry(job.run_id).or_default().push(job);
         }
         let ledger = |run: Run| {
             let jobs = jobs.remove(&run.id).unwrap_or_default();
-            Ledger::new(run, jobs, locked.now)
+            Ledger::new(run, jobs, locked.now, timers)
         };
         Self(locked.runs.into_iter().map(ledger).collect())
     }
@@ -296,8 +301,12 @@ impl Ledgers {
     /// # Errors
     ///
     /// `RUN_NOT_FOUND`.
-    pub async fn lock_one(connection: &mut Connection, run_id: Uuid) -> Result<Ledger, Error> {
-        Self::lock(connection, &[run_id]).await?.0.pop().ok_or_else(|| not_found(run_id))
+    pub async fn lock_one(connection: &mut Connection, run_id: Uuid, timers: Timers) -> Result<Ledger, Error> {
+        Self::lock(connection, &[run_id], timers)
+            .await?
+            .0
+            .pop()
+            .ok_or_else(|| not_found(run_id))
     }
 
     /// Writes what has changed, in the caller's transaction.

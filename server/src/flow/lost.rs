@@ -7,7 +7,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{
-    Error, Hints, advance, finish,
+    Error, Flow, advance,
     ledger::{Ledger, Ledgers},
 };
 use crate::{
@@ -27,14 +27,14 @@ pub(super) enum When {
 /// Ends jobs whose workers are gone, unless their leases have passed on meanwhile, and queues their next attempts.
 ///
 /// Takes the caller's connection: a second one from the pool, asked for while the first is held, could be waited for without end.
-pub(super) async fn give_up(connection: &mut Connection, hints: &Hints, lost: &[Job], when: When) -> Result<(), Error> {
+pub(super) async fn give_up(connection: &mut Connection, flow: &Flow, lost: &[Job], when: When) -> Result<(), Error> {
     if lost.is_empty() {
         return Ok(());
     }
     let run_ids: Vec<Uuid> = lost.iter().map(|job| job.run_id).collect();
     let written = connection
         .transaction(async |connection| {
-            let mut ledgers = Ledgers::lock(connection, &run_ids).await?;
+            let mut ledgers = Ledgers::lock(connection, &run_ids, flow.timers).await?;
             let mut instance_ids: Vec<Uuid> = lost.iter().filter_map(|job| job.lease_instance_id).collect();
             // Asked under the jobs' locks: a worker that comes back takes those before it is told to go on.
             if when == When::LeaseHasLapsed {
@@ -51,7 +51,7 @@ pub(super) async fn give_up(connection: &mut Connection, hints: &Hints, lost: &[
             ledgers.write(connection).await
         })
         .await?;
-    written.announce(hints);
+    written.announce(&flow.hints);
     Ok(())
 }
 
@@ -67,10 +67,5 @@ fn end(ledger: &mut Ledger, lost: &Job, gone: &HashSet<Uuid>) -> Result<(), Erro
     };
     let failure = Failure::worker_lost(job.worker_name.as_deref().unwrap_or("unknown"));
     warn!(run_id = %job.run_id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, worker = job.worker_name, "worker lost");
-    ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
-    if job.cancel_requested_at.is_some() {
-        finish::cancelled(ledger, job.cancel_reason.as_deref())
-    } else {
-        advance::after_failure(ledger, job.id, failure)
-    }
+    advance::after_failure(ledger, &job, failure)
 }

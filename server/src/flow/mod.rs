@@ -18,6 +18,7 @@ pub mod leave;
 mod ledger;
 pub mod logs;
 mod lost;
+pub mod overdue;
 pub mod register;
 pub mod report;
 pub mod retry;
@@ -63,8 +64,8 @@ impl Flow {
     pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, tasks: &TaskTracker) -> Self {
         let hints = Hints::default();
         Self {
-            starts: start::Starts::start(&pool, &hints, tasks),
-            frames: frame::Frames::start(&pool, &hints, tasks),
+            starts: start::Starts::start(&pool, &hints, timers, tasks),
+            frames: frame::Frames::start(&pool, &hints, timers, tasks),
             pool,
             hints,
             artifacts,

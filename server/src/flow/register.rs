@@ -83,7 +83,7 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let kept: Vec<Uuid> = registered.keep.iter().map(|held| held.job_id).collect();
     let mut lost = jobs::running_of_worker(&mut connection, &hello.worker_name).await?;
     lost.retain(|job| !kept.contains(&job.id));
-    lost::give_up(&mut connection, &flow.hints, &lost, When::Now).await?;
+    lost::give_up(&mut connection, flow, &lost, When::Now).await?;
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
     flow.hints.wake_all(hello.queues.iter().cloned().map(Topic::Queue));

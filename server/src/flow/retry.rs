@@ -37,11 +37,13 @@ pub async fn retry(flow: &Flow, run_id: Uuid, mode: Mode) -> Result<Run, Error> 
     let mut connection = flow.connection().await?;
     let written = connection
         .transaction(async |connection| {
-            let mut ledger = Ledgers::lock_one(connection, run_id).await?;
+            let mut ledger = Ledgers::lock_one(connection, run_id, flow.timers).await?;
             if ledger.run.status != run::Status::Failed {
                 return Err(not_failed(&ledger.run));
             }
-            let (stage, payload) = begin_at(&ledger.run, &ledger.jobs, mode);
+            let (stage, mut payload) = begin_at(&ledger.run, &ledger.jobs, mode);
+            // From here on attempts are counted anew.
+            payload.retries = ledger.jobs.iter().map(|job| job.payload().retries).max().unwrap_or_default() + 1;
             info!(%run_id, ?mode, %stage, "run retried");
             ledger.move_to(run::Status::Retrying, Phase::from(stage), None)?;
             ledger.queue_job(stage, payload, |_| {})?;

@@ -9,7 +9,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::{
-    Error, Flow, Hints,
+    Error, Flow, Hints, Timers,
     group::{self, Group, Item},
     ledger::{Ledger, Ledgers, Written},
     route,
@@ -226,21 +226,21 @@ pub struct Starts {
 
 impl Starts {
     /// Starts the group.
-    pub fn start(pool: &db::Pool, hints: &Hints, tasks: &TaskTracker) -> Self {
+    pub fn start(pool: &db::Pool, hints: &Hints, timers: Timers, tasks: &TaskTracker) -> Self {
         let (pool, hints) = (pool.clone(), hints.clone());
         let groups = Group::start("starts", tasks, move |group| {
             let (pool, hints) = (pool.clone(), hints.clone());
-            async move { flush(&pool, &hints, group).await }
+            async move { flush(&pool, &hints, timers, group).await }
         });
         Self { groups }
     }
 }
 
-async fn flush(pool: &db::Pool, hints: &Hints, group: Vec<Item<Asked, Option<Run>>>) {
+async fn flush(pool: &db::Pool, hints: &Hints, timers: Timers, group: Vec<Item<Asked, Option<Run>>>) {
     let asked: Vec<Asked> = group.iter().map(|item| item.item.clone()).collect();
     let mut again = super::Again::default();
     let inserted = loop {
-        match insert(pool, &asked).await {
+        match insert(pool, timers, &asked).await {
             Err(error) if again.after(&error) => {}
             inserted => break inserted,
         }
@@ -260,7 +260,7 @@ async fn flush(pool: &db::Pool, hints: &Hints, group: Vec<Item<Asked, Option<Run
         // One run that the database can't take must not take the others with it.
         Err(Error::Database(_) | Error::Refused(_) | Error::Document(_)) if group.len() > 1 => {
             for item in group {
-                Box::pin(flush(pool, hints, vec![item])).await;
+                Box::pin(flush(pool, hints, timers, vec![item])).await;
             }
         }
         Err(error) => group::fail_all(group, error),
@@ -268,13 +268,13 @@ async fn flush(pool: &db::Pool, hints: &Hints, group: Vec<Item<Asked, Option<Run
 }
 
 /// Inserts runs, and says why some can't be: those have no queue to go to.
-async fn insert(pool: &db::Pool, asked: &[Asked]) -> Result<(Written, HashMap<Uuid, Error>), Error> {
+async fn insert(pool: &db::Pool, timers: Timers, asked: &[Asked]) -> Result<(Written, HashMap<Uuid, Error>), Error> {
     let mut connection = super::connection(pool).await?;
     let routing = shards::routing(&mut connection).await?;
     let mut refused = HashMap::new();
     let mut ledgers = Vec::with_capacity(asked.len());
     for asked in asked {
-        match begin(&routing, asked) {
+        match begin(&routing, timers, asked) {
             Ok(ledger) => ledgers.push(ledger),
             Err(error) => drop(refused.insert(asked.id, error)),
         }
@@ -294,7 +294,7 @@ async fn insert(pool: &db::Pool, asked: &[Asked]) -> Result<(Written, HashMap<Uu
 }
 
 /// A run as it begins, with its first job.
-fn begin(routing: &Routing, asked: &Asked) -> Result<Ledger, Error> {
+fn begin(routing: &Routing, timers: Timers, asked: &Asked) -> Result<Ledger, Error> {
     let request = &asked.request;
     let route = route::resolve_in(
         routing,
@@ -351,7 +351,7 @@ fn begin(routing: &Routing, asked: &Asked) -> Result<Ledger, Error> {
         finished_at: None,
         updated_at: routing.now,
     };
-    let mut ledger = Ledger::new(run, Vec::new(), routing.now);
+    let mut ledger = Ledger::new(run, Vec::new(), routing.now, timers);
     ledger.record(Event::RunChanged {
         status: ledger.run.status,
         phase: ledger.run.phase,
@@ -365,7 +365,9 @@ fn begin(routing: &Routing, asked: &Asked) -> Result<Ledger, Error> {
         worker_name: None,
         preflight_status: None,
     });
-    ledger.queue_job(stage, asked.payload.clone(), |_| {})?;
+    ledger.queue_job(stage, asked.payload.clone(), |job| {
+        job.not_before = request.options.not_before.map_or(job.not_before, |asked| asked.max(job.not_before));
+    })?;
     Ok(ledger)
 }
 

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{retry::Policy, stage::Stage};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::{retry::Policy, run::Options, stage::Stage};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +203,13 @@ impl Timers {
                 "the first delay would be cut already",
             ),
         ]
+    }
+
+    /// When a job that waits from `since` on has waited long enough; `None` where calendars end.
+    pub fn end_of_waiting(&self, options: &Options, since: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let asked = options.queue_timeout_seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let longest = TimeDelta::from_std(asked.unwrap_or(self.queue_timeout)).ok()?;
+        since.checked_add_signed(longest)
     }
 
     /// Longest time that a stage may take, unless the run says otherwise.

@@ -13,12 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, info_span, warn};
 use uuid::Uuid;
 
-use crate::{
-    db::jobs::Slot,
-    flow::{
-        Flow, Topic,
-        claim::{self, Claimed},
-    },
+use crate::flow::{
+    Flow, Topic,
+    claim::{self, Claimed, Slot},
 };
 
 /// Most jobs that one claim takes, and that may wait for one session.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use moorline_proto::v1::{
     self, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient, worker_service_client::WorkerServiceClient,
 };
-use moorline_server::{Config, Running, config::Database, flow::Timers};
+use moorline_server::{Config, Running, config::Database, domain::retry::Policy, flow::Timers};
 use moorline_tests::{
     db::TestDb,
     proxy::{Proxy, Target},
@@ -52,6 +52,10 @@ impl TestApp {
     pub async fn with_volumes(prefix: &str) -> Self {
         let timers = Timers {
             poll: Duration::from_millis(100),
+            retry: Policy {
+                base: Duration::from_millis(100),
+                ..Policy::default()
+            },
             ..Timers::default()
         };
         Self::with(timers, prefix).await

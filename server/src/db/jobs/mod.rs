@@ -111,6 +111,17 @@ pub async fn to_cancel(connection: &mut Connection, instance_id: Uuid) -> QueryR
         .await
 }
 
+/// Jobs that nobody has taken, though their time in the queue is over.
+pub async fn overdue(connection: &mut Connection, limit: i64) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::finished_at.is_null().and(jobs::expires_at.lt(diesel::dsl::now)))
+        .filter(jobs::lease_instance_id.is_null())
+        .limit(limit)
+        .select(Job::as_select())
+        .load(connection)
+        .await
+}
+
 /// Parks or frees what is queued on a queue. Rows are locked in the order of their ids, see [`lease`].
 pub async fn set_hold(connection: &mut Connection, queue: &str, hold: Option<job::HoldReason>) -> QueryResult<usize> {
     sql_query(

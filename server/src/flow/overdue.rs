@@ -1,0 +1,62 @@
+//! Jobs that have waited in their queue for longer than they may: their runs fail, with the reason for the wait.
+
+use std::time::Duration;
+
+use diesel_async::AsyncConnection as _;
+use tracing::info;
+use uuid::Uuid;
+
+use super::{
+    Error, Flow, advance,
+    ledger::{Ledger, Ledgers},
+};
+use crate::{
+    db::jobs::{self, Job},
+    domain::{job, retry},
+};
+
+/// Most jobs that one pass ends; the next pass ends more.
+const BATCH: i64 = 200;
+
+/// Ends what has waited too long. A job that is offered at the moment is left to the worker's answer.
+///
+/// # Errors
+///
+/// When the database fails; the next pass tries again.
+pub async fn fail(flow: &Flow) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    let overdue = jobs::overdue(&mut connection, BATCH).await?;
+    if overdue.is_empty() {
+        return Ok(());
+    }
+    let run_ids: Vec<Uuid> = overdue.iter().map(|job| job.run_id).collect();
+    let written = connection
+        .transaction(async |connection| {
+            let mut ledgers = Ledgers::lock(connection, &run_ids, flow.timers).await?;
+            for ledger in &mut ledgers.0 {
+                end(ledger)?;
+            }
+            ledgers.0.retain(Ledger::is_touched);
+            ledgers.write(connection).await
+        })
+        .await?;
+    written.announce(&flow.hints);
+    Ok(())
+}
+
+/// Ends the run's job, unless it was offered or has ended since it was found.
+fn end(ledger: &mut Ledger) -> Result<(), Error> {
+    let now = ledger.now;
+    let is_overdue = |job: &&Job| {
+        job.status == job::Status::Queued && job.lease_instance_id.is_none() && job.expires_at.is_some_and(|expires_at| expires_at < now)
+    };
+    let Some(job) = ledger.jobs.iter().find(is_overdue).cloned() else {
+        return Ok(());
+    };
+    let waited = (now - job.not_before.max(job.created_at)).to_std().unwrap_or(Duration::ZERO);
+    let failure = retry::queue_timeout(&job.queue, waited, job.hold_reason);
+    info!(run_id = %job.run_id, job_id = %job.id, stage = %job.stage, queue = job.queue, hold_reason = ?job.hold_reason, ?waited,
+        "nobody took the job in its time");
+    ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
+    advance::fail(ledger, failure)
+}
