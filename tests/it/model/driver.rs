@@ -6,25 +6,27 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use moorline_server::{
-    db,
+    db::{self, jobs::Slot},
     domain::{
         error::Kind,
         job::{Failure, FailureClass},
+        retry::Policy,
         run::{Agent, Options, Phase},
         stage::{Discovered, Outcome, Published, Stage, Submitted, TaskPhase},
     },
-    flow::{self, Flow, Hints, Timers, accept, cancel, claim, expire, leave, register, report, retry, seed, start},
+    flow::{self, Flow, Timers, accept, cancel, claim, expire, leave, register, report, retry, seed, start},
 };
 use moorline_tests::db::TestDb;
 use object_store::memory::InMemory;
 use secrecy::SecretString;
 use tokio_postgres::Client;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
     op::{Hello, News, Op, Report},
     view::Names,
-    world::{Answer, QUEUES, Queue, World, priority},
+    world::{Answer, Due, QUEUES, Queue, World, priority},
 };
 
 /// What all cases share.
@@ -39,17 +41,20 @@ impl Server {
         /// Nothing runs out by itself while a case runs: time is what the steps say.
         const LONG: Duration = Duration::from_secs(24 * 3600);
         let database = TestDb::new().await.expect("a test database");
-        let flow = Flow {
-            pool: db::connect(&SecretString::from(database.url().to_owned())).expect("a pool"),
-            hints: Hints::default(),
-            artifacts: Arc::new(InMemory::new()),
-            timers: Timers {
-                lease: LONG,
-                accept_deadline: LONG,
-                ..Timers::default()
+        let pool = db::connect(&SecretString::from(database.url().to_owned())).expect("a pool");
+        let timers = Timers {
+            lease: LONG,
+            accept_deadline: LONG,
+            retry: Policy {
+                // A random part of it is waited, which is long in any case.
+                base: 300 * LONG,
+                cap: 300 * LONG,
+                ..Policy::default()
             },
-            server_id: Uuid::now_v7(),
+            ..Timers::default()
         };
+        // Its groups end with the last clone of it.
+        let flow = Flow::start(pool, Arc::new(InMemory::new()), timers, &TaskTracker::new());
         seed::seed(&flow, 1, "codex_auth_").await.expect("a shard");
         let client = database.connect().await.expect("a connection");
         Self {
@@ -143,8 +148,13 @@ impl Driver {
                     .await;
                 done(expire::offers(flow).await)
             }
-            Op::Later => {
-                server.sql("update jobs set not_before = now() where not_before > now()").await;
+            Op::Later { due } => {
+                let ago = if *due == Due::Now { "1 s" } else { "1 h" };
+                server
+                    .sql(&format!(
+                        "update jobs set not_before = now() - interval '{ago}' where finished_at is null and not_before > now() - interval '{ago}'"
+                    ))
+                    .await;
                 Answer::Done
             }
         }
@@ -237,8 +247,12 @@ impl Driver {
         let Some(instance) = world.connected(worker) else {
             return Answer::Done;
         };
-        let limit = u32::try_from(limit).unwrap();
-        let claimed = claim::claim(flow, name(queue), limit, self.instances[instance], &format!("w{worker}")).await;
+        let worker_name = format!("w{worker}");
+        let slot = Slot {
+            instance_id: self.instances[instance],
+            worker_name: &worker_name,
+        };
+        let claimed = claim::claim(flow, name(queue), &vec![slot; limit]).await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => return refused(error),
@@ -284,6 +298,7 @@ fn news(news: News, stage: Stage) -> report::News {
     match news {
         News::Progress => report::News::Progress("at work".to_owned()),
         News::Failed => failed(FailureClass::Job),
+        News::Broke => failed(FailureClass::Environment),
         News::Lost => failed(FailureClass::LostWorker),
         News::Stopped => report::News::Stopped("stopped".to_owned()),
         News::Succeeded => report::News::Succeeded(outcome(stage, true)),

@@ -3,7 +3,7 @@
 use moorline_server::{domain::run::Phase, flow::retry::Mode};
 use proptest::{prelude::*, sample::subsequence};
 
-use super::world::{QUEUES, Queue, World};
+use super::world::{Due, QUEUES, Queue, World};
 
 /// Features of the one repository: few, so that runs meet.
 const FEATURES: usize = 4;
@@ -54,8 +54,10 @@ pub enum Op {
     OfferLapses {
         lease: usize,
     },
-    /// Whatever was put off is due.
-    Later,
+    /// Whatever was put off is due, for a moment or for long.
+    Later {
+        due: Due,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +91,7 @@ pub enum News {
     Succeeded,
     NothingToDo,
     Failed,
+    Broke,
     Lost,
     Stopped,
 }
@@ -96,6 +99,7 @@ pub enum News {
 /// What may come next. Whatever bears a lease may bear any that there ever was.
 pub fn next(world: &World) -> BoxedStrategy<Op> {
     let force = prop_oneof![Just(None), Just(Some(Phase::Discover)), Just(Some(Phase::Submit))];
+    let later = prop_oneof![Just(Due::Now), Just(Due::Overdue)];
     let mut steps = vec![
         (
             6,
@@ -106,7 +110,7 @@ pub fn next(world: &World) -> BoxedStrategy<Op> {
         (8, hello().boxed()),
         (1, Just(Op::Renew).boxed()),
         (4, Just(Op::Reap).boxed()),
-        (2, Just(Op::Later).boxed()),
+        (2, later.prop_map(|due| Op::Later { due }).boxed()),
     ];
     let connected: Vec<usize> = (0..QUEUES.len()).filter(|worker| world.connected(*worker).is_some()).collect();
     if !connected.is_empty() {
@@ -148,7 +152,7 @@ pub fn next(world: &World) -> BoxedStrategy<Op> {
 pub fn possible(world: &World, op: &Op) -> bool {
     let serves = |worker: usize, queue: &Queue| QUEUES[worker].contains(queue);
     match op {
-        Op::Create { .. } | Op::Renew | Op::Reap | Op::Later => true,
+        Op::Create { .. } | Op::Renew | Op::Reap | Op::Later { .. } => true,
         Op::Cancel { run } | Op::Retry { run, .. } => *run < world.runs.len(),
         Op::Hello(hello) => {
             let others = |instance: usize| world.instances[instance].worker == hello.worker && Some(instance) != hello.instance;
@@ -192,6 +196,7 @@ fn reports(leases: Vec<usize>) -> impl Strategy<Value = Op> {
         4 => Just(News::Succeeded),
         1 => Just(News::NothingToDo),
         2 => Just(News::Failed),
+        3 => Just(News::Broke),
         2 => Just(News::Lost),
         1 => Just(News::Stopped),
     ];

@@ -16,7 +16,7 @@ pub fn of_world(world: &World) -> Vec<String> {
         let open = matches!(job.status, job::Status::Queued | job::Status::Running);
         let facts = [
             job.held.then(|| "held".to_owned()),
-            job.lost.then(|| "lost".to_owned()),
+            job.failure.map(|class| class.to_string()),
             job.cancel.then(|| "to be cancelled".to_owned()),
             job.lease.map(|lease| format!("lease {lease}")),
             job.holder.filter(|_| open).map(|holder| format!("instance {holder}")),
@@ -54,7 +54,7 @@ pub async fn of_database(client: &Client, names: &Names) -> Vec<String> {
     });
     let jobs = client
         .query(
-            "select run_id::text, stage, attempt, status, hold_reason, failure->>'class' = 'lost_worker', cancel_requested_at is not null,
+            "select run_id::text, stage, attempt, status, hold_reason, failure->>'class', cancel_requested_at is not null,
                 lease_token, lease_instance_id::text, worker_name, last_report_sequence from jobs",
             &[],
         )
@@ -69,7 +69,7 @@ pub async fn of_database(client: &Client, names: &Names) -> Vec<String> {
         let sequence: i64 = row.get(10);
         let facts = [
             row.get::<_, Option<String>>(4).map(|_| "held".to_owned()),
-            (row.get::<_, Option<bool>>(5) == Some(true)).then(|| "lost".to_owned()),
+            row.get::<_, Option<String>>(5),
             row.get::<_, bool>(6).then(|| "to be cancelled".to_owned()),
             token.map(|token| format!("lease {}", names.leases[&token])),
             holder

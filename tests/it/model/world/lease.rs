@@ -1,17 +1,17 @@
 //! Leases: claimed, offered, accepted, reported on, given back. What isn't a job's last lease is fenced.
 
 use moorline_server::domain::{
-    job,
+    job::{self, FailureClass},
     run::{Phase, Status},
     stage::Stage,
 };
 
-use super::{Answer, Lease, Queue, World};
+use super::{Answer, Due, Lease, Queue, World};
 use crate::model::op::{News, Number, Report};
 
 impl World {
     pub(super) fn claim(&mut self, worker: usize, queue: Queue, limit: usize) -> Answer {
-        let mut claimed: Vec<usize> = (0..self.jobs.len()).filter(|job| self.claimable(*job, queue)).collect();
+        let mut claimed: Vec<usize> = (0..self.jobs.len()).filter(|job| self.claimable(*job, queue, worker)).collect();
         claimed.sort_by_key(|job| std::cmp::Reverse(priority(self.jobs[*job].run)));
         claimed.truncate(limit);
         let holder = self.connected(worker);
@@ -28,9 +28,14 @@ impl World {
         Answer::Claimed(claimed)
     }
 
-    fn claimable(&self, job: usize, queue: Queue) -> bool {
+    fn claimable(&self, job: usize, queue: Queue, worker: usize) -> bool {
         let job = &self.jobs[job];
-        job.status == job::Status::Queued && job.holder.is_none() && !job.held && job.ready && Self::queue(job.stage) == queue
+        let due = match job.due {
+            Due::NotYet => false,
+            Due::Now => job.avoid != Some(worker),
+            Due::Overdue => true,
+        };
+        job.status == job::Status::Queued && job.holder.is_none() && !job.held && due && Self::queue(job.stage) == queue
     }
 
     pub(super) fn accept(&mut self, lease: usize) -> Option<i64> {
@@ -79,8 +84,9 @@ impl World {
             News::Progress => {}
             News::Succeeded => self.succeeded(index, true),
             News::NothingToDo => self.succeeded(index, self.jobs[index].stage != Stage::Discover),
-            News::Failed => self.failed(index),
-            News::Lost => self.lost(index),
+            News::Failed => self.failed(index, FailureClass::Job),
+            News::Broke => self.failed(index, FailureClass::Environment),
+            News::Lost => self.failed(index, FailureClass::LostWorker),
             News::Stopped => {
                 self.jobs[index].end(job::Status::Cancelled);
                 self.runs[self.jobs[index].run].status = Status::Cancelled;
@@ -94,7 +100,7 @@ impl World {
         let sender = self.connected(self.leases[lease].worker);
         let job = &mut self.jobs[self.leases[lease].job];
         if job.lease == Some(lease) && job.status == job::Status::Queued && job.holder.is_some() && job.holder == sender {
-            (job.holder, job.worker, job.ready) = (None, None, false);
+            (job.holder, job.worker, job.due) = (None, None, Due::NotYet);
         }
         Answer::Done
     }

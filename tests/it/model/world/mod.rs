@@ -10,7 +10,7 @@ mod worker;
 use std::collections::HashMap;
 
 use moorline_server::domain::{
-    job,
+    job::{self, FailureClass},
     run::{Phase, Status},
     stage::Stage,
 };
@@ -69,9 +69,12 @@ pub struct Job {
     pub status: job::Status,
     /// Whether it waits for its shard.
     pub held: bool,
-    /// Whether it may be offered, as far as time goes.
-    pub ready: bool,
-    pub lost: bool,
+    pub due: Due,
+    /// The worker that it would rather not go to again.
+    pub avoid: Option<usize>,
+    /// How often its run was retried before it.
+    pub round: usize,
+    pub failure: Option<FailureClass>,
     /// Its last lease; it may have ended.
     pub lease: Option<usize>,
     /// The instance that the lease hangs on, while there is one.
@@ -81,6 +84,15 @@ pub struct Job {
     /// The last report that is stored.
     pub sequence: i64,
     pub cancel: bool,
+}
+
+/// Whether a job may be offered, as far as time goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    NotYet,
+    Now,
+    /// For so long that it goes to any worker.
+    Overdue,
 }
 
 #[derive(Debug, Clone)]
@@ -146,9 +158,9 @@ impl World {
             }
             Op::Reject { lease } => self.reject(*lease),
             Op::OfferLapses { lease } => self.offer_lapses(*lease),
-            Op::Later => {
-                for job in &mut self.jobs {
-                    job.ready = true;
+            Op::Later { due } => {
+                for job in self.jobs.iter_mut().filter(|job| job.due != Due::Overdue) {
+                    job.due = *due;
                 }
                 Answer::Done
             }

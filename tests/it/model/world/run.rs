@@ -2,14 +2,15 @@
 
 use moorline_server::{
     domain::{
-        job::{self, LOST_ATTEMPTS_MAX},
+        job::{self, FailureClass},
+        retry::{LOST_ATTEMPTS_MAX, Policy},
         run::{self, Phase, Status},
         stage::Stage,
     },
     flow::retry::Mode,
 };
 
-use super::{Answer, Job, Queue, Run, World};
+use super::{Answer, Due, Job, Queue, Run, World};
 
 impl World {
     pub(super) fn create(&mut self, feature: usize, force: Option<Phase>) -> Answer {
@@ -23,7 +24,7 @@ impl World {
             status: Status::Pending,
             phase: Phase::from(first),
         });
-        self.enqueue(self.runs.len() - 1, first);
+        self.enqueue(self.runs.len() - 1, first, 0);
         Answer::Done
     }
 
@@ -68,13 +69,14 @@ impl World {
         };
         self.runs[run].status = Status::Retrying;
         self.runs[run].phase = Phase::from(stage);
-        self.enqueue(run, stage);
+        let before = self.jobs.iter().filter(|job| job.run == run).map(|job| job.round).max();
+        self.enqueue(run, stage, before.unwrap_or_default() + 1);
         Answer::Done
     }
 
     /// A job did what it should; `work` says whether discover found some.
     pub(super) fn succeeded(&mut self, job: usize, work: bool) {
-        let (run, stage) = (self.jobs[job].run, self.jobs[job].stage);
+        let (run, stage, round) = (self.jobs[job].run, self.jobs[job].stage, self.jobs[job].round);
         self.jobs[job].end(job::Status::Succeeded);
         if self.jobs[job].cancel {
             self.runs[run].status = Status::Cancelled;
@@ -87,7 +89,7 @@ impl World {
             .collect();
         if !work {
             for stage in rest {
-                self.enqueue(run, stage);
+                self.enqueue(run, stage, 0);
                 if let Some(job) = self.jobs.last_mut() {
                     job.end(job::Status::Skipped);
                 }
@@ -95,31 +97,37 @@ impl World {
             (self.runs[run].status, self.runs[run].phase) = (Status::NoWork, Phase::Complete);
         } else if let Some(next) = rest.first() {
             self.runs[run].phase = Phase::from(*next);
-            self.enqueue(run, *next);
+            self.enqueue(run, *next, round);
         } else {
             (self.runs[run].status, self.runs[run].phase) = (Status::Succeeded, Phase::Complete);
         }
     }
 
-    pub(super) fn failed(&mut self, job: usize) {
+    /// A job failed: another attempt, or the end of the run.
+    pub(super) fn failed(&mut self, job: usize, class: FailureClass) {
+        self.jobs[job].failure = Some(class);
         self.jobs[job].end(job::Status::Failed);
-        let cancel = self.jobs[job].cancel;
-        self.runs[self.jobs[job].run].status = if cancel { Status::Cancelled } else { Status::Failed };
-    }
-
-    /// A worker went away with a job: another attempt, until there were too many.
-    pub(super) fn lost(&mut self, job: usize) {
-        self.jobs[job].lost = true;
-        self.failed(job);
-        let (run, stage) = (self.jobs[job].run, self.jobs[job].stage);
-        let lost = self.jobs.iter().filter(|job| job.run == run && job.stage == stage && job.lost);
-        if !self.jobs[job].cancel && (lost.count() as i64) < LOST_ATTEMPTS_MAX {
-            self.runs[run].status = Status::Running;
-            self.enqueue(run, stage);
+        let failed = self.jobs[job].clone();
+        if failed.cancel {
+            self.runs[failed.run].status = Status::Cancelled;
+            return;
+        }
+        let same = |job: &&Job| (job.run, job.stage, job.round, job.failure) == (failed.run, failed.stage, failed.round, Some(class));
+        let times = self.jobs.iter().filter(same).count() as u32;
+        match class {
+            FailureClass::LostWorker if times < LOST_ATTEMPTS_MAX => self.enqueue(failed.run, failed.stage, failed.round),
+            FailureClass::Environment if times < Policy::default().attempts(failed.stage) => {
+                self.enqueue(failed.run, failed.stage, failed.round);
+                if let Some(next) = self.jobs.last_mut() {
+                    next.due = Due::NotYet;
+                    next.avoid = failed.worker.filter(|_| failed.stage != Stage::Submit);
+                }
+            }
+            _ => self.runs[failed.run].status = Status::Failed,
         }
     }
 
-    fn enqueue(&mut self, run: usize, stage: Stage) {
+    fn enqueue(&mut self, run: usize, stage: Stage, round: usize) {
         let attempts = self.jobs.iter().filter(|job| job.run == run && job.stage == stage).count();
         self.jobs.push(Job {
             run,
@@ -127,8 +135,10 @@ impl World {
             attempt: attempts as i32 + 1,
             status: job::Status::Queued,
             held: Self::queue(stage) == Queue::Shard && !self.active,
-            ready: true,
-            lost: false,
+            due: Due::Now,
+            avoid: None,
+            round,
+            failure: None,
             lease: None,
             holder: None,
             worker: None,

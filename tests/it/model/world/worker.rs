@@ -1,8 +1,8 @@
 //! Workers: they come, go, come back, and are given up.
 
-use moorline_server::domain::job;
+use moorline_server::domain::job::{self, FailureClass};
 
-use super::{Answer, Instance, QUEUES, Queue, Session, World};
+use super::{Answer, Due, Instance, QUEUES, Queue, Session, World};
 use crate::model::op::Hello;
 
 impl World {
@@ -58,7 +58,7 @@ impl World {
         // What an earlier process of the worker ran, and this one doesn't have, is lost.
         for job in self.running_with(|held| held.worker == hello.worker) {
             if !keep.iter().any(|(lease, _)| Some(*lease) == self.jobs[job].lease) {
-                self.lost(job);
+                self.failed(job, FailureClass::LostWorker);
             }
         }
         Answer::Welcome { keep, kill, acknowledged }
@@ -75,7 +75,7 @@ impl World {
         }
         for job in &mut self.jobs {
             if job.status == job::Status::Queued && job.holder == Some(instance) {
-                (job.holder, job.worker, job.ready) = (None, None, true);
+                (job.holder, job.worker, job.due) = (None, None, Due::Now);
             }
         }
         if self.owner == Some(instance) {
@@ -86,7 +86,7 @@ impl World {
             .collect();
         let (cheap, costly): (Vec<usize>, Vec<usize>) = running.into_iter().partition(|job| self.jobs[*job].stage.is_cheap());
         for job in cheap {
-            self.lost(job);
+            self.failed(job, FailureClass::LostWorker);
         }
         if goodbye && costly.is_empty() {
             self.instances[instance].lapsed = true;
@@ -104,7 +104,7 @@ impl World {
 
     pub(super) fn reap(&mut self) -> Answer {
         for job in self.running_with(|held| held.lapsed) {
-            self.lost(job);
+            self.failed(job, FailureClass::LostWorker);
         }
         if self.active && self.holder_of_volume().is_none() {
             self.serve_shard(false);
