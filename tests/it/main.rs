@@ -6,6 +6,7 @@
 
 mod support;
 
+mod adoption;
 mod architecture;
 mod artifacts;
 mod cancel_and_retry;
@@ -28,5 +29,6 @@ mod retries;
 mod serving;
 mod sessions;
 mod specs;
+mod spool;
 mod stages;
 mod watch_run;

@@ -1,13 +1,19 @@
 //! Everything that can be set for a worker, read once at start.
 
 mod args;
+mod timers;
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use secrecy::SecretString;
 
-pub use self::args::Args;
+use crate::spool;
+
+pub use self::{
+    args::Args,
+    timers::{STOP_LIMIT, Timers},
+};
 
 /// Settings of one worker. `moorline-worker --help` names the variable of each.
 #[derive(Debug, Clone)]
@@ -46,6 +52,17 @@ pub struct Config {
     pub preflight_timeout: Duration,
     /// Longest time that a worker which was told to go waits for its jobs, before it stops them (`MOORLINE_DRAIN_SECONDS`, 600).
     pub drain_grace: Duration,
+    /// Whether agents that are at work when that time is over are left to the next start of this worker, within its lease, rather than
+    /// stopped (`MOORLINE_LEAVE_AGENTS`, 0).
+    pub leave_agents: bool,
+    /// Times that it keeps towards the server.
+    pub timers: Timers,
+    /// Bytes of its spool at most (`MOORLINE_SPOOL_MIB`, 256, or what its jobs need where that is more).
+    pub spool_bytes: u64,
+    /// Bytes of one record of its spool at most (`MOORLINE_SPOOL_RECORD_MIB`, 4).
+    pub spool_record_bytes: u64,
+    /// Where its health endpoint listens; without one there is none (`MOORLINE_HEALTH_LISTEN`).
+    pub health_listen: Option<SocketAddr>,
     /// The Codex program (`MOORLINE_CODEX_PROGRAM`, `codex`).
     pub codex_program: String,
     /// Model that Codex is told to use (`CODEX_MODEL`).
@@ -114,6 +131,21 @@ impl Config {
     /// The shard's queue, if it serves one.
     pub fn shard_queue(&self) -> Option<&str> {
         self.queues.iter().map(String::as_str).find(|queue| shard_index(queue).is_some())
+    }
+
+    /// Jobs of a queue that it does at once: of one that needs a login just one, since a login serves one.
+    pub fn room(&self, queue: &str) -> u32 {
+        if queue == "default" { self.slots } else { 1 }
+    }
+
+    /// Its spool.
+    pub fn spool(&self) -> spool::Settings {
+        spool::Settings {
+            root: self.work_root.join("spool"),
+            worker: self.name.clone(),
+            limit: self.spool_bytes,
+            record_limit: self.spool_record_bytes,
+        }
     }
 
     /// Name of this machine.

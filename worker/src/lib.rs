@@ -4,27 +4,33 @@
 //!
 //! - [`config`]: everything that can be set, read once
 //! - [`link`]: the stream to the server: dial, hello, back-off, reports until acknowledged
+//! - [`spool`]: what outlives the process: accepted jobs, and their ends until acknowledged
+//! - [`health`]: the endpoint that says whether the stream is live
 //! - [`run`]: the loop: offers in, slots, reports out, drain
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
 //! - [`redact`]: keeps secrets out of messages and logs
+//! - `boot`: time that means the same to one process after another
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 
 pub mod agent;
 mod beneath;
+mod boot;
 pub mod config;
 pub mod engine;
 pub mod forge;
 pub mod git;
+pub mod health;
 pub mod link;
 pub mod login;
 pub mod preflight;
 pub mod redact;
 pub mod run;
+pub mod spool;
 pub mod stage;
 pub mod startup;
 pub mod tasks;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use moorline_worker::{
     config::{Args, Config},
-    engine,
+    engine, health,
     run::{self, Error, Shutdown},
     startup,
 };
@@ -30,6 +30,8 @@ struct Cli {
 enum Command {
     /// Check everything that the worker needs, and stop.
     Check,
+    /// Ask the worker of these settings whether its stream is live: exit code 0 if it is, 1 if not.
+    Health,
 }
 
 const USAGE: u8 = 64;
@@ -55,6 +57,7 @@ async fn main() -> ExitCode {
     let done = match cli.command {
         None => serve(config).await,
         Some(Command::Check) => check(config).await,
+        Some(Command::Health) => health(&config).await,
     };
     match done {
         Ok(code) => code,
@@ -67,7 +70,7 @@ async fn main() -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
-        Some(Error::Engine(_) | Error::Startup(_) | Error::Link(_)) => CONFIG,
+        Some(Error::Engine(_) | Error::Startup(_) | Error::Link(_) | Error::Spool(_) | Error::Health(_)) => CONFIG,
         Some(Error::Task { .. }) | None => 1,
     }
 }
@@ -108,11 +111,18 @@ fn signals() -> anyhow::Result<(Signal, Signal)> {
 
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let engine = engine::connect::choose(&config).await.map_err(Error::from)?;
-    let ready = startup::check(&config, &engine).await.map_err(Error::from)?;
+    let ready = startup::check(&config, &engine, false).await.map_err(Error::from)?;
     for check in ready.profile.checks {
         println!("{}  {}  {}", if check.ok { "ok    " } else { "failed" }, check.name, check.detail);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn health(config: &Config) -> anyhow::Result<ExitCode> {
+    let address = config.health_listen.ok_or(health::Error::NotSet)?;
+    let (live, report) = health::ask(address).await?;
+    println!("{report}");
+    Ok(ExitCode::from(u8::from(!live)))
 }
 
 /// Logs to standard error, as text or, with `MOORLINE_LOG_FORMAT=json`, as one JSON object a line. `MOORLINE_LOG` filters.

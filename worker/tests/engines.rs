@@ -57,6 +57,9 @@ on_both_engines! {
     suite::nothing_survives_the_end_of_a_job
     suite::what_clears_its_environment_does_not_survive_its_job
     suite::a_worker_that_starts_anew_finds_its_jobs
+    suite::what_has_ended_meanwhile_tells_a_new_worker_how
+    suite::a_new_worker_stops_what_an_old_one_has_started
+    suite::a_job_keeps_its_limit_without_its_worker
     suite::list_takes_all_labels_and_remove_forgets
     suite::removing_a_running_job_ends_it
     suite::a_missing_volume_is_refused_and_not_created
@@ -91,4 +94,10 @@ on_both_engines! {
     submits::an_agent_that_takes_too_long_is_ended_by_its_container
     submits::a_stop_ends_the_agent
     submits::a_stage_that_is_given_up_takes_its_container_with_it
+    submits::an_agent_that_outlives_its_worker_is_gone_on_with
+    submits::an_agent_that_ended_while_no_worker_was_there_is_gone_on_with
+    submits::an_agent_that_was_killed_while_no_worker_was_there_was_lost
+    submits::an_adopted_agent_can_be_stopped
+    submits::an_adopted_agent_keeps_its_own_limit
+    submits::what_is_left_with_a_login_is_ended_before_the_next_job_uses_it
 }

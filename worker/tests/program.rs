@@ -87,3 +87,37 @@ fn a_signal_ends_an_idle_worker_with_0() {
     lines.by_ref().for_each(drop);
     assert_eq!(child.wait().expect("its end").code(), Some(0));
 }
+
+#[test]
+fn health_asks_the_worker_and_says_no_without_a_live_stream() {
+    let dir = TempDir::new().expect("a folder");
+    let output = worker(&dir).arg("health").output().expect("the program");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("MOORLINE_HEALTH_LISTEN is not set"), "{}", text(&output));
+
+    let serving = [
+        ("MOORLINE_SERVER", "http://127.0.0.1:1"),
+        ("MOORLINE_LOG_FORMAT", "json"),
+        ("MOORLINE_HEALTH_LISTEN", "127.0.0.1:0"),
+    ];
+    let mut child = worker(&dir).envs(serving).stderr(Stdio::piped()).spawn().expect("the program");
+    let mut lines = BufReader::new(child.stderr.take().expect("its log")).lines().map_while(Result::ok);
+    let listens = lines
+        .find(|line| line.contains("the health endpoint listens"))
+        .expect("an endpoint");
+    let listens: serde_json::Value = serde_json::from_str(&listens).expect("JSON");
+    assert!(lines.any(|line| line.contains("no line to the server")));
+    let address = listens["address"].as_str().expect("an address");
+    let output = worker(&dir)
+        .env("MOORLINE_HEALTH_LISTEN", address)
+        .arg("health")
+        .output()
+        .expect("the program");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&report["live"], &report["stream"]), (&false.into(), &"down".into()), "{report}");
+    assert!(report["why"].is_string() && report["instance"].is_string(), "{report}");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
+    lines.by_ref().for_each(drop);
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+}

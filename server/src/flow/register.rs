@@ -40,7 +40,7 @@ pub struct Hello {
 pub struct Binding {
     pub volume: String,
     pub queue: String,
-    pub diagnostics: serde_json::Value,
+    pub diagnostics: Option<serde_json::Value>,
     pub preflight: Option<Preflight>,
 }
 
@@ -170,7 +170,10 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
         return Err(held(&volume.name, holder, host));
     }
     volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
-    volumes::set_diagnostics(connection, &binding.volume, binding.diagnostics.clone()).await?;
+    // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands.
+    if let Some(diagnostics) = binding.diagnostics.clone() {
+        volumes::set_diagnostics(connection, &binding.volume, diagnostics).await?;
+    }
     if let Some(check) = binding.preflight.clone() {
         let said = check.checked_at;
         let check = check.normalised();

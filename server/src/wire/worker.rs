@@ -35,7 +35,7 @@ pub fn hello(wire: v1::Hello) -> Result<Hello, domain::Error> {
         return Err(domain::Error::precondition("PROTOCOL_VERSION", message).with("supported", PROTOCOL_VERSION.to_string()));
     }
     let binding = |binding: v1::VolumeBinding| Binding {
-        diagnostics: document::diagnostics(binding.diagnostics.unwrap_or_default()),
+        diagnostics: binding.diagnostics.map(document::diagnostics),
         preflight: binding.preflight.map(preflight::check),
         volume: binding.volume,
         queue: binding.queue,

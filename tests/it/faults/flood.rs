@@ -8,7 +8,10 @@ use moorline_tests::{
     proxy::{Flow, Proxy, Way},
     repo::SampleRepository,
 };
-use moorline_worker::link::{Event, Lease, Link};
+use moorline_worker::{
+    config::Timers,
+    link::{Event, Lease, Ledger, Link},
+};
 use tonic::transport::Channel;
 
 use crate::support::{
@@ -113,7 +116,7 @@ async fn a_worker_whose_server_reads_nothing_keeps_a_bounded_number_of_reports_a
     let app = TestApp::start().await;
     let proxy = app.proxy().await;
     let run = app.create("001-a").await;
-    let (link, handle, mut events) = Link::new(&proxy.url(), hello("w", "default")).unwrap();
+    let (link, handle, mut events) = Link::new(&proxy.url(), hello("w", "default"), Ledger::default(), &Timers::default()).unwrap();
     let link = tokio::spawn(link.run());
     let mut voice = None;
     let lease = loop {

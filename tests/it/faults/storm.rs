@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use moorline_proto::v1::RunStatus;
 use moorline_tests::proxy::{Cut, Target};
-use moorline_worker::link::{Event, Link};
+use moorline_worker::{
+    config::Timers,
+    link::{Event, Ledger, Link},
+};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::support::{Dutiful, TestApp, promise, scripted_worker::hello};
@@ -16,7 +19,13 @@ const BACK: Duration = Duration::from_secs(90);
 
 /// Holds a worker's real link, and counts its welcomes.
 async fn hold(url: String, index: usize, welcomed: watch::Sender<usize>) {
-    let (link, _handle, mut events) = Link::new(&url, hello(&format!("w-{index:04}"), "default")).expect("a link");
+    let (link, _handle, mut events) = Link::new(
+        &url,
+        hello(&format!("w-{index:04}"), "default"),
+        Ledger::default(),
+        &Timers::default(),
+    )
+    .expect("a link");
     let counting = async {
         while let Some(event) = events.recv().await {
             if matches!(event, Event::Welcomed(_)) {

@@ -29,6 +29,7 @@ pub use self::{mode::Mode, request::Request};
 pub struct ScriptedModel {
     address: SocketAddr,
     log: RequestLog,
+    go: CancellationToken,
     stop: CancellationToken,
     server: JoinHandle<io::Result<()>>,
 }
@@ -38,13 +39,14 @@ impl ScriptedModel {
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (log, stop) = (RequestLog::default(), CancellationToken::new());
-        let app = server::router(log.clone(), stop.clone());
+        let (log, go, stop) = (RequestLog::default(), CancellationToken::new(), CancellationToken::new());
+        let app = server::router(log.clone(), go.clone(), stop.clone());
         let stopped = stop.clone().cancelled_owned();
         let serve = async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await };
         Ok(Self {
             address,
             log,
+            go,
             stop,
             server: tokio::spawn(serve),
         })
@@ -63,6 +65,11 @@ impl ScriptedModel {
     /// What has been asked so far, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.log.all()
+    }
+
+    /// Lets it answer those who wait, and all who ask from now on, in mode `wait`.
+    pub fn go_on(&self) {
+        self.go.cancel();
     }
 
     /// Cuts every answer that hangs, and waits until the last connection has ended.

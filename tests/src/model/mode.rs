@@ -11,6 +11,8 @@ pub enum Mode {
     Commit,
     /// `slow-N`, or `slow` for 30: as `work`, after N seconds of sleep inside the call.
     Slow(Duration),
+    /// `wait`: as `work`, but no answer before [`ScriptedModel::go_on`](super::ScriptedModel::go_on).
+    Wait,
     /// `say`: a final message at once, without any change.
     Say,
     /// `hang`: the answer begins and never goes on.
@@ -34,7 +36,7 @@ pub enum Mode {
 /// The mode is not one of [`Mode`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no mode {0:?}: use work, commit, slow, slow-N, say, hang, mute, drop, quota, rate-limited, refresh-reused, flakyN or an HTTP status"
+    "no mode {0:?}: use work, commit, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, refresh-reused, flakyN or an HTTP status"
 )]
 pub struct UnknownMode(String);
 
@@ -47,6 +49,7 @@ impl FromStr for Mode {
             "work" => Some(Self::Work),
             "commit" => Some(Self::Commit),
             "slow" => Some(Self::Slow(Duration::from_secs(30))),
+            "wait" => Some(Self::Wait),
             "say" => Some(Self::Say),
             "hang" => Some(Self::Hang),
             "mute" => Some(Self::Mute),

@@ -23,17 +23,18 @@ const BODY_LIMIT: usize = 64 << 20;
 #[derive(Debug, Clone)]
 struct Server {
     log: RequestLog,
+    go: CancellationToken,
     stop: CancellationToken,
 }
 
-pub(super) fn router(log: RequestLog, stop: CancellationToken) -> Router {
+pub(super) fn router(log: RequestLog, go: CancellationToken, stop: CancellationToken) -> Router {
     Router::new()
         .route("/requests", get(requests))
         .route("/{mode}/v1/responses", post(respond))
         .fallback(other)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .method_not_allowed_fallback(other)
-        .with_state(Server { log, stop })
+        .with_state(Server { log, go, stop })
 }
 
 /// What was asked so far, for a test or a person in another process.
@@ -96,6 +97,12 @@ async fn answer_in(mode: Mode, request: &Request, server: &Server) -> Response {
             json!({"output_index": 0, "item": answer::next_item(mode, request)}),
         )
     };
+    if mode == Mode::Wait {
+        tokio::select! {
+            () = server.go.cancelled() => {}
+            () = server.stop.cancelled() => {}
+        }
+    }
     match mode {
         Mode::Status(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -129,7 +136,7 @@ async fn answer_in(mode: Mode, request: &Request, server: &Server) -> Response {
         }
         Mode::Quota => complete([created, failed("insufficient_quota")]),
         Mode::RateLimited => complete([created, failed("rate_limit_exceeded")]),
-        Mode::Work | Mode::Commit | Mode::Slow(_) | Mode::Say | Mode::Flaky(_) => {
+        Mode::Work | Mode::Commit | Mode::Slow(_) | Mode::Wait | Mode::Say | Mode::Flaky(_) => {
             let usage = json!({
                 "input_tokens": 10, "input_tokens_details": {"cached_tokens": 0},
                 "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15,

@@ -1,11 +1,11 @@
 //! Settings as they are written: on the command line or in the environment, all of them text. Blank counts as not given.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 use url::Url;
 
-use super::{Config, EngineChoice, Error, shard_index};
+use super::{Config, EngineChoice, Error, Timers, shard_index};
 
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -64,6 +64,39 @@ pub struct Args {
     /// How long jobs may take to end once the worker was told to go, in seconds; then they are stopped (default: `600`)
     #[arg(long, env = "MOORLINE_DRAIN_SECONDS", value_name = "SECONDS")]
     drain_seconds: Option<String>,
+    /// Whether agents that are at work then are left to the next start of this worker, rather than stopped (default: `0`)
+    #[arg(long, env = "MOORLINE_LEAVE_AGENTS", value_name = "BOOL")]
+    leave_agents: Option<String>,
+    /// Size of the spool at most, in MiB (default: `256`, or what the jobs need where that is more)
+    #[arg(long, env = "MOORLINE_SPOOL_MIB", value_name = "MIB")]
+    spool_mib: Option<String>,
+    /// Size of one record of the spool at most, in MiB (default: `4`)
+    #[arg(long, env = "MOORLINE_SPOOL_RECORD_MIB", value_name = "MIB")]
+    spool_record_mib: Option<String>,
+    /// Where the health endpoint listens, such as 127.0.0.1:7422 (default: nowhere)
+    #[arg(long, env = "MOORLINE_HEALTH_LISTEN", value_name = "ADDRESS")]
+    health_listen: Option<String>,
+    /// Longest time to connect to the server, in seconds (default: `5`)
+    #[arg(long, env = "MOORLINE_CONNECT_SECONDS", value_name = "SECONDS")]
+    connect_seconds: Option<String>,
+    /// Longest time from dialling the server to its welcome, in seconds (default: `15`)
+    #[arg(long, env = "MOORLINE_WELCOME_SECONDS", value_name = "SECONDS")]
+    welcome_seconds: Option<String>,
+    /// Longest pause before dialling again, in seconds (default: `5`)
+    #[arg(long, env = "MOORLINE_REDIAL_SECONDS", value_name = "SECONDS")]
+    redial_seconds: Option<String>,
+    /// The same after a while (default: `30`)
+    #[arg(long, env = "MOORLINE_REDIAL_LATE_SECONDS", value_name = "SECONDS")]
+    redial_late_seconds: Option<String>,
+    /// How long that while is, in seconds (default: `120`)
+    #[arg(long, env = "MOORLINE_REDIAL_LATE_AFTER_SECONDS", value_name = "SECONDS")]
+    redial_late_after_seconds: Option<String>,
+    /// Longest time of one call that moves an artifact or a piece of output, in seconds (default: `300`)
+    #[arg(long, env = "MOORLINE_TRANSFER_SECONDS", value_name = "SECONDS")]
+    transfer_seconds: Option<String>,
+    /// Part of its lease after which a worker that can't renew it stops its jobs, in percent (default: `80`)
+    #[arg(long, env = "MOORLINE_SELF_FENCE_PERCENT", value_name = "PERCENT")]
+    self_fence_percent: Option<String>,
     /// The Codex program (default: `codex`)
     #[arg(long, env = "MOORLINE_CODEX_PROGRAM", value_name = "PROGRAM")]
     codex_program: Option<String>,
@@ -104,11 +137,37 @@ impl TryFrom<Args> for Config {
         };
         let memory_mib: u64 = number("MOORLINE_JOB_MEMORY_MIB", args.job_memory_mib, 4096, 64, 1 << 24)?;
         let preflight_seconds = number("MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", args.preflight_timeout_seconds, 60, 1, 3600)?;
+        let timers = Timers {
+            connect: seconds("MOORLINE_CONNECT_SECONDS", args.connect_seconds, 5)?,
+            welcome: seconds("MOORLINE_WELCOME_SECONDS", args.welcome_seconds, 15)?,
+            redial: seconds("MOORLINE_REDIAL_SECONDS", args.redial_seconds, 5)?,
+            redial_late: seconds("MOORLINE_REDIAL_LATE_SECONDS", args.redial_late_seconds, 30)?,
+            redial_late_after: seconds("MOORLINE_REDIAL_LATE_AFTER_SECONDS", args.redial_late_after_seconds, 120)?,
+            transfer: seconds("MOORLINE_TRANSFER_SECONDS", args.transfer_seconds, 300)?,
+            self_fence_percent: number("MOORLINE_SELF_FENCE_PERCENT", args.self_fence_percent, 80, 10, 95)?,
+        };
+        let (queues, slots) = (
+            queues(args.codex_queue, args.queues)?,
+            number("MOORLINE_SLOTS", args.slots, 4, 1, 1024)?,
+        );
+        let record_mib: u64 = number("MOORLINE_SPOOL_RECORD_MIB", args.spool_record_mib, 4, 4, 1024)?;
+        // A job's offer and its end, for each that may be in hand.
+        let jobs = queues
+            .iter()
+            .map(|queue| if queue == "default" { u64::from(slots) } else { 1 })
+            .sum::<u64>();
+        let spool_mib = number(
+            "MOORLINE_SPOOL_MIB",
+            args.spool_mib,
+            256.max(2 * record_mib * jobs),
+            2 * record_mib * jobs,
+            1 << 24,
+        )?;
         Ok(Self {
             server: server(args.server)?,
             name: given(args.worker_name).unwrap_or_else(Self::hostname),
-            queues: queues(args.codex_queue, args.queues)?,
-            slots: number("MOORLINE_SLOTS", args.slots, 4, 1, 1024)?,
+            queues,
+            slots,
             volume: given(args.volume),
             engine: engine(args.engine)?,
             job_image: given(args.job_image).unwrap_or_else(|| "moorline-job".to_owned()),
@@ -120,6 +179,10 @@ impl TryFrom<Args> for Config {
             job_pids: number("MOORLINE_JOB_PIDS", args.job_pids, 512, 16, 1 << 22)?,
             preflight_timeout: Duration::from_secs(preflight_seconds),
             drain_grace: Duration::from_secs(number("MOORLINE_DRAIN_SECONDS", args.drain_seconds, 600, 0, 86_400)?),
+            timers: timers.checked()?,
+            spool_bytes: spool_mib << 20,
+            spool_record_bytes: record_mib << 20,
+            health_listen: health_listen(args.health_listen)?,
             codex_program: given(args.codex_program).unwrap_or_else(|| "codex".to_owned()),
             codex_model: given(args.codex_model),
             codex_profile: given(args.codex_profile),
@@ -130,6 +193,7 @@ impl TryFrom<Args> for Config {
             github_api_url: address("MOORLINE_GITHUB_API_URL", args.github_api_url, "https://api.github.com")?,
             git_protocols: given(args.git_protocols).unwrap_or_else(|| "https:ssh".to_owned()),
             git_author: git_author(args.git_author)?,
+            leave_agents: boolean("MOORLINE_LEAVE_AGENTS", args.leave_agents)?,
             require_login: boolean("MOORLINE_REQUIRE_LOGIN", args.require_login)?,
             work_root,
             volume_root,
@@ -141,7 +205,7 @@ fn given(value: Option<String>) -> Option<String> {
     value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn invalid(variable: &'static str, reason: impl Into<String>) -> Error {
+pub(super) fn invalid(variable: &'static str, reason: impl Into<String>) -> Error {
     Error::Invalid {
         variable,
         reason: reason.into(),
@@ -162,6 +226,21 @@ where
             format!("is `{value}`: set a whole number from {least} to {most}, or leave it unset for {default}"),
         )),
     }
+}
+
+fn seconds(variable: &'static str, value: Option<String>, default: u64) -> Result<Duration, Error> {
+    number(variable, value, default, 1, 3600).map(Duration::from_secs)
+}
+
+fn health_listen(value: Option<String>) -> Result<Option<SocketAddr>, Error> {
+    let parse = |value: String| {
+        value.parse().map_err(|_| {
+            let reason =
+                format!("is `{value}`: set an address and a port such as 127.0.0.1:7422, or leave it unset for no health endpoint");
+            invalid("MOORLINE_HEALTH_LISTEN", reason)
+        })
+    };
+    given(value).map(parse).transpose()
 }
 
 fn boolean(variable: &'static str, value: Option<String>) -> Result<bool, Error> {

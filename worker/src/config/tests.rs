@@ -60,6 +60,12 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--git-author", "Moorline"],
         ["--require-login", "maybe"],
         ["--drain-seconds", "10m"],
+        ["--leave-agents", "some"],
+        ["--slots=64", "--spool-mib=256"],
+        ["--health-listen", "7422"],
+        ["--redial-seconds=60", "--redial-late-seconds=30"],
+        ["--connect-seconds=5", "--welcome-seconds=5"],
+        ["--self-fence-percent", "100"],
     ];
     let messages = cases.map(|args| parse(&args).expect_err("refused").to_string()).join("\n");
     insta::assert_snapshot!(messages, @r"
@@ -75,5 +81,37 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_GIT_AUTHOR is `Moorline`: set a name and an address, such as Moorline <moorline@example.com>
     MOORLINE_REQUIRE_LOGIN is `maybe`: set 1 or 0
     MOORLINE_DRAIN_SECONDS is `10m`: set a whole number from 0 to 86400, or leave it unset for 600
+    MOORLINE_LEAVE_AGENTS is `some`: set 1 or 0
+    MOORLINE_SPOOL_MIB is `256`: set a whole number from 512 to 16777216, or leave it unset for 512
+    MOORLINE_HEALTH_LISTEN is `7422`: set an address and a port such as 127.0.0.1:7422, or leave it unset for no health endpoint
+    MOORLINE_REDIAL_SECONDS is 60, more than the 30 of MOORLINE_REDIAL_LATE_SECONDS: pauses grow, so set less here, or more there
+    MOORLINE_WELCOME_SECONDS is 5, and connecting alone may take 5: set more than MOORLINE_CONNECT_SECONDS
+    MOORLINE_SELF_FENCE_PERCENT is `100`: set a whole number from 10 to 95, or leave it unset for 80
+    ");
+}
+
+#[test]
+fn a_spool_holds_what_all_jobs_at_once_may_need() {
+    let config = parse(&[]).expect("defaults");
+    assert_eq!((config.spool_bytes, config.spool_record_bytes), (256 << 20, 4 << 20));
+    let config = parse(&["--slots", "100", "--queues", "default,codex-0"]).expect("many slots");
+    assert_eq!(config.spool_bytes, 2 * 4 * 101 << 20);
+    assert_eq!(config.spool().root, config.work_root.join("spool"));
+}
+
+#[test]
+fn without_settings_the_times_are_those_that_are_documented() {
+    assert_eq!(parse(&[]).expect("defaults").timers, Timers::default());
+}
+
+#[test]
+fn times_of_the_server_that_do_not_fit_are_named() {
+    let (timers, seconds) = (Timers::default(), Duration::from_secs);
+    assert_eq!(timers.misfits(seconds(10), seconds(30), seconds(600)), [""; 0]);
+    let misfits = timers.misfits(seconds(30), seconds(30), seconds(30)).join("\n");
+    insta::assert_snapshot!(misfits, @r"
+    the server wants a ping every 30s and calls a line dead after 30s: lines will be lost for nothing; set the server's ping interval to a third of its timeout
+    a dead line is noticed after 30s, but this worker stops its jobs 24s after its lease (30s) was renewed: one lost line will cost jobs; set a longer lease or a shorter ping timeout on the server
+    this worker stops its jobs 6s before its lease of 30s ends, and stopping may take 30s: another worker may begin before they have stopped; set a longer lease on the server, or a smaller MOORLINE_SELF_FENCE_PERCENT
     ");
 }

@@ -53,6 +53,13 @@ impl Git {
                 said: error.to_string(),
             })??;
         let index = git_dir.join("moorline-patch-index");
+        // A worker that was killed over this very patch may have left it half written, and locked.
+        for left in [&index, &index.with_extension("lock")] {
+            match fs::remove_file(left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", left, error)),
+                _ => {}
+            }
+        }
         let call = |doing| self.call(doing).git_dir(git_dir).env("GIT_INDEX_FILE", &index);
         call("read the base commit").args(["read-tree", base_commit]).ok(stop).await?;
         call("read the work tree")

@@ -1,15 +1,22 @@
 //! What outlives a session: the leases that the worker holds, and the reports that the server hasn't acknowledged.
+//!
+//! With a spool, the end of a job outlives the process too: it is on the disk before any session may send it, and stays there until it is
+//! acknowledged or its lease has passed on.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard},
 };
 
-use moorline_proto::v1::{FailureClass, Finished, HeldJob, Report, finished::Outcome, report::News};
+use moorline_proto::v1::{FailureClass, Finished, HeldJob, Report, StageProgress, finished::Outcome, report::News};
 use prost::Message;
 use tokio::sync::Notify;
 
-use crate::{redact::one_line, stage::failure};
+use crate::{
+    redact::{chain, one_line},
+    spool::{Recovered, Spool},
+    stage::failure,
+};
 
 /// One claim of a job: its fence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,23 +37,33 @@ impl Lease {
     }
 }
 
-/// Leases and their reports, in memory.
+/// Leases and their reports.
 #[derive(Debug, Default)]
 pub struct Ledger {
     books: Mutex<BTreeMap<Lease, Book>>,
     changed: Notify,
+    spool: Option<Spool>,
 }
 
 #[derive(Debug, Default)]
 struct Book {
     last: i64,
-    finished: bool,
+    /// Set once the end has its number: nothing comes after it.
+    closed: bool,
+    /// The end, while it is on its way to the disk: no session may send it yet.
+    end: Option<Report>,
     unacknowledged: VecDeque<Report>,
-    dropped: u64,
+    /// Bytes of the lines of progress among them.
+    lines: usize,
+    /// The last line that was dropped, and how many were since a line last found room.
+    dropped: Option<(StageProgress, u64)>,
 }
 
 /// Unacknowledged reports of one lease beyond which lines of progress are dropped; everything else is always kept.
 const MOST_LINES: usize = 512;
+
+/// Bytes of unacknowledged lines of one lease beyond which more are dropped.
+const MOST_LINE_BYTES: usize = 256 << 10;
 
 /// Largest report in bytes. One that the server refuses for its size would be refused for ever, and take its line with it each time.
 const LARGEST: usize = 1 << 20;
@@ -55,35 +72,107 @@ const LARGEST: usize = 1 << 20;
 const LONGEST_LINE: usize = 1000;
 
 impl Ledger {
+    /// A ledger whose ends are kept in a spool, with those that an earlier process has left there.
+    pub fn new(spool: Spool, recovered: &[Recovered]) -> Self {
+        let book = |job: &Recovered| {
+            let reports = job.finished.clone().filter(|reports| !reports.is_empty())?;
+            let book = Book {
+                last: reports.last().map_or(0, |report| report.sequence),
+                closed: true,
+                lines: reports.iter().map(line_bytes).sum(),
+                unacknowledged: reports.into(),
+                ..Book::default()
+            };
+            Some((job.lease.clone(), book))
+        };
+        Self {
+            books: Mutex::new(recovered.iter().filter_map(book).collect()),
+            changed: Notify::new(),
+            spool: Some(spool),
+        }
+    }
+
     /// Begins a lease.
     pub fn open(&self, lease: &Lease) {
         self.books().entry(lease.clone()).or_default();
     }
 
-    /// Adds a report, with the lease's next number. Of a lease that was forgotten, or has ended, nothing is kept.
+    /// Whether it knows a lease.
+    pub fn holds(&self, lease: &Lease) -> bool {
+        self.books().contains_key(lease)
+    }
+
+    /// Adds a report, with the lease's next number. Of a lease that was forgotten, or has ended, nothing is kept. An end is for
+    /// [`finish`](Self::finish): one that comes this way is in memory only.
     pub fn report(&self, lease: &Lease, news: News) {
         let mut books = self.books();
-        let Some(book) = books.get_mut(lease).filter(|book| !book.finished) else {
+        let Some(book) = books.get_mut(lease).filter(|book| !book.closed) else {
             return;
         };
-        if matches!(news, News::Progress(_)) && book.unacknowledged.len() >= MOST_LINES {
-            book.dropped += 1;
-            tracing::warn!(job_id = %lease.job_id, dropped = book.dropped, "a line of progress is dropped: too many wait for the server");
-            return;
-        }
         let Some(news) = fitting(news) else {
             tracing::error!(job_id = %lease.job_id, "a report is dropped: it is larger than the server takes");
             return;
         };
-        book.last += 1;
-        book.finished = matches!(news, News::Finished(_));
-        book.unacknowledged.push_back(Report {
-            job_id: lease.job_id.clone(),
-            lease_token: lease.token,
-            sequence: book.last,
-            news: Some(news),
-        });
+        match news {
+            News::Progress(line) if !book.has_room_for(&line) => book.drop_line(lease, line),
+            News::Finished(_) => {
+                let end = book.close(lease, news);
+                book.unacknowledged.push_back(end);
+            }
+            news => {
+                book.own_up(lease);
+                book.add(lease, news);
+            }
+        }
         self.changed.notify_one();
+    }
+
+    /// Adds the end of a job. It is on the disk before it is sent. Where it can't be, it is sent all the same, which is said: the end is
+    /// lost only if this process ends before the server has it.
+    pub async fn finish(&self, lease: &Lease, finished: Finished) {
+        let Some(reports) = self.close(lease, finished) else {
+            return;
+        };
+        if let Some(spool) = &self.spool
+            && let Err(error) = spool.finish(lease, reports).await
+        {
+            tracing::error!(job_id = %lease.job_id, error = %chain(&error),
+                "the end of a job is in memory only: don't stop this worker before the server has acknowledged it");
+        }
+        if !self.publish(lease) {
+            // It was fenced meanwhile.
+            self.unspool(lease);
+        }
+    }
+
+    /// Gives the end its number. Returns all that the server hasn't acknowledged, with the end.
+    fn close(&self, lease: &Lease, finished: Finished) -> Option<Vec<Report>> {
+        let mut books = self.books();
+        let book = books.get_mut(lease).filter(|book| !book.closed)?;
+        let end = book.close(lease, fitting(News::Finished(finished))?);
+        book.end = Some(end.clone());
+        Some(book.unacknowledged.iter().cloned().chain([end]).collect())
+    }
+
+    /// Lets the end be sent. Returns whether its lease is still known.
+    fn publish(&self, lease: &Lease) -> bool {
+        let mut books = self.books();
+        let Some(book) = books.get_mut(lease) else {
+            return false;
+        };
+        book.unacknowledged.extend(book.end.take());
+        self.changed.notify_one();
+        true
+    }
+
+    /// The server lets the worker keep a lease, of which it has the reports up to `sequence`. For a job that an earlier process began,
+    /// numbering goes on from there. Returns whether the lease is over, as [`acknowledge`](Self::acknowledge) does.
+    pub fn kept(&self, lease: &Lease, sequence: i64) -> bool {
+        let over = self.acknowledge(lease, sequence);
+        if let Some(book) = self.books().get_mut(lease).filter(|book| !book.closed) {
+            book.last = book.last.max(sequence);
+        }
+        over
     }
 
     /// Drops reports up to `sequence`. Returns whether that was the last of a job that has ended: the lease is over.
@@ -93,18 +182,29 @@ impl Ledger {
             return false;
         };
         while book.unacknowledged.front().is_some_and(|report| report.sequence <= sequence) {
-            book.unacknowledged.pop_front();
+            book.lines -= book.unacknowledged.pop_front().map_or(0, |report| line_bytes(&report));
         }
-        let over = book.finished && book.unacknowledged.is_empty();
+        let over = book.closed && book.end.is_none() && book.unacknowledged.is_empty();
         if over {
             books.remove(lease);
+            self.unspool(lease);
         }
         over
     }
 
     /// Forgets a lease and its reports. Returns whether it was known.
     pub fn forget(&self, lease: &Lease) -> bool {
-        self.books().remove(lease).is_some()
+        let known = self.books().remove(lease).is_some();
+        if known {
+            self.unspool(lease);
+        }
+        known
+    }
+
+    fn unspool(&self, lease: &Lease) {
+        if let Some(spool) = &self.spool {
+            spool.settle_soon(lease);
+        }
     }
 
     /// Every lease, for Hello.
@@ -112,8 +212,9 @@ impl Ledger {
         let held = |(lease, book): (&Lease, &Book)| HeldJob {
             job_id: lease.job_id.clone(),
             lease_token: lease.token,
-            finished: book.finished,
-            last_sequence: book.last,
+            // An end that is still on its way to the disk counts as none: it would be lost with the process.
+            finished: book.closed && book.end.is_none(),
+            last_sequence: book.sendable(),
         };
         self.books().iter().map(held).collect()
     }
@@ -139,6 +240,64 @@ impl Ledger {
 
     fn books(&self) -> MutexGuard<'_, BTreeMap<Lease, Book>> {
         super::lock(&self.books)
+    }
+}
+
+impl Book {
+    fn add(&mut self, lease: &Lease, news: News) {
+        let report = self.numbered(lease, news);
+        self.lines += line_bytes(&report);
+        self.unacknowledged.push_back(report);
+    }
+
+    fn numbered(&mut self, lease: &Lease, news: News) -> Report {
+        self.last += 1;
+        Report {
+            job_id: lease.job_id.clone(),
+            lease_token: lease.token,
+            sequence: self.last,
+            news: Some(news),
+        }
+    }
+
+    fn close(&mut self, lease: &Lease, news: News) -> Report {
+        self.own_up(lease);
+        self.closed = true;
+        self.numbered(lease, news)
+    }
+
+    /// Number of the last report that a session may send.
+    fn sendable(&self) -> i64 {
+        self.last - i64::from(self.end.is_some())
+    }
+
+    fn has_room_for(&self, line: &StageProgress) -> bool {
+        self.unacknowledged.len() < MOST_LINES && self.lines + line.message.len() <= MOST_LINE_BYTES
+    }
+
+    /// Before it has a number: numbers have no gaps.
+    fn drop_line(&mut self, lease: &Lease, line: StageProgress) {
+        let before = self.dropped.as_ref().map_or(0, |(_, count)| *count);
+        if before == 0 {
+            tracing::warn!(job_id = %lease.job_id, "lines of progress are dropped: too many wait for the server");
+        }
+        self.dropped = Some((line, before + 1));
+    }
+
+    /// Says in their place how many lines are missing.
+    fn own_up(&mut self, lease: &Lease) {
+        if let Some((line, count)) = self.dropped.take() {
+            let message = format!("{count} lines of progress are missing here: the server took them too slowly");
+            self.add(lease, News::Progress(StageProgress { message, ..line }));
+        }
+    }
+}
+
+/// What a report counts as a line of progress.
+fn line_bytes(report: &Report) -> usize {
+    match &report.news {
+        Some(News::Progress(line)) => line.message.len(),
+        _ => 0,
     }
 }
 
@@ -168,107 +327,4 @@ fn too_large(finished: &Finished) -> Finished {
 }
 
 #[cfg(test)]
-mod tests {
-    use moorline_proto::v1::{Failure, JobResult, StageProgress, SubmitResult, job_result};
-
-    use super::*;
-
-    fn line() -> News {
-        News::Progress(StageProgress::default())
-    }
-
-    fn sequences(ledger: &Ledger) -> Vec<i64> {
-        let mut sent = BTreeMap::new();
-        std::iter::from_fn(|| ledger.next(&mut sent))
-            .map(|report| report.sequence)
-            .collect()
-    }
-
-    #[test]
-    fn reports_are_numbered_and_kept_until_acknowledged() {
-        let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));
-        ledger.open(&lease);
-        ledger.report(&lease, line());
-        ledger.report(&lease, line());
-        assert_eq!(sequences(&ledger), [1, 2]);
-        assert!(!ledger.acknowledge(&lease, 1));
-        assert_eq!(sequences(&ledger), [2], "a new session sends what isn't acknowledged");
-        ledger.report(&lease, News::Finished(Finished::default()));
-        ledger.report(&lease, line());
-        assert_eq!(sequences(&ledger), [2, 3], "nothing comes after the end");
-        assert!(ledger.inventory()[0].finished);
-        assert!(ledger.acknowledge(&lease, 3));
-        assert!(ledger.inventory().is_empty());
-    }
-
-    #[test]
-    fn of_a_forgotten_lease_nothing_is_kept() {
-        let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));
-        ledger.open(&lease);
-        ledger.report(&lease, line());
-        assert!(ledger.forget(&lease));
-        ledger.report(&lease, line());
-        assert_eq!(sequences(&ledger), [0; 0]);
-    }
-
-    #[test]
-    fn a_flood_of_lines_is_cut_but_the_end_is_kept() {
-        let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));
-        ledger.open(&lease);
-        for _ in 0..MOST_LINES + 10 {
-            ledger.report(&lease, line());
-        }
-        ledger.report(&lease, News::Finished(Finished::default()));
-        assert_eq!(sequences(&ledger).len(), MOST_LINES + 1);
-    }
-
-    fn only_report(news: News) -> News {
-        let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));
-        ledger.open(&lease);
-        ledger.report(&lease, news);
-        ledger.next(&mut BTreeMap::new()).and_then(|report| report.news).expect("a report")
-    }
-
-    #[test]
-    fn an_end_that_no_server_takes_becomes_a_failure_that_says_so() {
-        let large = |bytes| {
-            // Made by hand: `failure` keeps its messages short.
-            let failure = Failure {
-                code: "PATCH_CONFLICT".to_owned(),
-                message: "x".repeat(bytes),
-                ..Failure::default()
-            };
-            News::Finished(Finished {
-                outcome: Some(Outcome::Failure(failure)),
-            })
-        };
-        let code = |news| match only_report(news) {
-            News::Finished(Finished {
-                outcome: Some(Outcome::Failure(failure)),
-                ..
-            }) => (failure.code, failure.message.len() < 1000),
-            other => panic!("no failure: {other:?}"),
-        };
-        assert_eq!(code(large(LARGEST + 1)), ("REPORT_TOO_LARGE".to_owned(), true));
-        assert_eq!(code(large(LARGEST / 2)), ("PATCH_CONFLICT".to_owned(), false));
-        let result = job_result::Result::Submit(SubmitResult::default());
-        let small = News::Finished(Finished {
-            outcome: Some(Outcome::Result(JobResult { result: Some(result) })),
-        });
-        assert_eq!(only_report(small.clone()), small);
-    }
-
-    #[test]
-    fn a_line_of_progress_is_one_line() {
-        let said = News::Progress(StageProgress {
-            message: format!("one\ntwo\u{1b}[31m\u{0} {}", "x".repeat(5000)),
-            ..StageProgress::default()
-        });
-        let News::Progress(progress) = only_report(said) else {
-            panic!("no progress");
-        };
-        assert!(progress.message.starts_with("one two[31m xxx"), "{}", progress.message);
-        assert_eq!(progress.message.chars().count(), LONGEST_LINE);
-        assert!(!progress.message.contains(char::is_control));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod ledger;
 mod outlet;
 mod refusal;
 mod session;
+mod status;
 mod transfer;
 
 use std::{
@@ -16,18 +17,24 @@ use std::{
 };
 
 use moorline_proto::v1::{self, connect_request::Frame};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use self::{
     dial::Redial,
     session::{End, Session},
+    transfer::Bulk,
 };
 pub use self::{
     ledger::{Lease, Ledger},
     outlet::JobOutlet,
+    status::{Line, Status},
 };
+use crate::config::Timers;
 
 /// The version of the protocol that this worker speaks.
 pub const PROTOCOL_VERSION: i32 = 1;
@@ -72,8 +79,10 @@ pub enum Event {
     Settled(Lease),
     /// Something that is no job.
     Command(v1::Command),
-    /// The session has ended; the last sign of life was at this time.
-    Lost(Instant),
+    /// The server has told when it last renewed the worker's lease.
+    Renewed(Instant),
+    /// The session has ended.
+    Lost,
 }
 
 /// The beginning of a session.
@@ -83,6 +92,8 @@ pub struct Welcomed {
     pub voice: Voice,
     /// How long leases last without a sign of life.
     pub lease_duration: Duration,
+    /// When this session's Hello was sent: the server has renewed the worker's lease no earlier than that.
+    pub renewed: Instant,
 }
 
 /// Says things in one session. What can't be said any more is void with its session.
@@ -107,10 +118,25 @@ pub struct Handle {
     /// Leases and unacknowledged reports.
     pub ledger: Arc<Ledger>,
     hello: Arc<Mutex<v1::Hello>>,
-    bulk: Channel,
+    bulk: Bulk,
+    status: Arc<watch::Sender<Status>>,
 }
 
 impl Handle {
+    /// How it stands with the line.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// The same, whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    fn set_line(&self, line: Line) {
+        self.status.send_modify(|status| status.set(line));
+    }
+
     /// Remembers the newest state of the volume for the next Hello.
     pub fn set_volume(&self, diagnostics: Option<v1::VolumeDiagnostics>, preflight: Option<v1::Preflight>) {
         if let Some(binding) = lock(&self.hello).volume.as_mut() {
@@ -127,23 +153,32 @@ pub struct Link {
     handle: Handle,
     events: mpsc::Sender<Event>,
     farewell: CancellationToken,
+    timers: Timers,
     redial: Redial,
+    /// When it was last said that this worker stands by.
+    said_standing_by: Option<Instant>,
 }
 
+/// How often a worker that stands by says so.
+const STANDING_BY: Duration = Duration::from_secs(600);
+
 impl Link {
-    /// Prepares a link to `server`; nothing is dialled yet. The Hello is sent as it is, with the inventory filled in.
-    pub fn new(server: &str, hello: v1::Hello) -> Result<(Self, Handle, mpsc::Receiver<Event>), Error> {
+    /// Prepares a link to `server`; nothing is dialled yet. The Hello is sent as it is, with the inventory of the ledger filled in.
+    pub fn new(server: &str, hello: v1::Hello, ledger: Ledger, timers: &Timers) -> Result<(Self, Handle, mpsc::Receiver<Event>), Error> {
         let address = |source| Error::Address {
             server: server.to_owned(),
             source,
         };
         let endpoint = Endpoint::from_shared(server.to_owned()).map_err(address)?;
-        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true);
+        let endpoint = endpoint.connect_timeout(timers.connect).tcp_nodelay(true);
         let handle = Handle {
-            ledger: Arc::new(Ledger::default()),
+            ledger: Arc::new(ledger),
             hello: Arc::new(Mutex::new(hello)),
-            // A connection of its own: a flood of output must not delay a sign of life.
-            bulk: endpoint.connect_lazy(),
+            bulk: Bulk {
+                channel: endpoint.connect_lazy(),
+                call: timers.transfer,
+            },
+            status: Arc::default(),
         };
         let (events, receiver) = mpsc::channel(QUEUE);
         let link = Self {
@@ -151,7 +186,9 @@ impl Link {
             handle: handle.clone(),
             events,
             farewell: CancellationToken::new(),
-            redial: Redial::default(),
+            timers: timers.clone(),
+            redial: Redial::new(timers),
+            said_standing_by: None,
         };
         Ok((link, handle, receiver))
     }
@@ -166,7 +203,7 @@ impl Link {
         loop {
             let (end, steady) = self.session().await;
             if steady {
-                self.redial = Redial::default();
+                self.redial = Redial::new(&self.timers);
             }
             let delay = match end {
                 End::Refused(error) => return Err(error),
@@ -174,11 +211,19 @@ impl Link {
                 End::Redirected { reason, after } => {
                     let delay = after.unwrap_or_else(|| self.redial.next_delay());
                     tracing::info!(%reason, delay_ms = delay.as_millis(), "the server asks this worker to dial again");
+                    self.handle.set_line(Line::Down { why: reason });
+                    delay
+                }
+                End::Held { reason, hint } => {
+                    let delay = hint.unwrap_or_else(|| self.redial.next_delay());
+                    self.say_standing_by(&reason, delay);
+                    self.handle.set_line(Line::StandingBy { why: reason });
                     delay
                 }
                 End::Lost { reason, hint } => {
                     let delay = hint.unwrap_or_else(|| self.redial.next_delay());
                     tracing::warn!(%reason, delay_ms = delay.as_millis(), "no line to the server; running jobs go on, dialling again");
+                    self.handle.set_line(Line::Down { why: reason });
                     delay
                 }
             };
@@ -189,13 +234,24 @@ impl Link {
         }
     }
 
+    /// A worker may stand by for weeks: it says so once, then rarely.
+    fn say_standing_by(&mut self, reason: &str, delay: Duration) {
+        let standing = matches!(self.handle.status.borrow().line, Line::StandingBy { .. });
+        if standing && self.said_standing_by.is_some_and(|said| said.elapsed() < STANDING_BY) {
+            tracing::debug!(%reason, delay_ms = delay.as_millis(), "still standing by");
+            return;
+        }
+        self.said_standing_by = Some(Instant::now());
+        tracing::info!(%reason, delay_ms = delay.as_millis(), "standing by: this worker asks again until its place is free");
+    }
+
     /// One session, and whether it was steady: one that lasted longer than its ping interval owes nothing to the failures before it.
     async fn session(&self) -> (End, bool) {
         let mut hello = lock(&self.handle.hello).clone();
         hello.inventory = self.handle.ledger.inventory();
         let opened = tokio::select! {
             () = self.farewell.cancelled() => return (End::Over, false),
-            opened = Session::open(&self.endpoint, hello, &self.handle.ledger, &self.events) => opened,
+            opened = Session::open(&self.endpoint, hello, &self.handle, &self.events, &self.timers) => opened,
         };
         match opened {
             Ok(session) => {

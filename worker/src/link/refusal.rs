@@ -8,6 +8,9 @@ use super::{Error, session::End};
 /// Reasons that no waiting mends: each asks for other settings, or another program.
 const FOR_GOOD: [&str; 3] = ["UNKNOWN_QUEUE", "PROTOCOL_VERSION", "VOLUME_MISMATCH"];
 
+/// Reasons that pass when another worker goes.
+const HELD: [&str; 2] = ["WORKER_NAME_TAKEN", "VOLUME_HELD"];
+
 /// The machine-readable reason of a status; empty when it has none.
 pub(super) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
@@ -23,13 +26,18 @@ pub(super) fn end(status: &Status) -> End {
             message: status.message().to_owned(),
         });
     }
+    // A server that hints at no wait at all is asked as often as one that hints at nothing.
+    let hint = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let hint = hint.filter(|hint| !hint.is_zero());
+    let held = HELD.contains(&reason.as_str());
     let name = if reason.is_empty() {
         format!("{:?}", status.code())
     } else {
         reason
     };
-    End::Lost {
-        reason: format!("{name}: {}", status.message()),
-        hint: status.get_details_retry_info().and_then(|info| info.retry_delay),
+    let reason = format!("{name}: {}", status.message());
+    match held {
+        true => End::Held { reason, hint },
+        false => End::Lost { reason, hint },
     }
 }

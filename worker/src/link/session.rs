@@ -16,11 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Endpoint};
 
-use super::{Error, Event, Lease, Ledger, QUEUE, Voice, Welcomed, refusal};
-use crate::redact::chain;
-
-/// Within this time a dialled server must have welcomed the worker.
-const WELCOME_DEADLINE: Duration = Duration::from_secs(15);
+use super::{Error, Event, Handle, Lease, Line, QUEUE, Voice, Welcomed, refusal};
+use crate::{config::Timers, redact::chain};
 
 /// What a server is given to end the stream in good order.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -31,6 +28,8 @@ pub(super) enum End {
     Refused(Error),
     /// The line broke, or the server refused for now.
     Lost { reason: String, hint: Option<Duration> },
+    /// Another worker holds the name or the volume.
+    Held { reason: String, hint: Option<Duration> },
     /// The server asks to dial again, after this time where it names one.
     Redirected { reason: String, after: Option<Duration> },
     /// The worker has said farewell, or nobody listens for events any more.
@@ -48,7 +47,7 @@ enum Turn {
 
 /// A session that the server has welcomed.
 pub(super) struct Session<'a> {
-    ledger: &'a Ledger,
+    handle: &'a Handle,
     events: &'a mpsc::Sender<Event>,
     inbound: Streaming<ConnectResponse>,
     outbound: mpsc::Sender<ConnectRequest>,
@@ -62,16 +61,23 @@ pub(super) struct Session<'a> {
     ping_timeout: Duration,
     last_pong: Instant,
     nonce: i64,
+    /// Pings that wait for their pong, and when they were made.
+    pings: VecDeque<(i64, Instant)>,
 }
+
+/// Pings whose pongs are still of interest.
+const PINGS: usize = 64;
 
 impl<'a> Session<'a> {
     /// Dials, says hello, and waits for the welcome.
     pub(super) async fn open(
         endpoint: &Endpoint,
         hello: v1::Hello,
-        ledger: &'a Ledger,
+        handle: &'a Handle,
         events: &'a mpsc::Sender<Event>,
+        timers: &Timers,
     ) -> Result<Self, End> {
+        let said_hello = Instant::now();
         let opening = async {
             let channel = endpoint.connect().await.map_err(|error| lost(chain(&error)))?;
             let (outbound, requests) = mpsc::channel(64);
@@ -89,7 +95,7 @@ impl<'a> Session<'a> {
                 _ => Err(lost("the server did not begin with Welcome".to_owned())),
             }
         };
-        let opened = tokio::time::timeout(WELCOME_DEADLINE, opening).await;
+        let opened = tokio::time::timeout(timers.welcome, opening).await;
         let (inbound, outbound, welcome) = opened.unwrap_or_else(|_| Err(lost("the server did not answer Hello in time".to_owned())))?;
 
         let (frames, said) = mpsc::channel(QUEUE);
@@ -98,7 +104,7 @@ impl<'a> Session<'a> {
         let mut ping = tokio::time::interval_at(Instant::now() + interval, interval);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let session = Self {
-            ledger,
+            handle,
             events,
             inbound,
             outbound,
@@ -110,28 +116,47 @@ impl<'a> Session<'a> {
             ping_timeout: duration(welcome.ping_timeout, Duration::from_secs(30)),
             last_pong: Instant::now(),
             nonce: 0,
+            pings: VecDeque::new(),
         };
-        session.take_stock(welcome, Voice { frames, end }).await?;
+        let lease_duration = duration(welcome.lease_duration, Duration::from_secs(600));
+        for misfit in timers.misfits(interval, session.ping_timeout, lease_duration) {
+            tracing::error!("{misfit}");
+        }
+        session.take_stock(&welcome).await?;
+        session.renewed(said_hello);
+        session.handle.set_line(Line::Live {
+            session_id: welcome.session_id,
+        });
+        let welcomed = Welcomed {
+            voice: Voice { frames, end },
+            lease_duration,
+            renewed: said_hello,
+        };
+        session.tell(Event::Welcomed(Box::new(welcomed))).await?;
         Ok(session)
     }
 
-    /// What the server says of the inventory, then the welcome itself.
-    async fn take_stock(&self, welcome: v1::Welcome, voice: Voice) -> Result<(), End> {
+    /// What the server says of the inventory.
+    async fn take_stock(&self, welcome: &v1::Welcome) -> Result<(), End> {
         tracing::info!(session_id = %welcome.session_id, "the server has welcomed this worker");
         for job in &welcome.acknowledged {
             let lease = Lease::new(&job.job_id, job.lease_token);
-            if self.ledger.acknowledge(&lease, job.last_sequence) {
+            if self.handle.ledger.acknowledge(&lease, job.last_sequence) {
                 self.tell(Event::Settled(lease)).await?;
             }
         }
         for job in &welcome.kill {
             let lease = Lease::new(&job.job_id, job.lease_token);
-            self.ledger.forget(&lease);
+            self.handle.ledger.forget(&lease);
             self.tell(Event::Fenced(lease, "its lease has passed on while the line was down".to_owned()))
                 .await?;
         }
-        let lease_duration = duration(welcome.lease_duration, Duration::from_secs(600));
-        self.tell(Event::Welcomed(Box::new(Welcomed { voice, lease_duration }))).await
+        for job in &welcome.keep {
+            self.handle
+                .ledger
+                .kept(&Lease::new(&job.job_id, job.lease_token), job.last_sequence);
+        }
+        Ok(())
     }
 
     /// How often the worker gives a sign of life.
@@ -151,7 +176,7 @@ impl<'a> Session<'a> {
                 break end;
             }
         };
-        match self.tell(Event::Lost(self.last_pong)).await {
+        match self.tell(Event::Lost).await {
             Ok(()) => end,
             Err(over) => over,
         }
@@ -177,12 +202,16 @@ impl<'a> Session<'a> {
     }
 
     async fn step(&mut self) -> Result<(), End> {
+        // By the clock, before anything else: a process that was stopped for long must say nothing more on this stream.
+        if self.last_pong.elapsed() > self.ping_timeout {
+            return Err(lost("the server did not answer pings".to_owned()));
+        }
         // What the loop has said goes before reports: an Accept before the first report of its job.
         while let Ok(frame) = self.said.try_recv() {
             self.queue.push_back(frame);
         }
         if self.queue.is_empty() {
-            self.queue.extend(self.ledger.next(&mut self.sent).map(Frame::Report));
+            self.queue.extend(self.handle.ledger.next(&mut self.sent).map(Frame::Report));
         }
         let lost = |reason: &str| lost(reason.to_owned());
         let turn = tokio::select! {
@@ -199,7 +228,7 @@ impl<'a> Session<'a> {
                 Err(_) => return Err(lost("the stream is closed")),
             },
             Some(frame) = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(frame),
-            () = self.ledger.changed(), if self.queue.is_empty() => Turn::Look,
+            () = self.handle.ledger.changed(), if self.queue.is_empty() => Turn::Look,
             _ = self.ping.tick() => Turn::Ping,
             () = tokio::time::sleep_until(self.last_pong + self.ping_timeout) => return Err(lost("the server did not answer pings")),
             () = self.end.cancelled() => return Err(lost("too much waited to be sent")),
@@ -220,7 +249,34 @@ impl<'a> Session<'a> {
         if !matches!(self.queue.front(), Some(Frame::Ping(_))) {
             self.nonce += 1;
             self.queue.push_front(Frame::Ping(v1::Ping { nonce: self.nonce }));
+            self.pings.push_back((self.nonce, Instant::now()));
+            if self.pings.len() > PINGS {
+                self.pings.pop_front();
+            }
         }
+    }
+
+    /// The lease is counted from when the ping was made, less its age: the pong may have waited in a buffer while this process was stopped.
+    async fn pong(&mut self, pong: v1::Pong) -> Result<(), End> {
+        self.last_pong = Instant::now();
+        self.handle.status.send_modify(|status| status.last_pong = Some(self.last_pong));
+        let pinged = self.pings.iter().find(|(nonce, _)| *nonce == pong.nonce).map(|(_, pinged)| *pinged);
+        self.pings.retain(|(nonce, _)| *nonce > pong.nonce);
+        let Some(pinged) = pinged else {
+            return Ok(());
+        };
+        let age = pong.lease_age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+        let Some(renewed) = pinged.checked_sub(age) else {
+            return Ok(());
+        };
+        self.renewed(renewed);
+        self.tell(Event::Renewed(renewed)).await
+    }
+
+    fn renewed(&self, at: Instant) {
+        self.handle
+            .status
+            .send_modify(|status| status.renewed = status.renewed.max(Some(at)));
     }
 
     async fn heard(&mut self, frame: Option<connect_response::Frame>) -> Result<(), End> {
@@ -233,17 +289,17 @@ impl<'a> Session<'a> {
                 nonce: ping.nonce,
                 lease_age: None,
             })),
-            Heard::Pong(_) => self.last_pong = Instant::now(),
+            Heard::Pong(pong) => return self.pong(pong).await,
             Heard::Offer(offer) => return self.tell(Event::Offer(Box::new(offer))).await,
             Heard::Ack(ack) => {
                 let lease = Lease::new(ack.job_id, ack.lease_token);
-                if self.ledger.acknowledge(&lease, ack.sequence) {
+                if self.handle.ledger.acknowledge(&lease, ack.sequence) {
                     return self.tell(Event::Settled(lease)).await;
                 }
             }
             Heard::Fenced(fenced) => {
                 let lease = Lease::new(fenced.job_id, fenced.lease_token);
-                self.ledger.forget(&lease);
+                self.handle.ledger.forget(&lease);
                 return self.tell(Event::Fenced(lease, fenced.reason)).await;
             }
             Heard::Cancel(cancel) => {

@@ -6,6 +6,7 @@ use moorline_proto::v1::{connect_response::Frame as Answer, report::News};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
+
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
@@ -28,6 +29,8 @@ impl Worker {
                 worker_name: "w".to_owned(),
                 ..Default::default()
             },
+            Ledger::default(),
+            &Timers::default(),
         )
         .expect("a link");
         Self {
@@ -132,7 +135,7 @@ async fn a_server_that_answers_no_ping_is_left_and_dialled_again() {
         .await;
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
     silent.left().await;
-    assert!(matches!(worker.event().await, Event::Lost(_)));
+    assert!(matches!(worker.event().await, Event::Lost));
     server.welcomed().await;
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
 }
@@ -150,7 +153,9 @@ async fn a_server_that_answers_pings_is_kept() {
     .await;
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
     line.answer_pings(60).await;
-    assert!(worker.events.try_recv().is_err(), "nothing has happened to the line");
+    while let Ok(event) = worker.events.try_recv() {
+        assert!(matches!(event, Event::Renewed(_)), "something has happened to the line: {event:?}");
+    }
 }
 
 #[tokio::test]
@@ -199,7 +204,7 @@ async fn what_a_welcome_says_of_the_inventory_counts() {
     }
     let mut line = server.line().await;
     let welcome = v1::Welcome {
-        keep: vec![held(&kept, 1)],
+        keep: vec![held(&kept, 0)],
         kill: vec![held(&killed, 1)],
         acknowledged: vec![held(&stored, 1)],
         ..calm()
@@ -225,14 +230,15 @@ async fn a_redirected_worker_dials_again() {
     line.left().await;
     server.welcomed().await;
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
-    assert!(matches!(worker.event().await, Event::Lost(_)));
+    assert!(matches!(worker.event().await, Event::Lost));
     assert!(matches!(worker.event().await, Event::Welcomed(_)));
 }
 
 #[tokio::test]
 async fn after_a_steady_session_a_worker_is_quick_to_dial_again_whatever_ended_it() {
     let mut server = Server::start().await;
-    let (mut link, _handle, mut events) = Link::new(&server.url, v1::Hello::default()).expect("a link");
+    let (mut link, _handle, mut events) =
+        Link::new(&server.url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
     link.redial = Redial::weary();
     let running = tokio::spawn(link.run());
     let mut line = server.line().await;
@@ -247,6 +253,78 @@ async fn after_a_steady_session_a_worker_is_quick_to_dial_again_whatever_ended_i
     running.abort();
 }
 
+fn with_hint(status: Status, hint: Duration) -> Status {
+    let mut details = status.get_error_details();
+    details.set_retry_info(Some(hint));
+    Status::with_error_details(status.code(), status.message(), details)
+}
+
+#[tokio::test]
+async fn a_server_s_hint_is_kept_to_exactly() {
+    let mut server = Server::start().await;
+    let hint = Duration::from_millis(400);
+    let busy = Status::resource_exhausted("too many at once");
+    server
+        .store()
+        .refusals
+        .extend([with_hint(busy, hint), with_hint(refusal(Code::AlreadyExists, "VOLUME_HELD"), hint)]);
+    let began = Instant::now();
+    let _worker = Worker::dial(&server);
+    let mut line = server.welcomed().await;
+    assert!(began.elapsed() >= 2 * hint, "{:?}", began.elapsed());
+    let began = Instant::now();
+    line.send(Answer::Redirect(v1::Redirect {
+        reason: "rolling update".to_owned(),
+        retry_after: milliseconds(400),
+    }))
+    .await;
+    line.left().await;
+    server.line().await;
+    assert!(began.elapsed() >= hint, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_worker_whose_place_is_taken_stands_by() {
+    let mut server = Server::start().await;
+    let taken = with_hint(refusal(Code::AlreadyExists, "WORKER_NAME_TAKEN"), Duration::from_millis(10));
+    server.store().refusals.extend(std::iter::repeat_n(taken, 50));
+    let worker = Worker::dial(&server);
+    let mut status = worker.handle.status.subscribe();
+    let standing = |status: &super::Status| matches!(&status.line, super::Line::StandingBy { why } if why.starts_with("WORKER_NAME_TAKEN"));
+    patient(status.wait_for(standing)).await.expect("a link");
+    let _line = server.welcomed().await;
+    patient(status.wait_for(|status| matches!(status.line, super::Line::Live { .. })))
+        .await
+        .expect("a link");
+}
+
+#[tokio::test]
+async fn a_lease_is_counted_from_the_ping_less_the_age_that_the_pong_tells() {
+    let mut server = Server::start().await;
+    let mut worker = Worker::dial(&server);
+    let began = Instant::now();
+    let mut line = server.line().await;
+    let ping_interval = milliseconds(20);
+    line.send(Answer::Welcome(v1::Welcome { ping_interval, ..calm() })).await;
+    let Event::Welcomed(welcomed) = worker.event().await else {
+        panic!("no welcome");
+    };
+    assert!(welcomed.renewed >= began && welcomed.renewed <= Instant::now());
+    let age = Duration::from_secs(5);
+    line.answer_pings_with(2, |index| (index == 1).then_some(age)).await;
+    let Event::Renewed(fresh) = worker.event().await else {
+        panic!("no renewal");
+    };
+    let Event::Renewed(stale) = worker.event().await else {
+        panic!("no renewal");
+    };
+    assert!(fresh > welcomed.renewed);
+    assert!(
+        stale + age > fresh && stale + age <= Instant::now(),
+        "the second ping, less the age"
+    );
+}
+
 struct Place {
     dir: TempDir,
     outlet: JobOutlet,
@@ -256,7 +334,7 @@ struct Place {
 impl Place {
     fn new(server: &Server) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let (_, handle, _) = Link::new(&server.url, v1::Hello::default()).expect("a link");
+        let (_, handle, _) = Link::new(&server.url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
         let folder = RunFolder::below(dir.path(), "run", "job");
         folder.create_private().expect("folders");
         let stop = CancellationToken::new();

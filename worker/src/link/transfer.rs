@@ -24,14 +24,21 @@ const PIECE: usize = 64 << 10;
 const BATCH: usize = 1 << 20;
 /// How often a file that is being written is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Longest time of one call: a half-open connection would hold it for ever.
-const CALL: Duration = Duration::from_secs(300);
 /// Tries of a transfer whose content keeps arriving otherwise than announced.
 const GARBLED_TRIES: u32 = 4;
 
+/// The way that transfers take.
+#[derive(Debug, Clone)]
+pub(super) struct Bulk {
+    /// A connection of its own: a flood of output must not delay a sign of life.
+    pub(super) channel: Channel,
+    /// Longest time of one call: a half-open connection would hold it for ever.
+    pub(super) call: Duration,
+}
+
 /// Stores a file as an artifact; the header's digest is filled in.
 pub(super) async fn upload(
-    bulk: &Channel,
+    bulk: &Bulk,
     folder: &RunFolder,
     file: &Path,
     mut header: v1::ArtifactHeader,
@@ -39,7 +46,7 @@ pub(super) async fn upload(
 ) -> Result<v1::Artifact, Status> {
     let open = || folder.open(file).map_err(|error| unreadable(file, &error));
     header.digest = digest(open()?).await?;
-    persist(stop, || async {
+    persist(bulk, stop, || async {
         let first = v1::UploadArtifactRequest {
             header: Some(header.clone()),
             content: Bytes::new(),
@@ -49,7 +56,7 @@ pub(super) async fn upload(
         let pieces = pieces.scan((), |(), piece| {
             future::ready(piece.ok().map(|content| v1::UploadArtifactRequest { header: None, content }))
         });
-        let response = WorkerServiceClient::new(bulk.clone())
+        let response = WorkerServiceClient::new(bulk.channel.clone())
             .upload_artifact(stream::iter([first]).chain(pieces))
             .await?;
         response
@@ -61,12 +68,15 @@ pub(super) async fn upload(
 }
 
 /// Writes an artifact to a file, whole or not at all.
-pub(super) async fn download(bulk: &Channel, artifact_id: &str, to: &Path, stop: &CancellationToken) -> Result<(), Status> {
-    persist(stop, || async {
+pub(super) async fn download(bulk: &Bulk, artifact_id: &str, to: &Path, stop: &CancellationToken) -> Result<(), Status> {
+    persist(bulk, stop, || async {
         let request = v1::DownloadArtifactRequest {
             artifact_id: artifact_id.to_owned(),
         };
-        let mut pieces = RunServiceClient::new(bulk.clone()).download_artifact(request).await?.into_inner();
+        let mut pieces = RunServiceClient::new(bulk.channel.clone())
+            .download_artifact(request)
+            .await?
+            .into_inner();
         let part = to.with_extension("part");
         let mut file = File::create(&part).map_err(|error| unwritable(&part, &error))?;
         let (mut hash, mut expected) = (Sha256::new(), String::new());
@@ -87,7 +97,7 @@ pub(super) async fn download(bulk: &Channel, artifact_id: &str, to: &Path, stop:
 
 /// Sends a file that is being written, until `done` is cancelled and its end is reached.
 pub(super) async fn follow(
-    bulk: &Channel,
+    bulk: &Bulk,
     folder: &RunFolder,
     path: &Path,
     lease: &Lease,
@@ -110,9 +120,9 @@ pub(super) async fn follow(
             continue;
         }
         // The server knows best where the next byte belongs: it may have stored a part of a call that failed.
-        offset = persist(stop, || async {
+        offset = persist(bulk, stop, || async {
             let pieces = requests(lease, offset, &batch);
-            let response = WorkerServiceClient::new(bulk.clone())
+            let response = WorkerServiceClient::new(bulk.channel.clone())
                 .upload_logs(stream::iter(pieces))
                 .await?
                 .into_inner();
@@ -162,7 +172,7 @@ async fn digest(mut file: File) -> Result<String, Status> {
 }
 
 /// Tries until it works, the server says no for good, or the job must stop: a job's paid work must not end with a server that stumbles.
-async fn persist<T, F>(stop: &CancellationToken, mut attempt: impl FnMut() -> F) -> Result<T, Status>
+async fn persist<T, F>(bulk: &Bulk, stop: &CancellationToken, mut attempt: impl FnMut() -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
 {
@@ -174,7 +184,7 @@ where
     let mut pauses = pauses.build();
     let mut garbled = 0;
     loop {
-        let limited = tokio::time::timeout(CALL, attempt()).await;
+        let limited = tokio::time::timeout(bulk.call, attempt()).await;
         let status = match limited.unwrap_or_else(|_| Err(Status::deadline_exceeded("the server did not answer in time"))) {
             Ok(value) => return Ok(value),
             Err(status) => status,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moorline_proto::v1::{self, finished::Outcome, report::News};
+use moorline_proto::v1::{self, finished::Outcome};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -17,7 +17,10 @@ use crate::{
     config::Config,
     engine::Engine,
     link::{Handle, JobOutlet, Lease},
-    stage::{self, Context, RunFolder, plain},
+    stage::{
+        self, Context, RunFolder, plain,
+        submit::{self, Adopted},
+    },
 };
 
 /// Longest time of a stage whose offer names none.
@@ -27,6 +30,8 @@ pub(super) struct Job {
     context: Context,
     handle: Handle,
     ticket: Ticket,
+    /// Where it goes on, if another process of this worker began it.
+    adopted: Option<Adopted>,
 }
 
 impl Job {
@@ -41,12 +46,20 @@ impl Job {
             folder,
             outlet: Arc::new(outlet),
             stop: token,
+            leaving: ticket.leaving.clone(),
         };
         Self {
             context,
             handle: handle.clone(),
             ticket,
+            adopted: None,
         }
+    }
+
+    /// Goes on where another process of this worker was.
+    pub(super) fn adopting(mut self, adopted: Adopted) -> Self {
+        self.adopted = Some(adopted);
+        self
     }
 
     /// Runs the stage and reports its end, whatever it is.
@@ -71,42 +84,76 @@ impl Job {
         )
     }
 
-    async fn work(self) -> Lease {
+    async fn work(mut self) -> Lease {
         let accepted = Instant::now();
-        tracing::info!("job accepted");
-        let outcome = self.outcome(accepted).await;
+        match &self.adopted {
+            None => tracing::info!("job accepted"),
+            Some(adopted) => {
+                tracing::info!(container = %adopted.container.id, "job adopted: it goes on where an earlier start of this worker was")
+            }
+        }
+        let stop = self.ticket.stop.clone();
+        // Jobs of one run share its folder: one that was fenced may still be at work. Held until nothing of this job is left in there.
+        let turn = self.ticket.turn.clone().lock_owned();
+        let turn = tokio::select! {
+            biased;
+            // One that was adopted has begun long ago: there is a container to stop.
+            () = stop.token.cancelled(), if self.adopted.is_none() => None,
+            turn = turn => Some(turn),
+        };
+        let outcome = match turn {
+            Some(_) => self.outcome(accepted).await,
+            None => outcome::stopped("not_started", stop.why()),
+        };
         match &outcome {
             Outcome::Result(_) => tracing::info!("job succeeded"),
             Outcome::Failure(failure) => tracing::warn!(code = %failure.code, "job failed: {}", failure.message),
             Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
         }
-        self.tidy().await;
         let finished = v1::Finished { outcome: Some(outcome) };
-        self.handle.ledger.report(&self.ticket.lease, News::Finished(finished));
+        self.handle.ledger.finish(&self.ticket.lease, finished).await;
+        // Only now: a worker that is killed before finds container and folder as they were, and reports the same end.
+        if turn.is_some() {
+            self.tidy().await;
+        }
         self.ticket.lease
     }
 
-    async fn outcome(&self, accepted: Instant) -> Outcome {
-        let stop = &self.ticket.stop;
-        let timeout = self.context.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
-        let deadline = accepted + timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
-        // Jobs of one run share its folder: one that was fenced may still be at work.
-        let _turn = tokio::select! {
-            biased;
-            () = stop.token.cancelled() => return outcome::stopped("not_started", stop.why()),
-            turn = self.ticket.turn.lock() => turn,
-        };
+    async fn outcome(&mut self, accepted: Instant) -> Outcome {
+        let stop = self.ticket.stop.clone();
+        let deadline = accepted + self.time_left();
         if let Err(error) = self.context.folder.prepare(&self.context) {
             return Outcome::Failure(error);
         }
+        let (context, adopted) = (self.context.clone(), self.adopted.take());
+        let stage = async move {
+            match adopted {
+                None => stage::run(context).await,
+                Some(adopted) => stage::resume(context, adopted).await,
+            }
+        };
         // In a task of its own, so that a panic is a failure and not silence.
-        let stage = tokio::spawn(stage::run(self.context.clone()).in_current_span());
-        let joined = supervise(AbortOnDropHandle::new(stage), stop, deadline, STOP_LIMIT).await;
+        let stage = tokio::spawn(stage.in_current_span());
+        let joined = supervise(AbortOnDropHandle::new(stage), &stop, deadline, STOP_LIMIT).await;
         outcome::of(joined, stop.why())
+    }
+
+    /// What the stage may still take. An agent that was adopted has its container's limit, which went on without a worker; what comes after
+    /// it needs its time in any case.
+    fn time_left(&self) -> Duration {
+        let timeout = self.context.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
+        let all = timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
+        match &self.adopted {
+            None => all,
+            Some(adopted) => all.saturating_sub(adopted.at_work.elapsed()).max(submit::AFTERWARDS),
+        }
     }
 
     /// Whatever is worth keeping is an artifact by now.
     async fn tidy(&self) {
+        if self.context.offer.stage() == v1::Stage::Submit {
+            submit::clear(&self.context).await;
+        }
         let (folder, submit) = (self.context.folder.clone(), self.context.offer.stage() == v1::Stage::Submit);
         let removed = tokio::task::spawn_blocking(move || {
             folder.remove_private()?;

@@ -7,6 +7,7 @@ use std::{
 
 use moorline_proto::v1;
 use tokio::sync::Mutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stop::{Stop, Why};
 use crate::{config::Config, link::Lease};
@@ -19,12 +20,17 @@ pub(super) struct Jobs {
     entries: BTreeMap<Lease, Entry>,
     /// Jobs of one run share its folder, so they go one after the other.
     runs: HashMap<String, Arc<Mutex<()>>>,
+    /// Told when the worker's process ends, whatever ends it.
+    leaving: CancellationToken,
+    _left: DropGuard,
 }
 
 #[derive(Debug)]
 struct Entry {
     queue: String,
     run_id: String,
+    /// Whether it lets an agent work, which another process of this worker could go on with.
+    agent: bool,
     stop: Stop,
     ended: bool,
     settled: bool,
@@ -37,13 +43,17 @@ pub(super) struct Ticket {
     pub(super) stop: Stop,
     /// Held while the job is at work.
     pub(super) turn: Arc<Mutex<()>>,
+    /// Cancelled when the worker's process ends.
+    pub(super) leaving: CancellationToken,
 }
 
 impl Jobs {
-    /// Room for `slots` jobs of the default queue, and for one of each queue that needs a login, since a login serves one.
     pub(super) fn new(config: &Config) -> Self {
-        let room = |queue: &String| (queue.clone(), if queue == "default" { config.slots } else { 1 });
+        let room = |queue: &String| (queue.clone(), config.room(queue));
+        let leaving = CancellationToken::new();
         Self {
+            _left: leaving.clone().drop_guard(),
+            leaving,
             room: config.queues.iter().map(room).collect(),
             entries: BTreeMap::new(),
             runs: HashMap::new(),
@@ -70,6 +80,14 @@ impl Jobs {
         self.entries.contains_key(lease)
     }
 
+    /// Leases in hand, each with its run.
+    pub(super) fn in_hand(&self) -> BTreeMap<Lease, String> {
+        self.entries
+            .iter()
+            .map(|(lease, entry)| (lease.clone(), entry.run_id.clone()))
+            .collect()
+    }
+
     /// Leases of one job whose reports still count.
     pub(super) fn leases_of(&self, job_id: &str) -> Vec<Lease> {
         let of_job = |(lease, entry): &(&Lease, &Entry)| lease.job_id == job_id && !entry.settled;
@@ -81,6 +99,7 @@ impl Jobs {
         let entry = Entry {
             queue: offer.queue.clone(),
             run_id: offer.run_id.clone(),
+            agent: offer.stage() == v1::Stage::Submit,
             stop: stop.clone(),
             ended: false,
             settled: false,
@@ -91,6 +110,7 @@ impl Jobs {
             lease: lease.clone(),
             stop,
             turn,
+            leaving: self.leaving.clone(),
         }
     }
 
@@ -105,6 +125,17 @@ impl Jobs {
         leases.into_iter().filter(|lease| self.stop(lease, why)).count() > 0
     }
 
+    /// The same for jobs that begin anew wherever they are offered next, and none that an agent works at.
+    pub(super) fn stop_cheap(&self, why: Why) -> bool {
+        let cheap = |(lease, entry): (&Lease, &Entry)| !entry.agent && self.stop(lease, why);
+        self.entries.iter().map(cheap).fold(false, |any, stopped| any | stopped)
+    }
+
+    /// Jobs at work that an agent works at.
+    pub(super) fn agents(&self) -> usize {
+        self.entries.values().filter(|entry| entry.agent && !entry.ended).count()
+    }
+
     /// The job's task has ended. Returns the queue in which there is room again.
     pub(super) fn ended(&mut self, lease: &Lease) -> Option<String> {
         self.entries.get_mut(lease)?.ended = true;
@@ -115,6 +146,18 @@ impl Jobs {
     pub(super) fn settled(&mut self, lease: &Lease) -> Option<String> {
         self.entries.get_mut(lease)?.settled = true;
         self.release(lease)
+    }
+
+    /// The job never began.
+    pub(super) fn abandon(&mut self, lease: &Lease) -> Option<String> {
+        let entry = self.entries.get_mut(lease)?;
+        (entry.ended, entry.settled) = (true, true);
+        self.release(lease)
+    }
+
+    /// Jobs that haven't ended.
+    pub(super) fn at_work(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.ended).count()
     }
 
     fn release(&mut self, lease: &Lease) -> Option<String> {

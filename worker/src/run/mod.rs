@@ -1,5 +1,9 @@
 //! The loop: offers in, jobs at work, reports out, drain.
 
+mod adoption;
+mod clock;
+mod contact;
+mod credits;
 mod job;
 mod jobs;
 mod leftovers;
@@ -13,17 +17,17 @@ use moorline_proto::v1;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::worker::Worker;
+use self::{adoption::Claims, worker::Worker};
 use crate::{
     config::Config,
     engine::{self, Engine},
-    link::{self, Link},
-    stage::STOP_GRACE,
+    health::{self, Vitals},
+    link::{self, Ledger, Link},
+    spool::{self, Recovered, Spool},
     startup,
 };
 
-/// What jobs that are told to stop may take, before they are given up.
-pub const STOP_LIMIT: Duration = STOP_GRACE.saturating_mul(3);
+pub use crate::config::STOP_LIMIT;
 
 /// How a worker is told to go. A token alone tells it to drain.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +56,12 @@ pub enum Error {
     /// The server will not have it.
     #[error(transparent)]
     Link(#[from] link::Error),
+    /// Its spool can't be used.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// Its health endpoint can't be had.
+    #[error(transparent)]
+    Health(#[from] health::Error),
     /// A task of its own broke.
     #[error("the worker's own task `{task}` ended unexpectedly: start the worker again, and report this with its log")]
     Task {
@@ -76,31 +86,79 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Er
 /// Those of [`run`].
 pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
     let shutdown = shutdown.into();
-    let checked = async {
-        let engine = engine::connect::choose(&config).await?;
-        let ready = startup::check(&config, &engine).await?;
-        Ok::<_, Error>((engine, ready))
+    let vitals = Vitals::new(&config.name);
+    let _endpoint = match config.health_listen {
+        Some(address) => Some(health::listen(address, vitals.clone()).await?),
+        None => None,
     };
-    let (engine, ready) = tokio::select! {
+    let checked = async {
+        let spooled = open_spool(&config).await?;
+        let engine = engine::connect::choose(&config).await?;
+        let left = Left::find(&config, engine.as_ref(), spooled).await?;
+        let ready = startup::check(&config, &engine, !left.claims.is_empty()).await?;
+        Ok::<_, Error>((left, engine, ready))
+    };
+    let (left, engine, ready) = tokio::select! {
         biased;
         () = shutdown.drain.cancelled() => return Ok(()),
         () = shutdown.stop.cancelled() => return Ok(()),
         checked = checked => checked?,
     };
-    serve(Arc::new(config), engine, ready, shutdown, on_welcome).await
+    serve(Arc::new(config), engine, ready, left, vitals, shutdown, on_welcome).await
 }
 
-/// Serves with an engine and a startup profile at hand.
+/// What an earlier process of this worker has left.
+struct Left {
+    spool: Spool,
+    recovered: Vec<Recovered>,
+    claims: Claims,
+}
+
+impl Left {
+    async fn find(config: &Config, engine: &dyn Engine, (spool, recovered): (Spool, Vec<Recovered>)) -> Result<Self, Error> {
+        let claims = adoption::find(config, engine, &recovered).await?;
+        Ok(Self { spool, recovered, claims })
+    }
+}
+
+/// Opens the spool, and waits while another process of this worker, one that still drains for example, has it.
+async fn open_spool(config: &Config) -> Result<(Spool, Vec<Recovered>), Error> {
+    let mut busy = 0_u32;
+    loop {
+        match Spool::open(config.spool()).await {
+            Err(error @ spool::Error::Busy { .. }) => {
+                // At first, then every ten minutes.
+                if busy.is_multiple_of(1200) {
+                    tracing::info!("standing by: {error}");
+                }
+                busy += 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Serves with an engine, a startup profile and a spool at hand.
 async fn serve(
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
     ready: startup::Ready,
+    left: Left,
+    vitals: Vitals,
     shutdown: Shutdown,
     on_welcome: watch::Sender<bool>,
 ) -> Result<(), Error> {
     let hello = hello(&config, ready);
-    let (link, handle, events) = Link::new(&config.server, hello)?;
-    Worker::new(config, engine, handle, events, on_welcome).serve(link, shutdown).await
+    let instance_id = hello.instance_id.clone();
+    let ledger = Ledger::new(left.spool.clone(), &left.recovered);
+    let unfinished = left.recovered.into_iter().filter(|job| job.finished.is_none()).map(|job| job.lease);
+    let unfinished: Vec<_> = unfinished.collect();
+    let (link, handle, events) = Link::new(&config.server, hello, ledger, &config.timers)?;
+    let load = vitals.serve(instance_id, handle.clone(), left.spool.clone());
+    let worker = Worker::new(config, engine, (handle, events), (left.spool, unfinished), load, on_welcome);
+    let worker = worker.claiming(left.claims);
+    worker.serve(link, shutdown).await
 }
 
 fn hello(config: &Config, ready: startup::Ready) -> v1::Hello {

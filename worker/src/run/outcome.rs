@@ -4,7 +4,7 @@ use moorline_proto::v1::{self, FailureClass, finished::Outcome};
 use tokio::task::JoinError;
 
 use super::stop::Why;
-use crate::stage::{self, failure};
+use crate::stage::{self, failure, submit::STILL_RUNNING};
 
 /// How a stage's task ended.
 pub(super) type Joined = Result<Result<v1::JobResult, stage::Error>, JoinError>;
@@ -20,7 +20,7 @@ pub(super) fn of(joined: Option<Joined>, why: Option<Why>) -> Outcome {
             let message = "the stage broke in the worker itself: retry the run, and report this with the worker's log";
             Outcome::Failure(failure("INTERNAL", FailureClass::Environment, message))
         }
-        None => stopped("killed", why),
+        None => stopped(STILL_RUNNING, why),
     }
 }
 
@@ -34,7 +34,15 @@ pub(super) fn stopped(how: &str, why: Option<Why>) -> Outcome {
         }
         Some(Why::LostContact) => lost("LOST_CONTACT", "the worker stopped the job because it had no line to the server"),
         Some(Why::Leaving) => lost("WORKER_STOPPED", "the worker was stopped before the job had ended"),
-        Some(Why::Cancelled | Why::Fenced) => Outcome::Stopped(v1::Stopped { how: how.to_owned() }),
+        Some(why @ (Why::Cancelled | Why::Fenced)) => {
+            if how == STILL_RUNNING {
+                tracing::error!(
+                    ?why,
+                    "THE JOB WOULD NOT DIE: it was told to stop, and was killed, and may run on; see what the engine says above"
+                );
+            }
+            Outcome::Stopped(v1::Stopped { how: how.to_owned() })
+        }
         None => Outcome::Failure(failure(
             "INTERNAL",
             FailureClass::Environment,
@@ -75,6 +83,17 @@ mod tests {
         assert_eq!(end(Some(Why::Leaving)), "WORKER_STOPPED LostWorker");
         assert_eq!(end(Some(Why::Cancelled)), "stopped");
         assert_eq!(end(Some(Why::Fenced)), "stopped");
+    }
+
+    #[test]
+    fn a_job_that_would_not_die_is_reported_as_such() {
+        let how = |ended| match of(ended, Some(Why::Cancelled)) {
+            Outcome::Stopped(stopped) => stopped.how,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(how(None), "still_running");
+        assert_eq!(how(Some(Ok(Err(stage::Error::Stopped(STILL_RUNNING))))), "still_running");
+        assert_eq!(how(Some(Ok(Err(stage::Error::Stopped("killed"))))), "killed");
     }
 
     #[test]

@@ -35,24 +35,11 @@ impl Place {
             printf '## Phase 1: Setup\\n- [ ] T001 Do it\\n' > specs/001-x/tasks.md
             git add -A; git -c user.name=A -c user.email=a@b commit -qm seed; git push -q ../origin.git HEAD:main";
         sh(dir.path(), script);
-        let root = dir.path().join("work").display().to_string();
-        let args = [
-            "moorline-worker",
-            "--server",
-            &server.url,
-            "--work-root",
-            &root,
-            "--slots",
-            "2",
-            "--git-protocols",
-            "file:git",
-        ];
-        let mut config = Config::try_parse_from(args).expect("settings");
+        let mut config = Config::try_parse_from(args(&server, &dir)).expect("settings");
         let engine = change(&mut config);
         let (shutdown, on_welcome) = (Shutdown::default(), watch::Sender::new(false));
         let welcomed = on_welcome.subscribe();
-        let running = serve(Arc::new(config), engine, startup::Ready::default(), shutdown.clone(), on_welcome);
-        let running = tokio::spawn(running);
+        let running = tokio::spawn(started(config, engine, shutdown.clone(), on_welcome));
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         Self {
             server,
@@ -100,6 +87,42 @@ impl Place {
         line
     }
 
+    fn args(&self) -> Vec<String> {
+        args(&self.server, &self.dir)
+    }
+
+    fn spool(&self) -> std::path::PathBuf {
+        self.dir.path().join("work/spool/w")
+    }
+
+    /// Ends the worker as it is: nothing is said or tidied.
+    async fn killed(&mut self) {
+        self.running.abort();
+        assert!((&mut self.running).await.expect_err("an abort").is_cancelled());
+    }
+
+    /// Another process of the same worker. Whoever wrote for the one before has let go by then.
+    async fn start_again(&mut self) {
+        let config = Config::try_parse_from(self.args()).expect("settings");
+        let started = started(config, Arc::new(Idle), self.shutdown.clone(), watch::Sender::new(false));
+        self.running = tokio::spawn(started);
+    }
+
+    async fn spool_is_empty(&self) {
+        let empty = || {
+            let names = std::fs::read_dir(self.spool())
+                .expect("the spool")
+                .map(|entry| entry.expect("an entry").file_name());
+            names.eq(["lock"])
+        };
+        patient(async {
+            while !empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     async fn gone(&mut self) -> Result<(), Error> {
         patient(&mut self.running).await.expect("no panic")
     }
@@ -109,6 +132,39 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+fn args(server: &Server, dir: &TempDir) -> Vec<String> {
+    let root = dir.path().join("work").display().to_string();
+    let args = [
+        "moorline-worker",
+        "--worker-name",
+        "w",
+        "--server",
+        &server.url,
+        "--work-root",
+        &root,
+        "--slots",
+        "2",
+        "--git-protocols",
+        "file:git",
+    ];
+    args.map(str::to_owned).into()
+}
+
+async fn started(config: Config, engine: Arc<dyn Engine>, shutdown: Shutdown, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
+    let left = Left::find(&config, engine.as_ref(), open_spool(&config).await?).await?;
+    let vitals = Vitals::new(&config.name);
+    serve(
+        Arc::new(config),
+        engine,
+        startup::Ready::default(),
+        left,
+        vitals,
+        shutdown,
+        on_welcome,
+    )
+    .await
 }
 
 fn names(frames: &[Frame]) -> Vec<String> {
@@ -331,10 +387,7 @@ async fn an_idle_worker_goes_at_once_even_without_a_server() {
 async fn without_a_server_for_most_of_its_lease_a_worker_stops_its_jobs() {
     let mut place = Place::new().await;
     let mut line = place.server.line().await;
-    let lease_duration = Some(prost_types::Duration {
-        seconds: 0,
-        nanos: 100_000_000,
-    });
+    let lease_duration = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     line.send(Answer::Welcome(v1::Welcome { lease_duration, ..calm() })).await;
     line.send(Answer::Offer(place.slow(7))).await;
     line.until(|frame| matches!(frame, Frame::Report(_))).await;
@@ -350,6 +403,195 @@ async fn without_a_server_for_most_of_its_lease_a_worker_stops_its_jobs() {
     .await;
     line.send(Answer::Welcome(calm())).await;
     assert_eq!(code(&line.finished().await), "LOST_CONTACT");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_and_renews_nothing_costs_the_worker_its_jobs_in_time() {
+    let mut place = Place::new().await;
+    let mut line = place.server.line().await;
+    let welcome = v1::Welcome {
+        lease_duration: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        ping_interval: Some(prost_types::Duration {
+            seconds: 0,
+            nanos: 20_000_000,
+        }),
+        ..calm()
+    };
+    line.send(Answer::Welcome(welcome)).await;
+    line.send(Answer::Offer(place.slow(7))).await;
+    // Pongs come all the time; the lease was renewed with the Hello, and never since.
+    let began = tokio::time::Instant::now();
+    let end = line.finished_while_pinging(|| Some(began.elapsed())).await;
+    assert_eq!(code(&end), "LOST_CONTACT");
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_offer_of_a_lease_that_may_be_over_is_not_answered() {
+    let mut place = Place::new().await;
+    let mut line = place.server.line().await;
+    let lease_duration = Some(prost_types::Duration {
+        seconds: 0,
+        nanos: 1_000_000,
+    });
+    line.send(Answer::Welcome(v1::Welcome { lease_duration, ..calm() })).await;
+    line.until(is_credit).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    line.send(Answer::Offer(place.quick(7))).await;
+    place.shutdown.drain.cancel();
+    assert_eq!(names(&[line.heard().await]), ["draining"]);
+}
+
+#[tokio::test]
+async fn a_worker_drains_when_the_server_asks_it_to_however_often() {
+    let mut place = Place::new().await;
+    let mut line = place.at_work(7).await;
+    let ask = |id: &str| {
+        let drain = v1::command::Command::Drain(v1::DrainCommand {
+            reason: "a new disk".to_owned(),
+        });
+        Answer::Command(v1::Command {
+            command_id: id.to_owned(),
+            command: Some(drain),
+        })
+    };
+    line.send(ask("one")).await;
+    line.send(ask("two")).await;
+    let said = |frame: &Frame| match frame {
+        Frame::Draining(draining) => draining.reason.clone(),
+        Frame::CommandResult(v1::CommandResult {
+            command_id,
+            result: Some(v1::command_result::Result::DrainBegun(begun)),
+        }) => format!("{command_id}: {} running", begun.running),
+        other => format!("{other:?}"),
+    };
+    let heard = [line.heard().await, line.heard().await, line.heard().await];
+    assert_eq!(
+        heard.each_ref().map(said),
+        ["the worker was told to drain: a new disk", "one: 1 running", "two: 1 running"]
+    );
+    line.send(Answer::Cancel(v1::Cancel {
+        job_id: "job-1".to_owned(),
+        lease_token: 7,
+        ..Default::default()
+    }))
+    .await;
+    let end = line.finished().await;
+    line.acknowledge(&end).await;
+    line.left().await;
+    drop(line);
+    place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn an_end_that_was_not_acknowledged_is_sent_by_the_next_process() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    line.send(Answer::Offer(place.quick(7))).await;
+    let end = line.finished().await;
+    // As after kill -9: what ran is gone, what is on the disk stays.
+    place.killed().await;
+    drop(line);
+    place.start_again().await;
+    let mut line = place.server.line().await;
+    let held = &line.hello.inventory;
+    assert_eq!((held.len(), held[0].finished, held[0].last_sequence), (1, true, end.sequence));
+    let keep = vec![v1::HeldJob {
+        last_sequence: end.sequence - 1,
+        ..held[0].clone()
+    }];
+    line.send(Answer::Welcome(v1::Welcome { keep, ..calm() })).await;
+    let again = line.finished().await;
+    assert_eq!(again, end);
+    line.acknowledge(&again).await;
+    place.spool_is_empty().await;
+    place.killed().await;
+    drop(line);
+    place.start_again().await;
+    assert_eq!(place.server.line().await.hello.inventory, []);
+}
+
+#[tokio::test]
+async fn a_job_that_an_earlier_process_had_not_ended_is_not_claimed_and_leaves_the_spool() {
+    let mut place = Place::new().await;
+    let line = place.at_work(7).await;
+    place.killed().await;
+    drop(line);
+    place.start_again().await;
+    let mut line = place.server.line().await;
+    assert_eq!(line.hello.inventory, []);
+    line.send(Answer::Welcome(calm())).await;
+    line.until(is_credit).await;
+    place.spool_is_empty().await;
+}
+
+#[tokio::test]
+async fn what_a_welcome_kills_leaves_the_spool() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    line.send(Answer::Offer(place.quick(7))).await;
+    line.finished().await;
+    place.killed().await;
+    drop(line);
+    place.start_again().await;
+    let mut line = place.server.line().await;
+    let kill = line.hello.inventory.clone();
+    assert_eq!(kill.len(), 1);
+    line.send(Answer::Welcome(v1::Welcome { kill, ..calm() })).await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 2"], "no report of it is sent");
+    place.spool_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_job_that_can_not_be_kept_on_the_disk_is_not_begun() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 2"]);
+    // A folder in the way of the file that is written first.
+    let in_the_way = place.spool().join("job-1-7.offer.part");
+    std::fs::create_dir(&in_the_way).expect("a folder");
+    line.send(Answer::Offer(place.quick(7))).await;
+    assert_eq!(
+        names(&[line.heard().await]),
+        ["reject 7: the worker can't write its spool: see its log"]
+    );
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    // It looks again by itself, and gives the credit back.
+    assert_eq!(names(&[line.heard().await]), ["credit default 1"]);
+    line.send(Answer::Offer(place.quick(8))).await;
+    assert!(matches!(outcome(&line.finished().await), Outcome::Result(_)));
+}
+
+#[tokio::test]
+async fn a_full_spool_takes_no_job_until_there_is_room() {
+    let mut place = Place::with(|config| {
+        // Room for one offer and one end.
+        config.spool_bytes = 2 * config.spool_record_bytes;
+        Arc::new(Idle)
+    })
+    .await;
+    let mut line = place.server.welcomed().await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 1"], "of two slots");
+    line.send(Answer::Offer(place.quick(7))).await;
+    let end = line.finished().await;
+    line.acknowledge(&end).await;
+    assert_eq!(names(&[line.heard().await]), ["credit default 1"]);
+}
+
+#[tokio::test]
+async fn a_second_process_of_one_name_waits_for_the_first() {
+    let mut place = Place::new().await;
+    let _line = place.server.welcomed().await;
+    let config = Config::try_parse_from(place.args().iter().map(String::as_str)).expect("settings");
+    let opening = open_spool(&config);
+    tokio::pin!(opening);
+    tokio::select! {
+        biased;
+        _ = &mut opening => panic!("two processes have one spool"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    place.shutdown.drain.cancel();
+    patient(opening).await.expect("the spool is free");
 }
 
 #[tokio::test]
@@ -401,6 +643,7 @@ async fn left_behind(engine: &dyn Engine, root: &Path, run: &str, worker: &str, 
         labels: [
             label("run", run),
             label("job", "job-1"),
+            label("lease", "7"),
             label("worker", worker),
             label("volume", volume),
         ]
@@ -468,3 +711,5 @@ async fn what_an_earlier_start_has_left_is_cleared_before_any_job_is_taken() {
         engine.remove(&container).await.expect("removed");
     }
 }
+
+mod adopting;

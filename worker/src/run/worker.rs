@@ -2,19 +2,32 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moorline_proto::v1::{self, connect_request::Frame};
+use moorline_proto::v1::{self, command::Command as Ask, command_result::Result as Answer, connect_request::Frame};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Error, STOP_LIMIT, Shutdown, job::Job, jobs::Jobs, leftovers, stop::Why};
+use super::{
+    Error, STOP_LIMIT, Shutdown,
+    adoption::Claims,
+    clock::LeaseClock,
+    contact::Contact,
+    credits::Credits,
+    job::Job,
+    jobs::{Jobs, Ticket},
+    leftovers::Leftovers,
+    stop::Why,
+};
 use crate::{
     config::Config,
     engine::Engine,
+    health::Load,
     link::{Event, Handle, Lease, Link, Voice},
+    redact::{chain, one_line},
+    spool::{self, Spool},
     stage::{STOP_GRACE, valid_id},
     startup,
 };
@@ -22,22 +35,44 @@ use crate::{
 /// What stopped jobs may take when the worker is to go at once: as long as an engine needs to kill one that doesn't stop by itself.
 const HURRY: Duration = STOP_GRACE.saturating_add(Duration::from_secs(5));
 
+/// How often the worker looks whether its spool takes jobs again.
+const SPOOL_LOOK: Duration = Duration::from_secs(1);
+
+/// What a worker that goes says of it.
+const TOLD: &str = "the worker was told to stop";
+
+/// An offer that is being put on the disk, or is there by now.
+type Kept = (v1::Offer, Ticket, Result<(), spool::Error>);
+
 /// All that the loop owns.
 pub(super) struct Worker {
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
     handle: Handle,
     events: mpsc::Receiver<Event>,
+    spool: Spool,
+    /// Jobs that an earlier process had accepted and not ended: what the spool keeps of those that don't go on is settled in time.
+    unfinished: Vec<Lease>,
     /// Set while there is a session.
     voice: Option<Voice>,
-    lease_duration: Duration,
-    /// When jobs must stop because their leases may have passed on: set while there is no session.
-    self_fence: Option<Instant>,
+    /// When jobs must stop because their leases may have passed on.
+    clock: LeaseClock,
+    credits: Credits,
+    /// Set while the spool takes no more jobs, and that was said.
+    crammed: bool,
     /// Set once the worker is going: when it goes at the latest.
     drained_by: Option<Instant>,
+    /// What an earlier process has left at work, until the server has said what becomes of it.
+    claims: Claims,
+    /// When they must be stopped, unless the server has spoken by then.
+    claims_due: Option<Instant>,
+    contact: Contact,
+    /// Before the tasks: dropped first, it tells them that the process ends, and what runs in containers is left to the next one.
     jobs: Jobs,
     /// Jobs at work, each by the name of its lease.
     tasks: JoinSet<Lease>,
+    /// Offers on their way to the disk: accepted once they are there.
+    keeping: JoinSet<Kept>,
     /// Commands at work.
     commands: JoinSet<()>,
     /// What clears up after an earlier start, from the first welcome on.
@@ -46,6 +81,8 @@ pub(super) struct Worker {
     clear: bool,
     /// Set once jobs at work are stopped rather than finished.
     hurried: bool,
+    /// What it is at, for whoever asks.
+    load: watch::Sender<Load>,
     on_welcome: watch::Sender<bool>,
 }
 
@@ -53,21 +90,30 @@ impl Worker {
     pub(super) fn new(
         config: Arc<Config>,
         engine: Arc<dyn Engine>,
-        handle: Handle,
-        events: mpsc::Receiver<Event>,
+        (handle, events): (Handle, mpsc::Receiver<Event>),
+        (spool, unfinished): (Spool, Vec<Lease>),
+        load: watch::Sender<Load>,
         on_welcome: watch::Sender<bool>,
     ) -> Self {
         Self {
             jobs: Jobs::new(&config),
+            contact: Contact::of(&config),
             config,
             engine,
             handle,
             events,
+            spool,
+            unfinished,
+            load,
             voice: None,
-            lease_duration: Duration::from_secs(600),
-            self_fence: None,
+            clock: LeaseClock::default(),
+            credits: Credits::default(),
+            crammed: false,
             drained_by: None,
+            claims: Claims::default(),
+            claims_due: None,
             tasks: JoinSet::new(),
+            keeping: JoinSet::new(),
             commands: JoinSet::new(),
             clearing: JoinSet::new(),
             clear: false,
@@ -76,53 +122,83 @@ impl Worker {
         }
     }
 
+    /// Goes on with these jobs of an earlier process, if the server lets it.
+    pub(super) fn claiming(mut self, claims: Claims) -> Self {
+        claims.leases().for_each(|lease| self.handle.ledger.open(lease));
+        self.claims_due = Some(self.contact.due()).filter(|_| !claims.is_empty());
+        self.claims = claims;
+        self
+    }
+
     /// Holds the link and does what comes over it, until the worker is told to go and has nothing left.
     pub(super) async fn serve(mut self, link: Link, shutdown: Shutdown) -> Result<(), Error> {
         let farewell = link.farewell();
         let mut link = AbortOnDropHandle::new(tokio::spawn(link.run()));
+        let mut look = tokio::time::interval(SPOOL_LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut line = self.handle.watch();
         while !self.is_drained() {
-            let (self_fence, drained_by) = (self.self_fence, self.drained_by);
+            self.tell_load();
+            let (self_fence, drained_by, claims_due) = (self.clock.due(), self.drained_by, self.claims_due);
             tokio::select! {
                 Some(event) = self.events.recv() => self.event(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended)?,
+                Some(kept) = self.keeping.join_next(), if !self.keeping.is_empty() => self.kept(kept)?,
+                _ = look.tick(), if self.credits.are_withheld() => self.look_at_the_spool(),
                 Some(_) = self.commands.join_next(), if !self.commands.is_empty() => {}
                 ended = &mut link => {
                     ended.map_err(|_| Error::Task { task: "link" })??;
                     return Err(Error::Task { task: "link" });
                 }
                 Some(done) = self.clearing.join_next(), if !self.clearing.is_empty() => self.cleared(done)?,
-                () = shutdown.drain.cancelled(), if drained_by.is_none() => self.drain(),
+                () = shutdown.drain.cancelled(), if drained_by.is_none() => self.drain(TOLD),
                 () = shutdown.stop.cancelled(), if !self.hurried => self.hurry(),
                 () = until(self_fence) => self.fence_itself(),
+                () = until(claims_due) => self.give_up_claims("the server could not be reached for most of the lease that the worker had"),
+                Ok(()) = line.changed(), if claims_due.is_some() => {
+                    let held = line.borrow_and_update().is_volume_held();
+                    if held {
+                        self.give_up_claims("its volume is held by another worker");
+                    }
+                }
                 () = until(drained_by) => if self.out_of_time() { break },
             }
         }
         farewell.cancel();
         self.events.close();
         link.await.map_err(|_| Error::Task { task: "link" })??;
+        self.spool.settled().await;
         tracing::info!("the worker has stopped");
         Ok(())
     }
 
     fn event(&mut self, event: Event) {
+        // By the clock, before anything else: this process may have been stopped for so long that its jobs are others' by now.
+        if self.clock.is_over(Instant::now()) && self.clock.due().is_some() {
+            self.fence_itself();
+        }
         match event {
             Event::Welcomed(welcomed) => {
-                self.lease_duration = welcomed.lease_duration;
-                self.self_fence = None;
+                self.clock.welcome(welcomed.renewed, welcomed.lease_duration, &self.config.timers);
                 self.voice = Some(welcomed.voice);
+                self.adopt();
+                self.note_contact();
+                self.credits.clear();
                 self.on_welcome.send_replace(true);
                 match self.drained_by {
-                    Some(_) => self.say_draining(),
-                    None if self.clear => self.credit_all(),
+                    Some(_) => self.say_draining(TOLD),
+                    None if self.clear => self.credit(),
                     None if self.clearing.is_empty() => {
-                        self.clearing.spawn(leftovers::clear(self.config.clone(), self.engine.clone()));
+                        self.clearing.spawn(self.leftovers().clear());
                     }
                     None => {}
                 }
             }
-            Event::Lost(last_contact) => {
-                // At four fifths, so that the job has ended before the server may offer it to another worker.
-                self.self_fence = Some(last_contact + self.lease_duration.mul_f64(0.8));
+            Event::Renewed(at) => {
+                self.clock.renew(at);
+                self.note_contact();
+            }
+            Event::Lost => {
                 self.voice = None;
                 self.on_welcome.send_replace(false);
             }
@@ -131,6 +207,7 @@ impl Worker {
             Event::Fenced(lease, reason) => {
                 tracing::warn!(job_id = %lease.job_id, lease_token = lease.token, %reason, "a job's lease has passed on; the job is stopped");
                 self.jobs.stop(&lease, Why::Fenced);
+                self.claims.give_up(&lease, "its lease has passed on");
                 self.settled(&lease);
             }
             Event::Settled(lease) => self.settled(&lease),
@@ -138,34 +215,74 @@ impl Worker {
         }
     }
 
+    /// The server can't be asked, or has given this worker's place to another: what was left at work is stopped, before two use one login.
+    fn give_up_claims(&mut self, why: &'static str) {
+        self.claims_due = None;
+        let leases: Vec<Lease> = self.claims.leases().cloned().collect();
+        let containers = self.claims.give_up_all(why);
+        for lease in &leases {
+            self.handle.ledger.forget(lease);
+        }
+        if !containers.is_empty() {
+            self.commands.spawn(self.leftovers().clear_these(containers));
+        }
+    }
+
+    fn leftovers(&self) -> Leftovers {
+        Leftovers {
+            config: self.config.clone(),
+            engine: self.engine.clone(),
+            spared: self.jobs.in_hand(),
+            why: self.claims.given_up(),
+        }
+    }
+
+    /// For the next process of this name.
+    fn note_contact(&self) {
+        if let Some((renewed, relied_on)) = self.clock.reliance() {
+            self.contact.note(renewed, relied_on);
+        }
+    }
+
+    /// Goes on with what the server has let this worker keep of an earlier process's jobs.
+    fn adopt(&mut self) {
+        self.claims_due = None;
+        for claim in self.claims.kept() {
+            let ticket = self.jobs.begin(&claim.lease, &claim.offer);
+            let job = Job::new(&self.config, &self.engine, &self.handle, claim.offer, ticket);
+            self.tasks.spawn(job.adopting(claim.adopted).run());
+        }
+    }
+
     /// Nothing is left of an earlier start.
     fn cleared(&mut self, done: Result<(), tokio::task::JoinError>) -> Result<(), Error> {
         done.map_err(|_| Error::Task { task: "clearing up" })?;
         self.clear = true;
-        if self.drained_by.is_none() {
-            self.credit_all();
+        for lease in std::mem::take(&mut self.unfinished) {
+            if !self.handle.ledger.holds(&lease) {
+                self.spool.settle_soon(&lease);
+            }
         }
+        self.credit();
         Ok(())
     }
 
     fn offer(&mut self, offer: v1::Offer) {
         let lease = Lease::new(&offer.job_id, offer.lease_token);
-        if let Some(reason) = self.refusal(&lease, &offer) {
-            tracing::warn!(job_id = %offer.job_id, %reason, "an offer is refused");
-            let reason = reason.to_owned();
-            self.say(Frame::Reject(v1::Reject {
-                job_id: lease.job_id,
-                lease_token: lease.token,
-                reason,
-            }));
+        if self.clock.is_over(Instant::now()) {
+            tracing::warn!(job_id = %offer.job_id, "an offer is left unanswered: it may have waited here for longer than its lease");
             return;
         }
-        self.say(Frame::Accept(v1::Accept {
-            job_id: lease.job_id.clone(),
-            lease_token: lease.token,
-        }));
-        // The answer to an earlier offer of the same lease got lost: the job is at work already.
+        // The answer to an earlier offer of the same lease got lost: the job is at work already, or is being kept.
         if self.jobs.holds(&lease) {
+            if self.handle.ledger.holds(&lease) {
+                self.accept(&lease);
+            }
+            return;
+        }
+        self.credits.spent(&offer.queue);
+        if let Some(reason) = self.refusal(&offer) {
+            self.reject(lease, reason);
             return;
         }
         // A newer claim of a job that is still at work here: the older one is void.
@@ -173,18 +290,62 @@ impl Worker {
             self.handle.ledger.forget(&old);
             self.event(Event::Fenced(old, "the job was claimed anew".to_owned()));
         }
-        self.handle.ledger.open(&lease);
-        let ticket = self.jobs.begin(&lease, &offer);
-        let job = Job::new(&self.config, &self.engine, &self.handle, offer, ticket);
-        self.tasks.spawn(job.run());
+        let (ticket, spool) = (self.jobs.begin(&lease, &offer), self.spool.clone());
+        self.keeping.spawn(async move {
+            let kept = spool.accept(&lease, &offer).await;
+            (offer, ticket, kept)
+        });
     }
 
-    fn refusal(&self, lease: &Lease, offer: &v1::Offer) -> Option<&'static str> {
+    /// An offer is on the disk, so that another process of this worker would know of it: it is accepted, and begins.
+    fn kept(&mut self, kept: Result<Kept, tokio::task::JoinError>) -> Result<(), Error> {
+        let (offer, ticket, kept) = kept.map_err(|_| Error::Task { task: "spool" })?;
+        let lease = ticket.lease.clone();
+        if let Err(error) = kept {
+            tracing::error!(job_id = %lease.job_id, error = %chain(&error), "a job is not begun, because it could not be kept on the disk");
+            self.abandon(&lease);
+            self.reject(lease, "the worker can't write its spool: see its log");
+        } else if self.voice.is_none() || ticket.stop.why().is_some() || self.clock.is_over(Instant::now()) {
+            // Without an answer the server offers it again, here or elsewhere.
+            tracing::info!(job_id = %lease.job_id, "an offer is dropped: it can't be accepted any more");
+            self.spool.settle_soon(&lease);
+            self.abandon(&lease);
+        } else {
+            self.accept(&lease);
+            self.handle.ledger.open(&lease);
+            let job = Job::new(&self.config, &self.engine, &self.handle, offer, ticket);
+            self.tasks.spawn(job.run());
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self, lease: &Lease) {
+        let freed = self.jobs.abandon(lease);
+        self.freed(freed);
+    }
+
+    fn accept(&self, lease: &Lease) {
+        self.say(Frame::Accept(v1::Accept {
+            job_id: lease.job_id.clone(),
+            lease_token: lease.token,
+        }));
+    }
+
+    fn reject(&self, lease: Lease, reason: &str) {
+        tracing::warn!(job_id = %lease.job_id, %reason, "an offer is refused");
+        self.say(Frame::Reject(v1::Reject {
+            job_id: lease.job_id,
+            lease_token: lease.token,
+            reason: reason.to_owned(),
+        }));
+    }
+
+    fn refusal(&self, offer: &v1::Offer) -> Option<&'static str> {
         if self.drained_by.is_some() {
             Some("the worker is going")
         } else if !valid_id(&offer.job_id) || !valid_id(&offer.run_id) {
             Some("the offer bears no valid ids")
-        } else if !self.jobs.holds(lease) && self.jobs.leases_of(&offer.job_id).is_empty() && !self.jobs.has_room(&offer.queue) {
+        } else if self.jobs.leases_of(&offer.job_id).is_empty() && !self.jobs.has_room(&offer.queue) {
             Some("the worker has no room in that queue")
         } else {
             None
@@ -198,13 +359,31 @@ impl Worker {
     }
 
     fn command(&mut self, command: v1::Command) {
-        let (config, engine, handle, voice) = (self.config.clone(), self.engine.clone(), self.handle.clone(), self.voice.clone());
-        self.commands.spawn(async move {
-            let result = startup::answer(&config, &engine, &handle, command).await;
-            if let Some(voice) = voice {
-                voice.say(Frame::CommandResult(result));
+        let id = command.command_id;
+        match command.command {
+            Some(Ask::Drain(drain)) => {
+                if self.drained_by.is_none() {
+                    let reason = one_line(&drain.reason, 200);
+                    self.drain(&format!("the worker was told to drain: {reason}"));
+                }
+                let running = i32::try_from(self.jobs.at_work()).unwrap_or(i32::MAX);
+                self.answer(id, Answer::DrainBegun(v1::DrainBegun { running }));
             }
-        });
+            Some(Ask::CheckVolume(check)) => {
+                let (config, engine, handle, voice) = (self.config.clone(), self.engine.clone(), self.handle.clone(), self.voice.clone());
+                self.commands.spawn(async move {
+                    let result = startup::check_volume(&config, &engine, &handle, &check.volume).await;
+                    if let Some(voice) = voice {
+                        voice.say(answer(id, result));
+                    }
+                });
+            }
+            None => self.answer(id, startup::unknown_command()),
+        }
+    }
+
+    fn answer(&self, command_id: String, result: Answer) {
+        self.say(answer(command_id, result));
     }
 
     /// A job's task has ended; its slot is free once its end is acknowledged, too.
@@ -221,22 +400,52 @@ impl Worker {
         self.freed(freed);
     }
 
-    fn freed(&self, queue: Option<String>) {
-        if let Some(queue) = queue.filter(|_| self.drained_by.is_none()) {
-            self.credit(&queue, 1);
+    fn freed(&mut self, queue: Option<String>) {
+        if queue.is_some() && self.voice.is_some() {
+            self.credit();
         }
     }
 
-    fn credit_all(&self) {
-        self.jobs.free().for_each(|(queue, jobs)| self.credit(queue, jobs));
+    /// Grants what there is room for, in the queues and in the spool.
+    fn credit(&mut self) {
+        if self.drained_by.is_some() || !self.clear || self.voice.is_none() {
+            return;
+        }
+        let room = self.spool.usage().room;
+        for (queue, jobs) in self.credits.grant(self.jobs.free(), room) {
+            let jobs = i32::try_from(jobs).unwrap_or(i32::MAX);
+            self.say(Frame::Credit(v1::Credit { queue, jobs }));
+        }
+        let crammed = self.credits.are_withheld();
+        if crammed != self.crammed {
+            self.crammed = crammed;
+            match crammed {
+                true => {
+                    tracing::error!(spool = %self.spool.usage(), "no room in the spool: fewer jobs are taken, or none, until the server has acknowledged what it keeps and the disk takes more")
+                }
+                false => tracing::info!(spool = %self.spool.usage(), "the spool takes jobs again"),
+            }
+        }
     }
 
-    fn credit(&self, queue: &str, jobs: u32) {
-        let jobs = i32::try_from(jobs).unwrap_or(i32::MAX);
-        self.say(Frame::Credit(v1::Credit {
-            queue: queue.to_owned(),
-            jobs,
-        }));
+    /// Whether a spool that took no more does so again.
+    fn look_at_the_spool(&mut self) {
+        let spool = self.spool.clone();
+        if spool.usage().failing {
+            self.commands.spawn(async move {
+                // Said when it began to fail, and when it no longer does.
+                drop(spool.probe().await);
+            });
+        }
+        self.credit();
+    }
+
+    fn tell_load(&self) {
+        let load = Load {
+            jobs: self.jobs.at_work(),
+            draining: self.drained_by.is_some(),
+        };
+        self.load.send_if_modified(|told| std::mem::replace(told, load) != load);
     }
 
     fn say(&self, frame: Frame) {
@@ -246,26 +455,30 @@ impl Worker {
     }
 
     fn fence_itself(&mut self) {
-        self.self_fence = None;
+        self.clock.fence();
         if self.jobs.stop_all(Why::LostContact) {
-            tracing::error!("no contact with the server for four fifths of the lease: running jobs are stopped, others may have them soon");
+            let percent = self.config.timers.self_fence_percent;
+            tracing::error!(
+                "the server has not renewed this worker's lease for {percent} % of it: running jobs are stopped, others may have them soon"
+            );
         }
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, reason: &str) {
         tracing::info!(
+            %reason,
             jobs = self.tasks.len(),
             "the worker is going: it takes nothing new and finishes what it has"
         );
         self.drained_by = Some(Instant::now() + self.config.drain_grace);
-        self.say_draining();
+        self.say_draining(reason);
     }
 
     /// Told a second time: jobs are stopped, and the worker goes when they have ended or had the time to.
     fn hurry(&mut self) {
         self.hurried = true;
         if self.drained_by.is_none() {
-            self.drain();
+            self.drain(TOLD);
         }
         if self.jobs.stop_all(Why::Leaving) {
             tracing::warn!("the worker is to go at once: running jobs are stopped");
@@ -273,29 +486,47 @@ impl Worker {
         self.drained_by = Some(Instant::now() + HURRY);
     }
 
-    fn say_draining(&self) {
-        self.say(Frame::Draining(v1::Draining {
-            reason: "the worker was told to stop".to_owned(),
-        }));
+    fn say_draining(&self, reason: &str) {
+        self.say(Frame::Draining(v1::Draining { reason: reason.to_owned() }));
     }
 
     fn is_drained(&self) -> bool {
         self.drained_by.is_some() && self.jobs.is_empty()
     }
 
-    /// The time to drain is over: first the jobs are stopped, then the worker goes without waiting for acknowledgements.
+    /// The time to drain is over: first the jobs are stopped, then the worker goes without waiting for acknowledgements. Agents at work are
+    /// left to the next process of this name where the settings say so.
     fn out_of_time(&mut self) -> bool {
-        if self.jobs.stop_all(Why::Leaving) {
+        let leaves = self.config.leave_agents && !self.hurried;
+        let stopped = match leaves {
+            true => self.jobs.stop_cheap(Why::Leaving),
+            false => self.jobs.stop_all(Why::Leaving),
+        };
+        if stopped {
             tracing::warn!("the time to finish jobs is over: they are stopped");
             self.drained_by = Some(Instant::now() + STOP_LIMIT);
             return false;
         }
+        if leaves && self.jobs.agents() > 0 {
+            let agents = self.jobs.agents();
+            tracing::warn!(
+                agents,
+                "the time to finish jobs is over: agents work on, and are left to the next start of this worker"
+            );
+        }
         tracing::warn!(
             jobs = self.handle.ledger.inventory().len(),
-            "the worker goes although the server has not acknowledged every report"
+            "the worker goes although the server has not acknowledged every report: the ends of jobs stay in the spool for its next start"
         );
         true
     }
+}
+
+fn answer(command_id: String, result: Answer) -> Frame {
+    Frame::CommandResult(v1::CommandResult {
+        command_id,
+        result: Some(result),
+    })
 }
 
 async fn until(time: Option<Instant>) {

@@ -45,6 +45,8 @@ pub struct Context {
     pub outlet: Arc<dyn Outlet>,
     /// Cancelled when the job must stop: the run was cancelled, or the lease has passed on.
     pub stop: CancellationToken,
+    /// Cancelled when the worker's process ends: what runs in a container is left to the next process of its name.
+    pub leaving: CancellationToken,
 }
 
 /// How a stage fails.
@@ -52,7 +54,7 @@ pub struct Context {
 pub enum Error {
     /// With a failure for the server to record.
     Failed(v1::Failure),
-    /// Because `Context::stop` was cancelled; what it took: `not_started`, `stopped` or `killed`.
+    /// Because `Context::stop` was cancelled; what it took: `not_started`, `stopped`, `killed`, or `still_running` where nothing helped.
     Stopped(&'static str),
 }
 
@@ -98,6 +100,18 @@ pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
         }
     };
     Ok(v1::JobResult { result: Some(done) })
+}
+
+/// Goes on with a job whose agent another process of this worker has started.
+///
+/// # Errors
+///
+/// Those of the stage.
+pub async fn resume(ctx: Context, adopted: submit::Adopted) -> Result<v1::JobResult, Error> {
+    let done = submit::resume(&ctx, adopted).await?;
+    Ok(v1::JobResult {
+        result: Some(v1::job_result::Result::Submit(done)),
+    })
 }
 
 /// Whether an id may be part of a path.

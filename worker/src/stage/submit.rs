@@ -1,5 +1,11 @@
 //! The agent works on a checkout; its log and its patch become artifacts.
+//!
+//! The way has five steps: prepare (`check_out`) → preflight → start → watch → collect. A worker that is killed in the first three has
+//! started no agent, and its job begins anew. From the end of `start` on all that must be known is on disk or with the engine: the
+//! container with its labels, the agent's output, the checkout, [`AtWork`] and the offer. Whoever has these goes on with `watch`, and
+//! may do all of `collect` again: what is stored already is stored once.
 
+mod at_work;
 mod container;
 mod fault;
 mod lines;
@@ -7,44 +13,69 @@ mod log;
 mod progress;
 mod prompt;
 mod running;
+mod told;
+mod watch;
 
 use std::sync::Arc;
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass, PreflightStatus};
-use tokio::time::Instant;
 
+use self::running::Running;
+pub(crate) use self::running::STILL_RUNNING;
+pub use self::{at_work::AtWork, container::AFTERWARDS, running::clear};
 use super::{Context, Error, discover::check_feature_key, failure};
 use crate::{
-    agent::{self, Agent},
+    agent::{self, Agent, Transcript},
+    boot::Moment,
+    engine::Container,
     git::{Base, Blob, Checkout, Git},
     preflight,
     redact::Redactor,
     tasks::{self, TaskList},
 };
 
-/// Checks the login, checks the base commit out, lets the agent work in a container, and takes its patch.
+/// An agent that an earlier process of this worker has started.
+#[derive(Debug, Clone)]
+pub struct Adopted {
+    /// Its container, running or ended.
+    pub container: Container,
+    /// What was noted at its start.
+    pub at_work: AtWork,
+}
+
+/// Checks the login, checks the base commit out, lets the agent work in a container, and takes its patch. The container has ended when this
+/// returns, but for `Stopped("still_running")`; [`clear`] removes it.
 ///
 /// # Errors
 ///
 /// The rungs of a failed login check (`NOT_LOGGED_IN`, …), before the agent is started; `AGENT_UNSUPPORTED`, `VOLUME_NOT_HELD`,
-/// `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`, `ENGINE_UNREACHABLE`,
-/// `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `RATE_LIMITED`, `REVOKED`, …); `NO_CHANGES`.
+/// `VOLUME_IN_USE`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
+/// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `RATE_LIMITED`,
+/// `REVOKED`, …); `NO_CHANGES`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
     let submit = Submit::new(ctx)?;
+    submit.free_volume().await?;
     submit.preflight().await?;
     let (base, phase) = submit.check_out().await?;
-    let transcript = submit.work(&base, &phase).await?;
-    let (patch, stat) = submit.take_patch(&base).await?;
-    Ok(v1::SubmitResult {
-        codex_task_id: submit.redactor.text(&transcript.thread_id),
-        base_commit: base.commit,
-        patch_artifact_id: patch.artifact_id,
-        files_changed: stat.files,
-        insertions: stat.insertions,
-        deletions: stat.deletions,
-        input_tokens: transcript.input_tokens,
-        output_tokens: transcript.output_tokens,
-    })
+    let (running, at_work) = submit.start(&base, &phase).await?;
+    let transcript = submit.watch(running, false).await?;
+    submit.collect(&at_work, &transcript).await
+}
+
+/// Goes on with an agent that an earlier process of this worker has started, whether it still works or not. Its login isn't checked again:
+/// the agent has it in hand.
+///
+/// # Errors
+///
+/// Those of [`run`] that come after the start.
+pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult, Error> {
+    let running = Running::new(ctx, adopted.container);
+    let submit = Submit::new(ctx)?;
+    ctx.outlet
+        .progress("the worker has started anew, and goes on with the agent where it is")
+        .await;
+    let transcript = submit.watch(running, true).await?;
+    submit.collect(&adopted.at_work, &transcript).await
 }
 
 /// One job of this stage.
@@ -56,7 +87,7 @@ struct Submit<'a> {
     volume: Option<String>,
     git: Git,
     redactor: Redactor,
-    began: Instant,
+    began: Moment,
 }
 
 impl<'a> Submit<'a> {
@@ -82,7 +113,7 @@ impl<'a> Submit<'a> {
             volume: config.volume.clone(),
             git: Git::new(config),
             redactor: Redactor::new(config.github_token.clone()),
-            began: Instant::now(),
+            began: Moment::now(),
             spec,
         })
     }
@@ -165,11 +196,26 @@ impl<'a> Submit<'a> {
         })
     }
 
+    /// Takes the patch, and says what came of the job.
+    async fn collect(&self, at_work: &AtWork, transcript: &Transcript) -> Result<v1::SubmitResult, Error> {
+        let (patch, stat) = self.take_patch(&at_work.base_commit).await?;
+        Ok(v1::SubmitResult {
+            codex_task_id: self.redactor.text(&transcript.thread_id),
+            base_commit: at_work.base_commit.clone(),
+            patch_artifact_id: patch.artifact_id,
+            files_changed: stat.files,
+            insertions: stat.insertions,
+            deletions: stat.deletions,
+            input_tokens: transcript.input_tokens,
+            output_tokens: transcript.output_tokens,
+        })
+    }
+
     /// Takes everything between the base commit and what the agent left.
-    async fn take_patch(&self, base: &Base) -> Result<(v1::Artifact, crate::git::PatchStat), Error> {
+    async fn take_patch(&self, base_commit: &str) -> Result<(v1::Artifact, crate::git::PatchStat), Error> {
         let (ctx, folder) = (self.ctx, &self.ctx.folder);
         let patch = folder.private().join("codex.patch");
-        let taken = self.git.patch(&folder.git_dir, &folder.repo, &base.commit, &patch, &ctx.stop);
+        let taken = self.git.patch(&folder.git_dir, &folder.repo, base_commit, &patch, &ctx.stop);
         let stat = taken.await?;
         if stat.files == 0 {
             let message =

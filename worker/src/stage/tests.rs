@@ -137,6 +137,7 @@ impl Place {
             folder,
             outlet: memory.clone(),
             stop: CancellationToken::new(),
+            leaving: CancellationToken::new(),
         };
         (context, memory)
     }

@@ -22,15 +22,24 @@ pub(super) struct Shard {
     pub(super) volume: Option<VolumeBinding>,
 }
 
-/// Checks everything for the shard's queue. The login is looked at only when it can be.
-pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> Shard {
+/// Checks everything for the shard's queue. The login is looked at only when it can be, and not while an agent has it `in_use`.
+pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str, in_use: bool) -> Shard {
     let (volume, cli) = tokio::join!(volume(config, engine, queue), cli(config, engine));
     let can_log_in = volume.ok && cli.ok;
     let mut shard = Shard {
         checks: vec![volume, cli],
         volume: None,
     };
-    if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in) {
+    if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in && in_use) {
+        let at_work = "not checked: an agent that an earlier start has left is at work with it";
+        shard.checks.push(passed(LOGIN, at_work));
+        shard.volume = Some(VolumeBinding {
+            volume: volume.to_owned(),
+            queue: queue.to_owned(),
+            diagnostics: None,
+            preflight: None,
+        });
+    } else if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in) {
         let (preflight, diagnostics) = login(config, engine, queue, volume).await;
         shard.checks.push(StartupCheck {
             name: LOGIN.to_owned(),

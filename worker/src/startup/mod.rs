@@ -6,7 +6,7 @@ mod machine;
 
 use std::sync::Arc;
 
-use moorline_proto::v1::{self, FailureClass, StartupCheck, StartupProfile, command, command_result};
+use moorline_proto::v1::{self, FailureClass, StartupCheck, StartupProfile, command_result};
 
 use crate::{config::Config, engine::Engine, link::Handle, stage::failure};
 
@@ -32,14 +32,15 @@ pub struct Ready {
 /// # Errors
 ///
 /// [`Error::NotReady`] with all that is missing. A login that fails its check is reported and stops the start only where
-/// `MOORLINE_REQUIRE_LOGIN` says so: it could never be renewed through the worker otherwise.
-pub async fn check(config: &Config, engine: &Arc<dyn Engine>) -> Result<Ready, Error> {
+/// `MOORLINE_REQUIRE_LOGIN` says so: it could never be renewed through the worker otherwise. A login that is `in_use`, by an agent that an
+/// earlier process of this worker has left at work, is left alone: the agent may be writing it at this moment.
+pub async fn check(config: &Config, engine: &Arc<dyn Engine>, in_use: bool) -> Result<Ready, Error> {
     let (engine_check, info) = machine::engine(engine).await;
     let mut checks = vec![engine_check, machine::work_root(config), machine::git(config).await];
     let mut volume = None;
     if let Some(queue) = config.shard_queue() {
         checks.push(machine::job_user(config, info.as_ref()));
-        let shard = codex::check(config, engine, queue).await;
+        let shard = codex::check(config, engine, queue, in_use).await;
         checks.extend(shard.checks);
         volume = shard.volume;
     }
@@ -66,32 +67,32 @@ fn stops(config: &Config, check: &StartupCheck) -> bool {
     check.name != codex::LOGIN || config.require_login
 }
 
-/// Does what a server's command asks.
-pub async fn answer(config: &Config, engine: &Arc<dyn Engine>, handle: &Handle, command: v1::Command) -> v1::CommandResult {
-    let result = match (command.command, config.shard_queue()) {
-        (Some(command::Command::CheckVolume(check)), Some(queue)) if config.volume.as_deref() == Some(&check.volume) => {
-            let (preflight, diagnostics) = codex::login(config, engine, queue, &check.volume).await;
+/// Checks the login of the worker's volume now, as a server's command asks.
+pub async fn check_volume(config: &Config, engine: &Arc<dyn Engine>, handle: &Handle, volume: &str) -> command_result::Result {
+    match config.shard_queue() {
+        Some(queue) if config.volume.as_deref() == Some(volume) => {
+            let (preflight, diagnostics) = codex::login(config, engine, queue, volume).await;
             handle.set_volume(Some(diagnostics), Some(preflight.clone()));
             command_result::Result::Preflight(preflight)
         }
-        (Some(command::Command::CheckVolume(check)), _) => command_result::Result::Failure(failure(
+        _ => command_result::Result::Failure(failure(
             "VOLUME_NOT_HELD",
             FailureClass::Environment,
             format!(
-                "the worker {} doesn't hold the volume {}: ask the worker that does",
-                config.name, check.volume
+                "the worker {} doesn't hold the volume {volume}: ask the worker that does",
+                config.name
             ),
         )),
-        (Some(command::Command::Drain(_)) | None, _) => command_result::Result::Failure(failure(
-            "UNKNOWN_COMMAND",
-            FailureClass::Environment,
-            "the worker doesn't know this command: use a worker of the server's version",
-        )),
-    };
-    v1::CommandResult {
-        command_id: command.command_id,
-        result: Some(result),
     }
+}
+
+/// The answer to a command of a newer server.
+pub fn unknown_command() -> command_result::Result {
+    command_result::Result::Failure(failure(
+        "UNKNOWN_COMMAND",
+        FailureClass::Environment,
+        "the worker doesn't know this command: use a worker of the server's version",
+    ))
 }
 
 fn list(missing: &[StartupCheck]) -> String {

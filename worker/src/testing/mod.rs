@@ -1,12 +1,14 @@
 //! Stand-ins for the tests of this crate.
 
 mod engine;
+mod outlet;
 mod server;
 
 use std::{path::Path, process::Command};
 
 pub(crate) use self::{
-    engine::Idle,
+    engine::{Idle, Shelf, Stubborn},
+    outlet::Silent,
     server::{Line, Server, calm, patient},
 };
 

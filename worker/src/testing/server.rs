@@ -164,6 +164,28 @@ impl Line {
         }
     }
 
+    /// The end of a job, while pings are answered with this age of the lease.
+    pub(crate) async fn finished_while_pinging(&mut self, age: impl Fn() -> Option<Duration>) -> v1::Report {
+        loop {
+            match patient(self.said.message())
+                .await
+                .expect("a line")
+                .and_then(|request| request.frame)
+            {
+                Some(Said::Ping(ping)) => {
+                    let pong = v1::Pong {
+                        nonce: ping.nonce,
+                        lease_age: age().map(|age| age.try_into().expect("a duration")),
+                    };
+                    self.send(Frame::Pong(pong)).await;
+                }
+                Some(Said::Report(report)) if matches!(report.news, Some(v1::report::News::Finished(_))) => return report,
+                Some(_) => {}
+                None => panic!("the worker has left"),
+            }
+        }
+    }
+
     /// Acknowledges a report and all before it.
     pub(crate) async fn acknowledge(&mut self, report: &v1::Report) {
         let ack = v1::Ack {
@@ -174,9 +196,14 @@ impl Line {
         self.send(Frame::Ack(ack)).await;
     }
 
-    /// Answers this many pings.
+    /// Answers this many pings, without a word of the lease.
     pub(crate) async fn answer_pings(&mut self, count: usize) {
-        for _ in 0..count {
+        self.answer_pings_with(count, |_| None).await;
+    }
+
+    /// Answers this many pings, each with an age of the lease.
+    pub(crate) async fn answer_pings_with(&mut self, count: usize, age: impl Fn(usize) -> Option<Duration>) {
+        for index in 0..count {
             match patient(self.said.message())
                 .await
                 .expect("a line")
@@ -185,7 +212,7 @@ impl Line {
                 Some(Said::Ping(ping)) => {
                     self.send(Frame::Pong(v1::Pong {
                         nonce: ping.nonce,
-                        lease_age: None,
+                        lease_age: age(index).map(|age| age.try_into().expect("a duration")),
                     }))
                     .await
                 }

@@ -108,7 +108,9 @@ fn settings() -> Config {
         github_api_url: "https://api.github.com".to_owned(),
         git_protocols: "file".to_owned(),
         git_author: "Moorline <moorline@localhost>".to_owned(),
+        leave_agents: false,
         require_login: false,
+        ..Config::try_parse_from(["moorline-worker"]).unwrap()
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass};
-use moorline_worker::stage::{self, Context, RunFolder};
+use moorline_worker::stage::{
+    self, Context, RunFolder,
+    submit::{Adopted, AtWork},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{agent::Site, failing::Failing, outlet::Kept, world::World};
@@ -57,6 +60,7 @@ impl Job {
             folder,
             outlet: outlet.clone(),
             stop: CancellationToken::new(),
+            leaving: CancellationToken::new(),
         };
         context.folder.prepare(&context).unwrap();
         Self { site, outlet, context }
@@ -64,6 +68,7 @@ impl Job {
 
     async fn run(&self) -> Result<v1::SubmitResult, stage::Error> {
         let done = stage::submit::run(&self.context).await;
+        stage::submit::clear(&self.context).await;
         let labels = BTreeMap::from([("moorline.run".to_owned(), self.context.offer.run_id.clone())]);
         assert_eq!(self.site.world.engine.list(&labels).await.unwrap(), [], "its container is gone");
         done
@@ -290,6 +295,132 @@ pub async fn a_stage_that_is_given_up_takes_its_container_with_it(world: World) 
         job.site.world.engine.list(&labels).await.unwrap().is_empty().then_some(())
     })
     .await;
+}
+
+/// An agent that waits for a word, and what it says before and after.
+const WAITS: &str = "while [ ! -e ../go ]; do sleep 0.05; done; echo hello >hello.txt\n\
+    echo '{\"type\":\"item.started\",\"item\":{\"type\":\"command_execution\",\"command\":\"late\",\"status\":\"in_progress\"}}'\n";
+
+impl Job {
+    fn go(&self) {
+        std::fs::write(self.context.folder.root.join("go"), "").unwrap();
+    }
+
+    /// Lets the agent get to work, and ends the worker as kill −9 does: nothing is told to anybody.
+    async fn killed_at_work(&mut self) -> Adopted {
+        let (context, at_work) = (self.context.clone(), self.outlet.at_work.clone());
+        let stage = tokio::spawn(async move { stage::submit::run(&context).await });
+        at_work.cancelled().await;
+        self.context.leaving.cancel();
+        stage.abort();
+        assert!(stage.await.unwrap_err().is_cancelled());
+        // Another process: nothing is known but what is on disk and with the engine.
+        self.outlet = Arc::new(Kept::default());
+        self.context.outlet = self.outlet.clone();
+        self.context.engine = self.site.world.again();
+        self.context.leaving = CancellationToken::new();
+        let labels = BTreeMap::from([("moorline.job".to_owned(), self.context.offer.job_id.clone())]);
+        Adopted {
+            container: self.context.engine.list(&labels).await.unwrap().pop().expect("it is still there"),
+            at_work: AtWork::read(&self.context.folder).unwrap().expect("it is noted"),
+        }
+    }
+
+    /// What came of it, as the result of a job that nobody interrupted.
+    async fn resumed(&self, adopted: Adopted) {
+        let base = adopted.at_work.base_commit.clone();
+        let done = stage::submit::resume(&self.context, adopted.clone()).await.unwrap();
+        assert_eq!((done.codex_task_id.as_str(), done.files_changed), ("thread-1", 1));
+        assert_eq!((done.input_tokens, done.output_tokens), (20, 10));
+        assert_eq!(done.base_commit, base);
+        assert!(self.outlet.artifact(ArtifactType::CodexPatch).unwrap().contains("+hello"));
+        assert!(
+            self.log().contains("thread.started") && self.log().contains("late"),
+            "{}",
+            self.log()
+        );
+        assert_eq!(*self.outlet.output.lock().unwrap(), self.log());
+        let progress = self.outlet.progress.lock().unwrap().clone();
+        assert!(
+            progress.contains(&"$ late".to_owned()) && !progress.contains(&"$ make".to_owned()),
+            "what was told is not told again: {progress:?}"
+        );
+        assert!(self.outlet.preflights.lock().unwrap().is_empty(), "the login is not checked again");
+        // Its end is not on record yet: a worker that is killed now goes on from here, and to the same end.
+        let again = stage::submit::resume(&self.context, adopted).await.unwrap();
+        assert_eq!(again, done);
+        stage::submit::clear(&self.context).await;
+        let labels = BTreeMap::from([("moorline.job".to_owned(), self.context.offer.job_id.clone())]);
+        assert_eq!(self.context.engine.list(&labels).await.unwrap(), []);
+    }
+}
+
+pub async fn an_agent_that_outlives_its_worker_is_gone_on_with(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}{WAITS}{END}")).await;
+    let adopted = job.killed_at_work().await;
+    let go = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        job.go();
+    };
+    tokio::join!(job.resumed(adopted), go);
+}
+
+pub async fn an_agent_that_ended_while_no_worker_was_there_is_gone_on_with(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}{WAITS}{END}")).await;
+    let adopted = job.killed_at_work().await;
+    job.go();
+    job.context.engine.wait(&adopted.container).await.unwrap();
+    job.resumed(adopted).await;
+}
+
+pub async fn an_agent_that_was_killed_while_no_worker_was_there_was_lost(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}trap '' TERM; while :; do sleep 1; done")).await;
+    let adopted = job.killed_at_work().await;
+    job.context.engine.stop(&adopted.container, Duration::ZERO).await.unwrap();
+    let failure = match stage::submit::resume(&job.context, adopted).await.unwrap_err() {
+        stage::Error::Failed(failure) => failure,
+        stage::Error::Stopped(how) => panic!("stopped: {how}"),
+    };
+    assert_eq!((failure.code.as_str(), failure.class()), ("AGENT_KILLED", FailureClass::LostWorker));
+    assert!(job.log().contains("thread.started"));
+    stage::submit::clear(&job.context).await;
+}
+
+pub async fn an_adopted_agent_can_be_stopped(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    let adopted = job.killed_at_work().await;
+    job.context.stop.cancel();
+    let stopped = stage::submit::resume(&job.context, adopted).await;
+    assert!(matches!(stopped, Err(stage::Error::Stopped("stopped"))), "{stopped:?}");
+    stage::submit::clear(&job.context).await;
+}
+
+pub async fn an_adopted_agent_keeps_its_own_limit(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}sleep 1000")).await;
+    job.context.offer.timeout = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+    let adopted = job.killed_at_work().await;
+    let ended = stage::submit::resume(&job.context, adopted).await;
+    assert!(
+        matches!(&ended, Err(stage::Error::Failed(failure)) if failure.code == "AGENT_TIMED_OUT"),
+        "{ended:?}"
+    );
+    stage::submit::clear(&job.context).await;
+}
+
+pub async fn what_is_left_with_a_login_is_ended_before_the_next_job_uses_it(world: World) {
+    let pipe = world.pipe("pipe");
+    let job = Job::new(world, &format!("{BEGIN}echo x >x\n{END}")).await;
+    let mut left = job
+        .site
+        .world
+        .script("exec 3>pipe; echo up >&3; trap '' TERM; while :; do sleep 1; done");
+    left.labels.insert("moorline.volume".to_owned(), job.site.volume.clone());
+    job.site.world.engine.start(&left).await.unwrap();
+    let (up, closed) = crate::suite::up_and_closed(pipe);
+    up.await.unwrap();
+    job.run().await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(1), closed).await;
+    closed.expect("it still has the login").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

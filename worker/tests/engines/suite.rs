@@ -114,6 +114,62 @@ pub async fn a_worker_that_starts_anew_finds_its_jobs(world: World) {
     engine.remove(&found[0]).await.unwrap();
 }
 
+pub async fn what_has_ended_meanwhile_tells_a_new_worker_how(mut world: World) {
+    let pipe = world.pipe("pipe");
+    let spec = world.script("exec 3>pipe; echo said; exit 6");
+    world.engine.start(&spec).await.unwrap();
+    // Nobody waits for it, and who has started it is gone.
+    world.engine = world.again();
+    up_and_closed(pipe).1.await.unwrap();
+    let found = world.engine.list(&spec.labels).await.unwrap();
+    assert_eq!(found.len(), 1);
+    // Asked twice: a worker may be killed between the answer and its report.
+    for _ in 0..2 {
+        assert_eq!(world.engine.wait(&found[0]).await.unwrap(), Exit::Code(6));
+    }
+    assert_eq!(world.read("out"), "said\n");
+    world.engine.stop(&found[0], Duration::from_secs(5)).await.unwrap();
+    assert_eq!(
+        world.engine.wait(&found[0]).await.unwrap(),
+        Exit::Code(6),
+        "a stop changes nothing now"
+    );
+    world.engine.remove(&found[0]).await.unwrap();
+    assert_eq!(world.engine.list(&spec.labels).await.unwrap(), []);
+}
+
+pub async fn a_new_worker_stops_what_an_old_one_has_started(mut world: World) {
+    for (script, exit) in [
+        ("trap 'exit 7' TERM; echo up >pipe; sleep 1000 & wait", Exit::Code(7)),
+        ("trap '' TERM; echo up >pipe; while :; do sleep 1; done", Exit::Signal(9)),
+    ] {
+        let pipe = world.pipe("pipe");
+        let spec = world.script(script);
+        world.engine.start(&spec).await.unwrap();
+        wait_until_up(pipe.clone()).await;
+        world.engine = world.again();
+        let found = world.engine.list(&spec.labels).await.unwrap();
+        world.engine.stop(&found[0], Duration::from_secs(1)).await.unwrap();
+        assert_eq!(world.engine.wait(&found[0]).await.unwrap(), exit);
+        world.engine.remove(&found[0]).await.unwrap();
+        fs::remove_file(pipe).unwrap();
+    }
+}
+
+pub async fn a_job_keeps_its_limit_without_its_worker(mut world: World) {
+    let pipe = world.pipe("pipe");
+    let mut spec = world.script("exec 3>pipe; sleep 1000");
+    spec.limits.time = Duration::from_secs(2);
+    world.engine.start(&spec).await.unwrap();
+    world.engine = world.again();
+    // Nothing is asked of the engine until it has ended.
+    let closed = tokio::time::timeout(Duration::from_secs(20), up_and_closed(pipe).1).await;
+    closed.expect("it runs beyond its limit").unwrap();
+    let found = world.engine.list(&spec.labels).await.unwrap();
+    assert_eq!(world.engine.wait(&found[0]).await.unwrap(), Exit::TimedOut);
+    world.engine.remove(&found[0]).await.unwrap();
+}
+
 pub async fn list_takes_all_labels_and_remove_forgets(world: World) {
     let mut spec = world.script("true");
     spec.labels.insert("moorline.job".to_owned(), "j1".to_owned());
@@ -256,7 +312,7 @@ async fn wait_until_up(pipe: std::path::PathBuf) {
 }
 
 /// Told when a job has written a line to its pipe, and when it no longer holds it open.
-fn up_and_closed(pipe: std::path::PathBuf) -> (tokio::sync::oneshot::Receiver<()>, tokio::sync::oneshot::Receiver<()>) {
+pub fn up_and_closed(pipe: std::path::PathBuf) -> (tokio::sync::oneshot::Receiver<()>, tokio::sync::oneshot::Receiver<()>) {
     use std::io::{BufRead, BufReader, Read};
     let (up, is_up) = tokio::sync::oneshot::channel();
     let (closed, is_closed) = tokio::sync::oneshot::channel();

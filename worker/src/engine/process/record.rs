@@ -64,9 +64,9 @@ impl Record {
         Ok(serde_json::from_slice(&fs::read(self.0.join("record.json"))?)?)
     }
 
-    /// The supervisor, while it lives.
+    /// The supervisor, while it lives. A process that has its number now, in this boot or another, is somebody else.
     pub(super) fn supervisor(&self) -> Option<Stat> {
-        self.noted().filter(Stat::alive)
+        self.noted().filter(Stat::alive).filter(|_| self.of_this_boot())
     }
 
     /// The supervisor as it was noted, whether it lives or not.
@@ -77,8 +77,11 @@ impl Record {
     /// Kills what the container has left running, but for a supervisor that lives.
     pub(super) fn kill_members(&self) {
         // A process of an earlier boot is another's by now, and so is its session.
-        let this_boot = self.about().is_ok_and(|about| about.boot == boot());
-        members::kill_session(&self.0, self.noted().filter(|_| this_boot));
+        members::kill_session(&self.0, self.noted().filter(|_| self.of_this_boot()));
+    }
+
+    fn of_this_boot(&self) -> bool {
+        self.about().is_ok_and(|about| about.boot == boot())
     }
 
     /// Asks the job to end: its first process passes the signal on.

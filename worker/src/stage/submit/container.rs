@@ -1,14 +1,12 @@
-//! The agent's container, from its start to its removal.
+//! The agent's container, and its start.
 
 use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, time::Duration};
 
-use moorline_proto::v1::{self, ArtifactType};
+use moorline_proto::v1;
 use secrecy::SecretString;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Submit, log::Log, prompt, running::Running};
+use super::{AtWork, Submit, log, prompt, running::Running};
 use crate::{
-    agent::Transcript,
     engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
     stage::Error,
@@ -17,55 +15,30 @@ use crate::{
 /// Longest time of the agent where the offer names none.
 const LONGEST: Duration = Duration::from_secs(7200);
 /// What is kept of the job's time for what comes after the agent: its log and patch.
-const AFTERWARDS: Duration = Duration::from_secs(60);
+pub const AFTERWARDS: Duration = Duration::from_secs(60);
 
 impl Submit<'_> {
-    /// Lets the agent work, and stores its log however it ends.
-    pub(super) async fn work(&self, base: &Base, phase: &v1::TaskPhase) -> Result<Transcript, Error> {
+    /// Starts the agent. From here on another process of this worker could go on.
+    pub(super) async fn start(&self, base: &Base, phase: &v1::TaskPhase) -> Result<(Running, AtWork), Error> {
         let ctx = self.ctx;
         if ctx.stop.is_cancelled() {
             return Err(Error::Stopped("not_started"));
         }
-        let spec = self.container();
         self.write_prompt(&prompt::write(&self.spec.feature_key, phase))
             .map_err(|error| self.unusable(&error))?;
-        let mut log = Log::new(self, &spec).map_err(|error| self.unusable(&error))?;
-        let path = log.path().to_owned();
-        let started = ctx.engine.start(&spec).await;
-        let running = Running::new(&ctx.engine, started.map_err(|error| self.engine_fault(&error))?);
+        let started = ctx.engine.start(&self.container()).await;
+        let running = Running::new(ctx, started.map_err(|error| self.engine_fault(&error))?);
+        let at_work = AtWork::new(ctx.offer.lease_token, base, self.began.clone());
+        // Not before the start: a container that was made and never started would look like one that has ended.
+        if let Err(error) = at_work.write(&ctx.folder) {
+            running.end().await;
+            return Err(self.unusable(&error));
+        }
         let at = &base.commit[..base.commit.len().min(12)];
         ctx.outlet
             .progress(&format!("{} works on {} at {at}", self.agent.name(), base.branch))
             .await;
-
-        let (ended, followed) = (CancellationToken::new(), CancellationToken::new());
-        let follow = tokio::spawn({
-            let (outlet, path, followed) = (ctx.outlet.clone(), path.clone(), followed.clone());
-            async move { outlet.follow_output(&path, followed).await }
-        });
-        let follow = AbortOnDropHandle::new(follow);
-        let waiting = async {
-            let exit = running.attend(&ctx.stop).await;
-            ended.cancel();
-            exit
-        };
-        let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
-        let (transcript, stderr) = log.finish();
-        running.remove().await;
-        followed.cancel();
-        let exit = exit.map_err(|end| end.of(self))?;
-        if let Ok(Err(failure)) = follow.await {
-            // The artifact below has all of it.
-            tracing::warn!(code = %failure.code, "the agent's output could not be sent while it worked: {}", failure.message);
-        }
-        let upload = ctx.outlet.upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl");
-        let stored = upload.await;
-        // The agent's own failure says more than that of its log.
-        if let Err(fault) = self.agent.verdict(exit, &transcript, &stderr) {
-            return Err(self.agent_fault(fault).await);
-        }
-        stored.map_err(Error::Failed)?;
-        Ok(transcript)
+        Ok((running, at_work))
     }
 
     fn container(&self) -> ContainerSpec {
@@ -107,8 +80,8 @@ impl Submit<'_> {
             },
             network: config.job_network.clone(),
             stdin: Some(folder.root.join("prompt.md")),
-            stdout: Some(folder.artifacts.join("codex.jsonl")),
-            stderr: Some(folder.artifacts.join("codex.stderr")),
+            stdout: Some(log::raw(folder)),
+            stderr: Some(log::stderr(folder)),
         }
     }
 
@@ -117,7 +90,7 @@ impl Submit<'_> {
     fn agent_time(&self) -> Duration {
         let offered = self.ctx.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
         let all = offered.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
-        let left = all.saturating_sub(self.began.elapsed());
+        let left = all.saturating_sub(self.began.elapsed().unwrap_or_default());
         left - AFTERWARDS.min(left / 10)
     }
 

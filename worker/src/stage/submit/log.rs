@@ -12,10 +12,9 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Submit, lines::Lines, progress::Throttle};
+use super::{Submit, lines::Lines, progress::Throttle, told::Told};
 use crate::{
     agent::{Agent, Transcript},
-    engine::ContainerSpec,
     redact::Redactor,
     stage::{Outlet, RunFolder},
 };
@@ -34,6 +33,15 @@ const STDERR: u64 = 64 << 10;
 /// What is read of an output that is too long, from its end, for how the agent's turn ended, in bytes.
 const END: u64 = 1 << 20;
 
+/// Where the container writes its standard output and error.
+pub(super) fn raw(folder: &RunFolder) -> PathBuf {
+    folder.artifacts.join("codex.jsonl")
+}
+
+pub(super) fn stderr(folder: &RunFolder) -> PathBuf {
+    folder.artifacts.join("codex.stderr")
+}
+
 /// One agent's output.
 pub(super) struct Log {
     agent: Arc<dyn Agent>,
@@ -47,36 +55,41 @@ pub(super) struct Log {
     path: PathBuf,
     clean: File,
     lines: Lines,
-    /// Bytes that were read of what the container writes, and that were written without secrets.
+    /// Bytes that were read of what the container writes, that were taken as whole lines, and that were written without secrets.
     offset: u64,
+    taken: u64,
     kept: u64,
     most: u64,
     /// Whether no more is taken.
     full: bool,
     transcript: Transcript,
     throttle: Throttle,
+    told: Told,
 }
 
 impl Log {
-    pub(super) fn new(submit: &Submit<'_>, spec: &ContainerSpec) -> io::Result<Self> {
+    /// Begins at the beginning, also where the agent was `adopted`: what it has said so far is the state that is needed.
+    pub(super) fn open(submit: &Submit<'_>, adopted: bool) -> io::Result<Self> {
         let folder = &submit.ctx.folder;
         let path = folder.private().join("codex.jsonl");
         Ok(Self {
             agent: submit.agent.clone(),
             outlet: submit.ctx.outlet.clone(),
             redactor: submit.redactor.clone(),
-            raw: spec.stdout.clone().unwrap_or_default(),
-            stderr: spec.stderr.clone().unwrap_or_default(),
+            raw: raw(folder),
+            stderr: stderr(folder),
             clean: File::create(&path)?,
             path,
             folder: folder.clone(),
             lines: Lines::default(),
             offset: 0,
+            taken: 0,
             kept: 0,
             most: MOST,
             full: false,
             transcript: Transcript::default(),
             throttle: Throttle::new(Instant::now()),
+            told: Told::open(folder, adopted),
         })
     }
 
@@ -123,7 +136,7 @@ impl Log {
         piece.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         self.offset += piece.len() as u64;
         if let Some(whole) = self.lines.push(&piece) {
-            self.keep(&String::from_utf8_lossy(&whole)).await?;
+            self.keep(&whole).await?;
         }
         self.full |= length as u64 > room;
         // Nothing above waits: without this the job would hear of no cancellation until all is read.
@@ -132,15 +145,23 @@ impl Log {
     }
 
     /// Writes whole lines down without their secrets, if there is room, and reads the events in them.
-    async fn keep(&mut self, lines: &str) -> io::Result<()> {
-        let clean = self.redactor.text(lines);
+    async fn keep(&mut self, lines: &[u8]) -> io::Result<()> {
+        let clean = self.redactor.text(&String::from_utf8_lossy(lines));
         self.write(&clean)?;
-        for line in lines.lines() {
-            let seen = self.agent.read_line(line, &self.folder.repo, &mut self.transcript);
+        let mut news = Vec::new();
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            self.taken += line.len() as u64;
+            let line = String::from_utf8_lossy(line);
+            let seen = self.agent.read_line(line.trim_end(), &self.folder.repo, &mut self.transcript);
+            let seen = seen.filter(|_| self.told.is_news(self.taken));
             let seen = seen.map(|seen| self.redactor.line(&seen, PROGRESS));
-            if let Some(line) = seen.and_then(|seen| self.throttle.pass(seen, Instant::now())) {
-                self.outlet.progress(&line).await;
-            }
+            news.extend(seen.and_then(|seen| self.throttle.pass(seen, Instant::now())));
+        }
+        if let Err(error) = self.told.note(self.taken) {
+            tracing::warn!(%error, "how much of the agent's output was told can't be noted: a restart of the worker may tell it again");
+        }
+        for line in news {
+            self.outlet.progress(&line).await;
         }
         Ok(())
     }

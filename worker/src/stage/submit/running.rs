@@ -1,7 +1,8 @@
-//! The agent's container while it runs: whatever happens to the engine or the job, it doesn't outlive the job.
+//! The agent's container while it runs: whatever happens to the engine or the job, it doesn't outlive the job. It may outlive the worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use moorline_proto::v1::FailureClass;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -9,13 +10,20 @@ use super::Submit;
 use crate::{
     engine::{self, Container, Engine, Exit},
     redact::chain,
-    stage::{Error, STOP_GRACE},
+    stage::{Context, Error, STOP_GRACE, failure},
 };
 
 /// How long an engine that fails is asked again to end a container.
-const ENDING: Duration = Duration::from_secs(60);
+const ENDING: Duration = if cfg!(test) {
+    Duration::from_millis(300)
+} else {
+    Duration::from_secs(60)
+};
 /// Pauses in between: the first, each next one twice as long, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// How a job was stopped whose container could not be ended.
+pub(crate) const STILL_RUNNING: &str = "still_running";
 
 /// Why there is no exit to judge.
 pub(super) enum End {
@@ -34,25 +42,34 @@ impl End {
     }
 }
 
-/// A container that is stopped and removed if the stage is given up.
+/// A container that is stopped and removed if the stage is given up, and left alone if the worker goes: the next one of its name adopts it.
 pub(super) struct Running {
     engine: Arc<dyn Engine>,
     container: Option<Container>,
+    leaving: CancellationToken,
 }
 
 impl Running {
-    pub(super) fn new(engine: &Arc<dyn Engine>, container: Container) -> Self {
+    pub(super) fn new(ctx: &Context, container: Container) -> Self {
         Self {
-            engine: engine.clone(),
+            engine: ctx.engine.clone(),
             container: Some(container),
+            leaving: ctx.leaving.clone(),
         }
     }
 
-    /// Waits for its end, and brings it about when the job is told to stop or the engine fails.
-    pub(super) async fn attend(&self, stop: &CancellationToken) -> Result<Exit, End> {
-        let Some(container) = &self.container else {
-            return Err(End::Stopped("stopped"));
+    /// Waits for its end, and brings it about when the job is told to stop or the engine fails. The ended container stays, with its exit
+    /// code, until the job's end is on record: a worker that is killed before that finds it there.
+    pub(super) async fn attend(mut self, stop: &CancellationToken) -> Result<Exit, End> {
+        let ended = match self.container.clone() {
+            Some(container) => self.wait(&container, stop).await,
+            None => Err(End::Stopped("stopped")),
         };
+        self.container = None;
+        ended
+    }
+
+    async fn wait(&self, container: &Container, stop: &CancellationToken) -> Result<Exit, End> {
         let waited = tokio::select! {
             biased;
             exit = self.engine.wait(container) => exit,
@@ -62,11 +79,10 @@ impl Running {
             Ok(exit) => Ok(exit),
             Err(error) => {
                 // It may well run on, with the login in its hands, and the slot is about to be another job's.
-                end(self.engine.as_ref(), container, STOP_GRACE).await;
-                Err(if stop.is_cancelled() {
-                    End::Stopped("killed")
-                } else {
-                    End::Engine(error)
+                let gone = end(self.engine.as_ref(), container, STOP_GRACE).await;
+                Err(match stop.is_cancelled() {
+                    true => End::Stopped(if gone { "killed" } else { STILL_RUNNING }),
+                    false => End::Engine(error),
                 })
             }
         }
@@ -81,34 +97,92 @@ impl Running {
         match timeout(STOP_GRACE + ENDING, stopped).await {
             Ok(Ok(exit)) if exit != Exit::Signal(9) => "stopped",
             Ok(Ok(_)) => "killed",
-            Ok(Err(_)) | Err(_) => {
-                end(self.engine.as_ref(), container, Duration::ZERO).await;
-                "killed"
-            }
+            Ok(Err(_)) | Err(_) => match end(self.engine.as_ref(), container, Duration::ZERO).await {
+                true => "killed",
+                false => STILL_RUNNING,
+            },
         }
     }
 
-    /// Removes it after its end.
-    pub(super) async fn remove(mut self) {
-        if let Some(container) = self.container.take()
-            && let Err(error) = self.engine.remove(&container).await
-        {
-            tracing::warn!(container = %container.id, error = %chain(&error), "the job's container could not be removed");
+    /// Stops and removes it now.
+    pub(super) async fn end(mut self) {
+        if let Some(container) = self.container.take() {
+            end(self.engine.as_ref(), &container, Duration::ZERO).await;
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let (Some(container), Ok(runtime)) = (self.container.take(), tokio::runtime::Handle::try_current()) {
+        let Some(container) = self.container.take().filter(|_| !self.leaving.is_cancelled()) else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let engine = self.engine.clone();
             runtime.spawn(async move { end(engine.as_ref(), &container, Duration::ZERO).await });
         }
     }
 }
 
-/// Stops and removes a container, again and again where the engine fails, for a minute at most.
-async fn end(engine: &dyn Engine, container: &Container, grace: Duration) {
+/// Removes the job's containers, once its end is on record: those of this lease and of older ones. Stops them before, if they run at all.
+pub async fn clear(ctx: &Context) {
+    let labels = [("moorline.job", &ctx.offer.job_id), ("moorline.worker", &ctx.config.name)];
+    match ctx.engine.list(&labelled(labels)).await {
+        Ok(left) => {
+            for container in left {
+                end(ctx.engine.as_ref(), &container, STOP_GRACE).await;
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the job's container could not be looked for; the next job of its login removes it")
+        }
+    }
+}
+
+impl Submit<'_> {
+    /// Ends whatever else uses the login. A login serves one job at a time, and this is that job: what is there was left by one that could not
+    /// be ended in its time.
+    pub(super) async fn free_volume(&self) -> Result<(), Error> {
+        let Some(volume) = &self.volume else { return Ok(()) };
+        let engine = self.ctx.engine.as_ref();
+        let left = match engine.list(&labelled([("moorline.volume", volume)])).await {
+            Ok(left) => left,
+            Err(error) => {
+                // An engine that can't do this can't check the login either, and the check says best what is the matter.
+                self.preflight().await?;
+                return Err(self.engine_fault(&error));
+            }
+        };
+        for container in left {
+            let label = |name: &str| container.labels.get(name).map(String::as_str).unwrap_or_default();
+            tracing::warn!(
+                container = %container.id,
+                of_run = label("moorline.run"),
+                of_job = label("moorline.job"),
+                of_worker = label("moorline.worker"),
+                %volume,
+                "a container with this job's login was left behind: it is stopped and removed before the job starts"
+            );
+            if !end(engine, &container, STOP_GRACE).await {
+                let message = format!(
+                    "the container {} still runs with the volume {volume} mounted, and the engine could not end it: remove it by hand, then retry \
+                     the run",
+                    container.id
+                );
+                return Err(Error::Failed(failure("VOLUME_IN_USE", FailureClass::Environment, message)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn labelled<const N: usize>(labels: [(&str, &String); N]) -> BTreeMap<String, String> {
+    labels.map(|(name, value)| (name.to_owned(), value.clone())).into()
+}
+
+/// Stops and removes a container, again and again where the engine fails, for a minute at most. Returns
+/// whether it is gone.
+async fn end(engine: &dyn Engine, container: &Container, grace: Duration) -> bool {
     let deadline = Instant::now() + ENDING;
     let (mut pause, longest) = PAUSES;
     loop {
@@ -120,7 +194,7 @@ async fn end(engine: &dyn Engine, container: &Container, grace: Duration) {
             engine.remove(container).await
         });
         let error = match ended.await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => chain(&error),
             Err(_) => "it did not answer in time".to_owned(),
         };
@@ -131,10 +205,13 @@ async fn end(engine: &dyn Engine, container: &Container, grace: Duration) {
                 "A JOB'S CONTAINER MAY STILL RUN WITH THE LOGIN MOUNTED: the engine could not end {id} within {} s. Mend the engine and remove it by hand",
                 ENDING.as_secs()
             );
-            return;
+            return false;
         }
         tracing::warn!(container = %container.id, %error, "a job's container could not be ended; trying again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
 }
+
+#[cfg(test)]
+mod tests;

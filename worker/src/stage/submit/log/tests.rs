@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
 };
 
@@ -16,13 +19,15 @@ use crate::{
     config::Config,
 };
 
-/// Hears nothing.
-#[derive(Debug)]
-struct Deaf;
+/// Hears lines of progress.
+#[derive(Debug, Default)]
+struct Ear(Mutex<Vec<String>>);
 
 #[async_trait]
-impl Outlet for Deaf {
-    async fn progress(&self, _: &str) {}
+impl Outlet for Ear {
+    async fn progress(&self, line: &str) {
+        self.0.lock().unwrap().push(line.to_owned());
+    }
     async fn preflight(&self, _: v1::Preflight) {}
     async fn volume_diagnostics(&self, _: v1::VolumeDiagnostics) {}
     async fn upload_artifact(&self, _: v1::ArtifactType, _: &Path, _: &str) -> Result<v1::Artifact, v1::Failure> {
@@ -42,19 +47,26 @@ const DONE: &str = r#"{"type":"turn.completed","usage":{"input_tokens":2,"output
 fn log(dir: &TempDir, most: u64, write: impl FnOnce(&mut File)) -> Log {
     let folder = RunFolder::below(dir.path(), "run-1", "job-1");
     std::fs::create_dir_all(&folder.artifacts).unwrap();
-    let (raw, path) = (folder.artifacts.join("raw"), dir.path().join("clean"));
-    write(&mut File::create(&raw).unwrap());
+    folder.create_private().unwrap();
+    write(&mut File::create(raw(&folder)).unwrap());
+    opened(folder, most, false)
+}
+
+fn opened(folder: RunFolder, most: u64, adopted: bool) -> Log {
+    let path = folder.private().join("clean");
     Log {
         agent: Arc::new(Codex::new(&Config::try_parse_from(["moorline-worker"]).unwrap())),
-        outlet: Arc::new(Deaf),
+        outlet: Arc::new(Ear::default()),
         redactor: Redactor::default(),
-        stderr: folder.artifacts.join("none"),
-        raw,
+        stderr: stderr(&folder),
+        raw: raw(&folder),
+        told: Told::open(&folder, adopted),
         clean: File::create(&path).unwrap(),
         path,
         folder,
         lines: Lines::default(),
         offset: 0,
+        taken: 0,
         kept: 0,
         most,
         full: false,
@@ -69,6 +81,44 @@ async fn read(mut log: Log) -> (Transcript, String) {
     log.follow(&ended).await;
     let (transcript, _) = log.finish();
     (transcript, std::fs::read_to_string(path).unwrap())
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_on_reads_all_and_tells_only_what_is_new() {
+    let command = |name: &str| {
+        format!(
+            "{{\"type\":\"item.started\",\"item\":{{\"type\":\"command_execution\",\"command\":\"{name}\",\"status\":\"in_progress\"}}}}\n"
+        )
+    };
+    let began = "{\"type\":\"thread.started\",\"thread_id\":\"thread-1\"}\n".to_owned() + &command("make") + &command("make test");
+    let dir = TempDir::new().unwrap();
+    let mut first = log(&dir, MOST, |file| file.write_all(began.as_bytes()).unwrap());
+    let ear = Arc::new(Ear::default());
+    first.outlet = ear.clone();
+    let folder = first.folder.clone();
+    // Killed in the middle: nothing is finished.
+    let ended = CancellationToken::new();
+    ended.cancel();
+    first.follow(&ended).await;
+    drop(first);
+    assert_eq!(*ear.0.lock().unwrap(), ["$ make", "$ make test"]);
+
+    let mut file = File::options().append(true).open(raw(&folder)).unwrap();
+    write!(file, "{}{DONE}\n", command("make install")).unwrap();
+    let mut second = opened(folder, MOST, true);
+    let ear = Arc::new(Ear::default());
+    second.outlet = ear.clone();
+    let (transcript, kept) = read(second).await;
+    assert_eq!(*ear.0.lock().unwrap(), ["$ make install"]);
+    assert_eq!(
+        (transcript.thread_id.as_str(), transcript.input_tokens, transcript.turn),
+        ("thread-1", 2, Some(Turn::Completed))
+    );
+    assert_eq!(
+        kept,
+        format!("{began}{}{DONE}\n", command("make install")),
+        "the whole of it is kept"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,72 @@
+//! What an engine can't end is told, and its login isn't used.
+
+use moorline_proto::v1;
+
+use super::*;
+use crate::{
+    config::Config,
+    stage::RunFolder,
+    testing::{Silent, Stubborn},
+};
+
+fn context(engine: Arc<dyn Engine>) -> Context {
+    let mut config = Config::try_parse_from(["moorline-worker"]).unwrap();
+    config.volume = Some("codex_auth_0".to_owned());
+    Context {
+        folder: RunFolder::below(&config.work_root, "run-1", "job-1"),
+        config: Arc::new(config),
+        engine,
+        offer: v1::Offer {
+            run_id: "run-1".to_owned(),
+            job_id: "job-1".to_owned(),
+            spec: Some(v1::JobSpec {
+                feature_key: "001-x".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        outlet: Arc::new(Silent),
+        stop: CancellationToken::new(),
+        leaving: CancellationToken::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_will_not_die_is_told_apart() {
+    let engine = Arc::new(Stubborn::default());
+    let context = context(engine.clone());
+    context.stop.cancel();
+    let ended = Running::new(&context, Stubborn::container()).attend(&context.stop).await;
+    assert!(matches!(ended, Err(End::Stopped("still_running"))));
+    assert!(engine.stops() >= 2, "it was tried again");
+}
+
+#[tokio::test]
+async fn a_login_that_can_not_be_freed_is_not_used() {
+    let context = context(Arc::new(Stubborn::default()));
+    match super::super::run(&context).await {
+        Err(Error::Failed(failure)) => {
+            assert_eq!(
+                (failure.code.as_str(), failure.class()),
+                ("VOLUME_IN_USE", FailureClass::Environment)
+            );
+            assert!(failure.message.contains(&Stubborn::container().id), "{}", failure.message);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_is_given_up_ends_its_container_and_a_worker_that_goes_leaves_it() {
+    for (leaves, stopped) in [(false, true), (true, false)] {
+        let engine = Arc::new(Stubborn::default());
+        let context = context(engine.clone());
+        let running = Running::new(&context, Stubborn::container());
+        if leaves {
+            context.leaving.cancel();
+        }
+        drop(running);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(engine.stops() > 0, stopped);
+    }
+}

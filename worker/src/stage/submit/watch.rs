@@ -1,0 +1,62 @@
+//! The agent at work, from its start, or from wherever it is, to its end.
+
+use moorline_proto::v1::{ArtifactType, FailureClass};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{Submit, log::Log, running::Running};
+use crate::{
+    agent::{Fault, Transcript},
+    engine::Exit,
+    stage::Error,
+};
+
+impl Submit<'_> {
+    /// Waits for the agent's end while its output is read and sent, and stores its log however it ends. The output of one that was
+    /// `adopted` is read from its beginning for what it says of the agent; what was sent or told before isn't sent or told again.
+    pub(super) async fn watch(&self, running: Running, adopted: bool) -> Result<Transcript, Error> {
+        let ctx = self.ctx;
+        let mut log = Log::open(self, adopted).map_err(|error| self.unusable(&error))?;
+        let path = log.path().to_owned();
+        let (ended, followed) = (CancellationToken::new(), CancellationToken::new());
+        let follow = tokio::spawn({
+            let (outlet, path, followed) = (ctx.outlet.clone(), path.clone(), followed.clone());
+            async move { outlet.follow_output(&path, followed).await }
+        });
+        let follow = AbortOnDropHandle::new(follow);
+        let waiting = async {
+            let exit = running.attend(&ctx.stop).await;
+            ended.cancel();
+            exit
+        };
+        let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
+        let (transcript, stderr) = log.finish();
+        followed.cancel();
+        let exit = exit.map_err(|end| end.of(self))?;
+        if let Ok(Err(failure)) = follow.await {
+            // The artifact below has all of it.
+            tracing::warn!(code = %failure.code, "the agent's output could not be sent while it worked: {}", failure.message);
+        }
+        let stored = ctx
+            .outlet
+            .upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl")
+            .await;
+        // The agent's own failure says more than that of its log.
+        if let Err(fault) = self.agent.verdict(exit, &transcript, &stderr) {
+            let fault = if adopted { while_away(exit, fault) } else { fault };
+            return Err(self.agent_fault(fault).await);
+        }
+        stored.map_err(Error::Failed)?;
+        Ok(transcript)
+    }
+}
+
+/// A signal that comes while no worker is there comes with the end of the machine, or of its engine: that is not the agent's fault.
+fn while_away(exit: Exit, fault: Fault) -> Fault {
+    match exit {
+        Exit::Signal(_) => Fault {
+            class: FailureClass::LostWorker,
+            ..fault
+        },
+        _ => fault,
+    }
+}
