@@ -192,7 +192,7 @@ impl Driver {
         let binding = register::Binding {
             volume: "codex_auth_0".to_owned(),
             queue: "codex-0".to_owned(),
-            diagnostics: serde_json::json!({}),
+            diagnostics: None,
             preflight: None,
         };
         let inventory = world.brought.iter().map(|(lease, finished, last_sequence)| register::Held {

@@ -7,7 +7,11 @@ mod frames;
 mod held;
 mod session;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +50,8 @@ pub(crate) struct Worker {
     instance: Uuid,
     journal: Journal,
     held: BTreeMap<i64, Held>,
+    /// Offers that it will accept late.
+    late: Vec<(Instant, Accepted)>,
     /// Leases that were fenced or are done, to be sent again out of season.
     past: Vec<Accepted>,
     /// Cancelled by SIGTERM.
@@ -80,6 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         args,
         instance,
         journal,
+        late: Vec::new(),
         past: Vec::new(),
         stop,
     };

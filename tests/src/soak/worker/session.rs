@@ -168,12 +168,20 @@ impl Worker {
             }
             // No answer at all: it lapses, and another gets it.
             3..5 => stream.send(frames::credit(&self.args, 1)).await,
-            _ => {
-                self.journal.write(&Entry::Accepted(accepted.clone()))?;
-                stream.send(frames::accept(&accepted)).await;
-                self.held.insert(accepted.token, Held::new(accepted));
+            // Around the deadline, or when another has it already.
+            5..12 => {
+                let at = Instant::now() + Duration::from_millis(fastrand::u64(500..4000));
+                self.late.push((at, accepted));
             }
+            _ => self.accept(stream, accepted).await?,
         }
+        Ok(())
+    }
+
+    async fn accept(&mut self, stream: &Stream, accepted: Accepted) -> anyhow::Result<()> {
+        self.journal.write(&Entry::Accepted(accepted.clone()))?;
+        stream.send(frames::accept(&accepted)).await;
+        self.held.insert(accepted.token, Held::new(accepted));
         Ok(())
     }
 
@@ -212,6 +220,13 @@ impl Worker {
             stream.draining = true;
             let draining = v1::Draining { reason: "soak".to_owned() };
             stream.send(frames::frame(connect_request::Frame::Draining(draining))).await;
+        }
+        let (due, late) = std::mem::take(&mut self.late)
+            .into_iter()
+            .partition(|(at, _)| *at <= Instant::now());
+        self.late = late;
+        for (_, accepted) in due {
+            self.accept(stream, accepted).await?;
         }
         for job in self.held.values_mut().filter(|job| !job.finished() && job.next <= Instant::now()) {
             let (news, token, sequence) = (job.say(), job.accepted.token, job.last());
