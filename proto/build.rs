@@ -2,7 +2,8 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
+    "moorline/v1/fleet_service.proto",
     "moorline/v1/job.proto",
     "moorline/v1/preflight.proto",
     "moorline/v1/run.proto",

@@ -14,7 +14,7 @@ use crate::{
     console::Format,
     dev, exit,
     names::{self, Named},
-    route, run, shard, time,
+    route, run, shard, time, worker,
 };
 
 /// Moorline: runs of coding agents, routed by hash to shards that each hold one login.
@@ -60,6 +60,9 @@ pub enum Command {
     /// Show shards and their logins.
     #[command(subcommand)]
     Shard(shard::Command),
+    /// Show workers, and drain them.
+    #[command(subcommand)]
+    Worker(worker::Command),
     /// Say which shard a key goes to, and why.
     Route(route::Args),
     /// Print a completion script for a shell.

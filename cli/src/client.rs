@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use moorline_proto::v1::{run_service_client::RunServiceClient, shard_service_client::ShardServiceClient};
+use moorline_proto::v1::{
+    fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
+};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{args::Global, error::Error};
@@ -21,6 +23,11 @@ pub fn runs(global: &Global) -> Result<RunServiceClient<Channel>, Error> {
 /// A client of the shard service; see [`runs`].
 pub fn shards(global: &Global) -> Result<ShardServiceClient<Channel>, Error> {
     Ok(ShardServiceClient::new(channel(global)?).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+/// A client of the fleet service; see [`runs`].
+pub fn fleet(global: &Global) -> Result<FleetServiceClient<Channel>, Error> {
+    Ok(FleetServiceClient::new(channel(global)?).max_decoding_message_size(LARGEST_ANSWER))
 }
 
 /// Where a server listens that nobody told otherwise.

@@ -5,7 +5,7 @@
 
 use moorline_proto::v1::{
     Agent, ArtifactType, AuthFailurePolicy, FailureClass, HoldReason, JobStatus, Phase, PreflightRung, PreflightStatus, Provider,
-    RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage, VolumeStatus,
+    RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage, VolumeStatus, WorkerStatus,
 };
 
 /// An enum of the contract.
@@ -53,6 +53,7 @@ named! {
     ShardUnavailablePolicy, "SHARD_UNAVAILABLE_POLICY_", false;
     Stage, "STAGE_", false;
     VolumeStatus, "VOLUME_STATUS_", false;
+    WorkerStatus, "WORKER_STATUS_", false;
 }
 
 /// The name of a value.
@@ -88,7 +89,7 @@ mod tests {
         insta::assert_snapshot!([
             all::<Agent>(), all::<ArtifactType>(), all::<AuthFailurePolicy>(), all::<FailureClass>(), all::<HoldReason>(), all::<JobStatus>(),
             all::<Phase>(), all::<PreflightRung>(), all::<PreflightStatus>(), all::<Provider>(), all::<RetryMode>(), all::<RouteReason>(),
-            all::<RunStatus>(), all::<ShardStatus>(), all::<ShardUnavailablePolicy>(), all::<Stage>(), all::<VolumeStatus>(),
+            all::<RunStatus>(), all::<ShardStatus>(), all::<ShardUnavailablePolicy>(), all::<Stage>(), all::<VolumeStatus>(), all::<WorkerStatus>(),
         ].join("\n"), @"
         unspecified codex gemini
         unspecified codex_logs codex_patch apply_output push_log pr_response run_summary retry_context
@@ -107,6 +108,7 @@ mod tests {
         unspecified wait refuse
         unspecified discover submit publish
         unspecified needs_auth ready error
+        unspecified connected draining away
         ");
     }
 

@@ -50,8 +50,8 @@ fn finish(mut table: Table) -> String {
 fn cell(text: &str) -> Cell {
     let cell = Cell::new(one_line(text));
     match text {
-        "succeeded" | "passed" | "ready" | "active" => cell.fg(Color::Green),
-        "failed" | "error" | "offline" => cell.fg(Color::Red),
+        "succeeded" | "passed" | "ready" | "active" | "connected" => cell.fg(Color::Green),
+        "failed" | "error" | "offline" | "away" => cell.fg(Color::Red),
         "running" | "retrying" | "draining" | "needs_auth" => cell.fg(Color::Yellow),
         "cancelled" | "skipped" | "no_work" => cell.fg(Color::DarkGrey),
         _ => cell,

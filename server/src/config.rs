@@ -9,7 +9,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use timers::TimerArgs;
 
-use crate::flow::{self, Timers};
+use crate::{
+    flow::{self, Timers},
+    session::Limits,
+};
 
 /// Settings of one server.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Config {
     pub volume_prefix: String,
     /// How long things may take.
     pub timers: Timers,
+    /// How many Hellos are worked on, and wait, at once.
+    pub admission: Limits,
 }
 
 /// Where the state of a server is.
@@ -53,6 +58,7 @@ impl Config {
             shards: 3,
             volume_prefix: "codex_auth_".to_owned(),
             timers: Timers::default(),
+            admission: Limits::default(),
         }
     }
 }
@@ -91,11 +97,23 @@ pub struct Args {
     #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
 
+    /// Workers that are let in at once; each takes a connection to Postgres for a moment.
+    #[arg(long, env = "MOORLINE_HELLOS_AT_ONCE", default_value = HELLOS_AT_ONCE, global = true, value_parser = |text: &str| positive(text, HELLOS_AT_ONCE))]
+    pub hellos_at_once: usize,
+
+    /// Workers that may wait to be let in; further ones are told when to dial again.
+    #[arg(long, env = "MOORLINE_HELLOS_WAITING", default_value = HELLOS_WAITING, global = true, value_parser = |text: &str| positive(text, HELLOS_WAITING))]
+    pub hellos_waiting: usize,
+
     /// How long things may take.
     #[command(flatten)]
     pub timers: TimerArgs,
 }
 
+const HELLOS_AT_ONCE: &str = "6";
+const HELLOS_WAITING: &str = "1000";
+/// Most that either may be.
+const HELLOS_MAX: usize = 100_000;
 const LISTEN: &str = "127.0.0.1:7420";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
@@ -115,6 +133,13 @@ fn shards(text: &str) -> Result<u32, String> {
     match or_default(text, SHARDS) {
         Ok(count @ 1..=SHARDS_MAX) => Ok(count),
         _ => Err(format!("give a number from 1 to {SHARDS_MAX}")),
+    }
+}
+
+fn positive(text: &str, default: &str) -> Result<usize, String> {
+    match or_default(text, default) {
+        Ok(count @ 1..=HELLOS_MAX) => Ok(count),
+        _ => Err(format!("give a number from 1 to {HELLOS_MAX}")),
     }
 }
 
@@ -147,6 +172,10 @@ impl Args {
         Ok(Config {
             insecure: self.insecure,
             shards: self.shards,
+            admission: Limits {
+                at_once: self.hellos_at_once,
+                waiting: self.hellos_waiting,
+            },
             timers,
             ..Config::new(self.listen, database, artifact_root)
         })
@@ -202,9 +231,12 @@ mod tests {
             " ",
             "--artifact-root",
             "",
+            "--hellos-at-once",
+            "",
         ];
         let config = parse(&blank);
         assert_eq!((config.listen.port(), config.shards), (7420, 3));
+        assert_eq!(config.admission, Limits::default());
         assert_eq!(config.artifact_root, PathBuf::from("/var/lib/moorline/artifacts"));
         assert!(matches!(config.database, Database::Embedded { .. }));
     }

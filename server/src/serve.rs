@@ -10,15 +10,19 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
 use crate::{
-    api, background,
+    api,
+    background::{self, Surroundings},
     config::{Config, Database},
     db, embedded,
-    flow::{self, Flow, seed},
-    session::{Dispatcher, Registry, Sessions},
+    flow::{self, Flow, seed, servers},
+    session::{Admission, Dispatcher, Registry, Sessions},
 };
 
 /// How long open calls have to end once the server shuts down. Streams are told at once; this is for what doesn't listen.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the last statement may take.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Why a server could not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -134,8 +138,26 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
         (Err(error), None) => return Err(error),
     };
     let (flow, cluster) = flow;
+    // Before the first session, whose server must be known to be alive.
+    let hostname = hostname();
+    if let Err(error) = servers::beat(&flow, &hostname, &address.to_string()).await {
+        if let Some(cluster) = cluster {
+            cluster.stop().await?;
+        }
+        return Err(error.into());
+    }
     info!(%address, server_id = %flow.server_id, "server listens");
-    let task = tokio::spawn(run(flow, listener, shutdown, groups, cluster));
+    let around = Surroundings {
+        flow,
+        registry: Registry::default(),
+        database,
+        hostname,
+        address: address.to_string(),
+        tasks: TaskTracker::new(),
+        ended: CancellationToken::new(),
+    };
+    let admission = Arc::new(Admission::new(config.admission));
+    let task = tokio::spawn(run(around, admission, listener, shutdown, groups, cluster));
     Ok(Running { address, task })
 }
 
@@ -183,35 +205,44 @@ async fn prepare(config: &Config, database: &SecretString, tasks: &TaskTracker) 
     Ok(flow)
 }
 
+/// Name of this host, for people.
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 async fn run(
-    flow: Flow,
+    around: Surroundings,
+    admission: Arc<Admission>,
     listener: TcpListener,
     shutdown: CancellationToken,
     groups: TaskTracker,
     cluster: Option<embedded::Cluster>,
 ) -> Result<(), Error> {
+    background::start(&around);
     let tasks = TaskTracker::new();
-    let registry = Registry::default();
-    background::start(&flow, &registry, &tasks, &shutdown);
     let sessions = Sessions {
-        dispatcher: Dispatcher::new(&flow, &tasks, &shutdown),
-        flow,
-        registry,
-        tasks: tasks.clone(),
+        dispatcher: Dispatcher::new(&around.flow, &tasks, &shutdown),
+        flow: around.flow.clone(),
+        registry: around.registry.clone(),
+        admission,
+        tasks,
         shutdown: shutdown.clone(),
     };
 
     let served = serve(&sessions, listener, &shutdown, cluster.as_ref()).await;
 
-    // Sessions take themselves out of the database, which must still be there.
+    // Sessions take themselves out of the database, which must still be there; until they have, their leases are renewed.
     shutdown.cancel();
-    tasks.close();
-    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
-        warn!(left = tasks.len(), "not everything ended in time");
+    left(&sessions.tasks, "sessions").await;
+    around.ended.cancel();
+    left(&around.tasks, "background tasks").await;
+    if let Err(error) = tokio::time::timeout(GOODBYE, servers::goodbye(&sessions.flow)).await {
+        warn!(%error, "the other servers were not told; they find out by this one's silence");
     }
     // The groups end when nobody can bring them anything any more.
     let pool = sessions.flow.pool.clone();
     drop(sessions);
+    drop(around);
     groups.close();
     if tokio::time::timeout(GRACE, groups.wait()).await.is_err() {
         warn!("not everything was written in time");
@@ -222,6 +253,13 @@ async fn run(
     }
     info!("server stopped");
     served
+}
+
+async fn left(tasks: &TaskTracker, what: &'static str) {
+    tasks.close();
+    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        warn!(what, left = tasks.len(), "not everything ended in time");
+    }
 }
 
 async fn serve(
@@ -236,7 +274,7 @@ async fn serve(
             .register_encoded_file_descriptor_set(moorline_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (runs, shards, workers) = api::services(sessions);
+    let (runs, shards, workers, fleet) = api::services(sessions);
     let service = tonic::transport::Server::builder()
         .layer(api::KnowCaller)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
@@ -246,9 +284,10 @@ async fn serve(
         .add_service(runs)
         .add_service(shards)
         .add_service(workers)
+        .add_service(fleet)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE)),
-            shutdown.cancelled(),
+            drained(sessions),
         );
 
     tokio::select! {
@@ -266,27 +305,44 @@ async fn serve(
     }
 }
 
+/// Ends when the server is told to go and its sessions have left. Until then it listens on, so that its health can be asked for; workers
+/// that dial are refused.
+async fn drained(sessions: &Sessions) {
+    sessions.shutdown.cancelled().await;
+    sessions.tasks.close();
+    drop(tokio::time::timeout(GRACE / 2, sessions.tasks.wait()).await);
+}
+
 /// After this long without traffic the system asks whether a client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Calls that one connection may have open at once.
 const STREAMS_PER_CONNECTION: u32 = 4096;
 
-/// The health of the services is that of the database: without it they can do nothing.
+/// The health of the services is that of the database: without it they can do nothing. A server that is told to go is not serving, long
+/// before it is gone: whoever balances load needs the time.
 async fn watch_health(sessions: &Sessions, health: tonic_health::server::HealthReporter) {
     loop {
+        let leaving = sessions.shutdown.is_cancelled();
         let status = match flow::view::alive(&sessions.flow).await {
-            Ok(()) => tonic_health::ServingStatus::Serving,
-            Err(_) => tonic_health::ServingStatus::NotServing,
+            Ok(()) if !leaving => tonic_health::ServingStatus::Serving,
+            _ => tonic_health::ServingStatus::NotServing,
         };
         for service in [
             "",
+            "moorline.v1.FleetService",
             "moorline.v1.RunService",
             "moorline.v1.ShardService",
             "moorline.v1.WorkerService",
         ] {
             health.set_service_status(service, status).await;
         }
-        tokio::time::sleep(sessions.flow.timers.poll).await;
+        if leaving {
+            std::future::pending::<()>().await;
+        }
+        tokio::select! {
+            () = sessions.shutdown.cancelled() => {}
+            () = tokio::time::sleep(sessions.flow.timers.poll) => {}
+        }
     }
 }

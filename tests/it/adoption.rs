@@ -255,7 +255,8 @@ async fn in_docker_too_a_worker_that_was_killed_goes_on_with_its_agent() {
     worker.kill().await;
     let (worker, took) = site.adopted().await;
     println!("adopted after {} ms", took.as_millis());
-    assert!(took < Duration::from_secs(2), "adopted only after {took:?}");
+    // Half a second on a quiet machine; an engine that is busy with other tests takes seconds for each answer.
+    assert!(took < Duration::from_secs(10), "adopted only after {took:?}");
     site.fleet.model.go_on();
     site.succeeded_at_once(&run, &worker).await;
     drop(worker);

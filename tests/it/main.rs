@@ -28,6 +28,7 @@ mod real_run;
 mod retries;
 mod serving;
 mod sessions;
+mod several_servers;
 mod specs;
 mod spool;
 mod stages;

@@ -7,7 +7,7 @@ use diesel::{
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _};
 use moorline_server::{
     db::{credential_audits, migrations},
-    domain::{audit, job, preflight, run, shard, stage::Stage, volume},
+    domain::{audit, command, job, preflight, run, shard, stage::Stage, volume},
 };
 use moorline_tests::db::TestDb;
 use strum::VariantArray;
@@ -69,6 +69,7 @@ async fn every_status_column_allows_exactly_what_its_enum_knows() {
         ("shards_status_check", names::<shard::Status>()),
         ("auth_volumes_status_check", names::<volume::Status>()),
         ("auth_volumes_provider_check", names::<volume::Provider>()),
+        ("worker_commands_kind_check", names::<command::Kind>()),
         ("credential_audits_codex_status_check", names::<audit::CodexStatus>()),
         ("credential_audits_github_status_check", names::<audit::GithubStatus>()),
     ] {

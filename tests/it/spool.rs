@@ -1,14 +1,17 @@
 //! The end of a job that its worker had no time to hear acknowledged: the next process of the worker delivers it, once.
 
-use std::{net::TcpListener, path::Path};
+use std::path::Path;
 
 use moorline_proto::v1::{self, JobStatus};
-use moorline_tests::proxy::{Cut, Flow, Rules, Way};
+use moorline_tests::{
+    proxy::{Cut, Flow, Way},
+    repo::SampleRepository,
+};
 use moorline_worker::{config::Config, run};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Fleet, app::request, eventually, promise};
+use crate::support::{Fleet, Gate, eventually, fleet::repository, promise};
 
 /// A worker that is welcome; aborting its task is its `kill -9`.
 async fn start(config: Config) -> JoinHandle<Result<(), run::Error>> {
@@ -18,78 +21,67 @@ async fn start(config: Config) -> JoinHandle<Result<(), run::Error>> {
     running
 }
 
+/// What is in the spool of the worker `w`.
 fn spooled(root: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(root.join("spool/w")).expect("the spool");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
     names.filter(|name| name != "lock").collect()
 }
 
-fn first(view: &v1::GetRunResponse) -> (JobStatus, String) {
-    let job = view.jobs.iter().find(|job| job.attempt == 1).expect("a first attempt");
-    (
-        job.status(),
-        job.failure.as_ref().map(|failure| failure.code.clone()).unwrap_or_default(),
-    )
+fn submits(view: &v1::GetRunResponse) -> Vec<(i32, JobStatus)> {
+    let submits = view.jobs.iter().filter(|job| job.stage() == v1::Stage::Submit);
+    submits.map(|job| (job.attempt, job.status())).collect()
 }
 
-/// Kills a worker whose line lets nothing through in one direction from before its job ends.
+/// Kills a worker whose stream loses all that goes one way from before its job ends.
 async fn delivered_by_the_next_process(lost: Way) {
-    let fleet = Fleet::new("work").await;
-    let proxy = fleet.app.proxy().await;
+    let mut fleet = Fleet::new("work").await;
+    let (gate, proxy) = (Gate::closed(), fleet.app.proxy().await);
+    fleet.default_worker(|_| {}).await;
+    fleet.log_in(0).await;
     let config = Config {
         server: proxy.url(),
-        git_protocols: "git".to_owned(),
-        ..fleet.config("w", "default")
+        volume: Some(fleet.volume(0)),
+        codex_program: gate.program(),
+        ..fleet.config("w", "codex-0")
     };
     let worker = start(config.clone()).await;
+    let origin = repository(SampleRepository::builder());
+    let run = fleet.app.create_with(fleet.request(&origin)).await.expect("a run");
+    gate.agent(1).await;
 
-    // A repository that takes connections and says nothing: its job is at work for as long as the test wants.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let repository = format!("git://{}/x", silent.local_addr().expect("an address"));
-    let run = fleet
-        .app
-        .create_with(v1::CreateRunRequest {
-            repository,
-            ..request("001-x")
-        })
-        .await
-        .expect("a run");
-    let connection = tokio::task::spawn_blocking(move || (silent.accept().expect("git"), silent))
-        .await
-        .expect("git");
-    proxy.change(|rules| match lost {
+    // The stream alone: artifacts travel on another line.
+    let stream = proxy.line(0).await;
+    stream.change(|rules| match lost {
         Way::Up => rules.up.flow = Flow::Vanish,
         Way::Down => rules.down.flow = Flow::Vanish,
     });
-    drop(connection);
+    gate.open();
+    let finished = |name: &String| name.ends_with(".finished");
     eventually("the end in the spool", async || {
-        spooled(fleet.root.path())
-            .iter()
-            .any(|name| name.ends_with(".finished"))
-            .then_some(())
+        spooled(fleet.root.path()).iter().any(finished).then_some(())
     })
     .await;
-    if lost == Way::Down {
-        eventually("the end in the database", async || {
-            (first(&fleet.app.get(&run.run_id).await).0 == JobStatus::Failed).then_some(())
-        })
-        .await;
+    let attempts = async || submits(&fleet.app.get(&run.run_id).await);
+    match lost {
+        Way::Up => assert_eq!(attempts().await, [(1, JobStatus::Running)], "only the spool knows"),
+        Way::Down => {
+            eventually("the end in the database", async || {
+                (attempts().await == [(1, JobStatus::Succeeded)]).then_some(())
+            })
+            .await;
+        }
     }
     worker.abort();
     assert!(worker.await.expect_err("an abort").is_cancelled());
     proxy.cut(Cut::Reset);
-    if lost == Way::Up {
-        assert_eq!(
-            first(&fleet.app.get(&run.run_id).await).0,
-            JobStatus::Running,
-            "only the spool knows"
-        );
-    }
+    assert!(spooled(fleet.root.path()).iter().any(finished), "nothing was acknowledged");
 
-    proxy.change_new(|rules| *rules = Rules::default());
     let worker = start(config).await;
     let view = fleet.app.finished(&run.run_id).await;
-    assert_eq!(first(&view), (JobStatus::Failed, "REPOSITORY_UNREACHABLE".to_owned()), "{view:?}");
+    assert_eq!(view.run.as_ref().expect("a run").status(), v1::RunStatus::Succeeded, "{view:?}");
+    assert_eq!(submits(&view), [(1, JobStatus::Succeeded)]);
+    assert_eq!(gate.agents().len(), 1, "the agent's work was not done twice");
     eventually("an empty spool", async || spooled(fleet.root.path()).is_empty().then_some(())).await;
     promise::kept(&fleet.app.database).await;
     worker.abort();

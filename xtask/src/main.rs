@@ -1,15 +1,17 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask soak` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask soak`, `cargo xtask bench` and `cargo xtask test`.
 //!
 //! # Layout
 //! - [`install`] puts on the machine what is missing: system packages, the pinned Codex CLI, test tools.
 //! - [`images`] finds a Docker client, starts the engine and builds the job image.
 //! - [`demo`] shows one run, end to end, on real parts.
 //! - [`soak`] breaks everything at random, and checks what was promised.
+//! - [`mod@bench`] measures what a release build does, beside what the machine can do.
 //! - [`mod@test`] is everything that CI runs.
 //! - [`step`], [`mod@cargo`], [`command`], [`service`], [`interrupt`], [`paths`] and [`checksum`] serve them all.
 //!
 //! People read standard error; standard output is for programs.
 
+mod bench;
 mod cargo;
 mod checksum;
 mod command;
@@ -43,6 +45,12 @@ enum Command {
     Soak(soak::Args),
     /// Runs everything that CI runs.
     Test(test::Args),
+    /// Measures a release build on a Postgres of its own, beside the ceiling of the machine: a table, and JSON lines on standard output.
+    Bench(bench::Args),
+    /// Scripted workers in a process that can be killed; for `bench` alone.
+    #[cfg(feature = "bench")]
+    #[command(hide = true)]
+    BenchDriver(bench::driver::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +58,9 @@ fn main() -> ExitCode {
         Command::Demo(args) => interrupt::install().and_then(|()| demo::main(&args)),
         Command::Soak(args) => interrupt::install().and_then(|()| soak::main(&args)),
         Command::Test(args) => interrupt::install().and_then(|()| test::main(&args)),
+        Command::Bench(args) => interrupt::install().and_then(|()| bench::main(&args)),
+        #[cfg(feature = "bench")]
+        Command::BenchDriver(args) => bench::driver::main(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -81,6 +81,9 @@ fn next(code: Code, info: Option<&ErrorInfo>) -> Option<String> {
         ("RUN_NOT_FOUND", _) => "list the runs with `moorline run list`".to_owned(),
         ("ARTIFACT_NOT_FOUND", _) => "list a run's artifacts with `moorline run artifacts RUN_ID`".to_owned(),
         ("SHARD_NOT_FOUND" | "UNKNOWN_QUEUE" | "SHARD_UNAVAILABLE", _) => "list the shards with `moorline shard list`".to_owned(),
+        ("WORKER_AWAY" | "WORKER_NOT_FOUND" | "WORKER_REFUSED" | "WORKER_SILENT", _) => {
+            "list the workers with `moorline worker list`".to_owned()
+        }
         // The message says itself what to leave out.
         ("UNSUPPORTED", _) => return None,
         ("SHUTTING_DOWN", _) => "call again".to_owned(),

@@ -10,6 +10,7 @@ mod preflight;
 mod route;
 mod run;
 mod shard;
+mod worker;
 
 pub use artifact::{Artifact, Artifacts};
 pub use event::Event;
@@ -18,6 +19,7 @@ pub use preflight::{Diagnostics, Preflight};
 pub use route::Route;
 pub use run::{CreatedRun, Run, RunDetail, Runs};
 pub use shard::{Shard, Shards};
+pub use worker::{Drained, Workers};
 
 /// A text that the contract leaves empty when it is unset.
 fn set(text: String) -> Option<String> {

@@ -18,6 +18,7 @@ async fn help_lists_commands_and_exit_codes() {
     Commands:
       run          Start, show, watch, cancel and retry runs
       shard        Show shards and their logins
+      worker       Show workers, and drain them
       route        Say which shard a key goes to, and why
       completions  Print a completion script for a shell
       dev          Start a server, its workers and a database in this process, for trying things

@@ -75,6 +75,7 @@ impl Fake {
         let server = tonic::transport::Server::builder()
             .add_service(v1::run_service_server::RunServiceServer::from_arc(fake.clone()))
             .add_service(v1::shard_service_server::ShardServiceServer::from_arc(fake.clone()))
+            .add_service(v1::fleet_service_server::FleetServiceServer::from_arc(fake.clone()))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
         tokio::spawn(server);
         Running {
@@ -234,5 +235,18 @@ impl ShardService for Fake {
             volume: "codex_auth_1".into(),
             shard_status: v1::ShardStatus::Active.into(),
         })
+    }
+}
+
+#[tonic::async_trait]
+impl v1::fleet_service_server::FleetService for Fake {
+    async fn list_workers(&self, request: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        self.answer(&request, |_| v1::ListWorkersResponse {
+            workers: samples::workers(),
+        })
+    }
+
+    async fn drain_worker(&self, request: Request<v1::DrainWorkerRequest>) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        self.answer(&request, |_| v1::DrainWorkerResponse { running_jobs: 2 })
     }
 }

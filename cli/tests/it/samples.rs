@@ -198,6 +198,34 @@ pub fn shards() -> Vec<v1::Shard> {
     vec![active, offline]
 }
 
+pub fn workers() -> Vec<v1::Worker> {
+    let connected = v1::Worker {
+        name: "w0".into(),
+        status: v1::WorkerStatus::Draining.into(),
+        instance_id: "019a0000-0000-7000-8000-0000000000c1".into(),
+        hostname: "host-a".into(),
+        version: "0.1.0".into(),
+        queues: vec!["codex-0".into(), "default".into()],
+        slots: 4,
+        running_jobs: 1,
+        volume: "codex_auth_0".into(),
+        server: "host-s 10.0.0.1:7420".into(),
+        connected_at: at(0),
+        last_heartbeat_at: at(70),
+    };
+    let away = v1::Worker {
+        name: "w1".into(),
+        status: v1::WorkerStatus::Away.into(),
+        hostname: "host-b".into(),
+        version: "0.1.0".into(),
+        queues: vec!["default".into()],
+        slots: 2,
+        last_heartbeat_at: at(12),
+        ..Default::default()
+    };
+    vec![connected, away]
+}
+
 /// The events of a run that succeeds.
 pub fn events() -> Vec<v1::RunEvent> {
     let run = |status: v1::RunStatus, phase: v1::Phase| {

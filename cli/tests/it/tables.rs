@@ -396,3 +396,36 @@ async fn artifacts_are_listed() {
     019a0000-0000-7000-8000-0000000000b1  codex_patch  5      019a0000-0000-7000-8000-000000000001/submit.patch
     ");
 }
+
+#[tokio::test]
+async fn workers_are_shown_and_drained() {
+    insta::assert_snapshot!(shown(one(), "worker list").await, @"
+    NAME  STATUS    HOST    VERSION  QUEUES           JOBS  VOLUME        SERVER                LAST HEARD
+    w0    draining  host-a  0.1.0    codex-0,default  1/4   codex_auth_0  host-s 10.0.0.1:7420  2026-01-02 03:05:15Z
+    w1    away      host-b  0.1.0    default          0/2                                       2026-01-02 03:04:17Z
+    ");
+    insta::assert_snapshot!(shown(one(), "worker drain w0").await, @"
+    worker        w0
+    status        draining
+    running jobs  2
+    --- stderr
+
+    It ends by itself when its jobs have. See how far it is with: moorline worker list
+    ");
+    let server = one().start().await;
+    let seen = moorline(&server.url, "worker drain w0 --reason kernel --output json").await;
+    insta::assert_snapshot!(seen.out, @r#"
+    {
+      "worker_name": "w0",
+      "running_jobs": 2
+    }
+    "#);
+    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"DrainWorkerRequest { worker_name: "w0", reason: "kernel" }"#);
+}
+
+#[tokio::test]
+async fn a_worker_is_a_document_for_programs() {
+    let text = shown(one(), "worker list --output json").await;
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    insta::assert_snapshot!(document["workers"][1], @r#"{"connected_at":null,"hostname":"host-b","instance_id":"","last_heartbeat_at":"2026-01-02T03:04:17Z","name":"w1","queues":["default"],"running_jobs":0,"server":null,"slots":2,"status":"away","version":"0.1.0","volume":null}"#);
+}

@@ -1,52 +1,84 @@
-//! What runs beside the requests: the reaper, and the renewal of leases.
+//! What runs beside the requests: signs of life, hints and commands between servers, the renewal of leases, and the reaper.
 
-use std::time::Duration;
+mod commands;
+mod heartbeat;
+mod hints;
+mod leases;
+mod reaper;
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use secrecy::SecretString;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, info_span, warn};
 
 use crate::{
-    flow::{Error, Flow, cancel, expire, overdue},
+    flow::{Error, Flow},
     session::Registry,
 };
 
-/// Starts the timers. They end with `shutdown`.
-pub fn start(flow: &Flow, registry: &Registry, tasks: &TaskTracker, shutdown: &CancellationToken) {
-    let (flow, registry, shutdown) = (flow.clone(), registry.clone(), shutdown.clone());
-    tasks.spawn(async move { keep_leases(flow, registry, shutdown).await }.instrument(info_span!("leases")));
+/// What the tasks work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The use cases.
+    pub flow: Flow,
+    /// Who is connected to this server.
+    pub registry: Registry,
+    /// For the connections that a task has of its own.
+    pub database: SecretString,
+    /// This server's host, for other servers' operators.
+    pub hostname: String,
+    /// Where it listens.
+    pub address: String,
+    /// The tasks are this tracker's.
+    pub tasks: TaskTracker,
+    /// Ends the tasks. Not before the last session has left: until then leases must be renewed.
+    pub ended: CancellationToken,
 }
 
-/// Renews the leases of all connected workers, several times within a lease, and takes back what nobody holds any more.
-///
-/// Leases are left alone for a whole lease after the start, and after each renewal that failed: workers could not renew while there was no
-/// server, or no database. That is why one task does both.
-async fn keep_leases(flow: Flow, registry: Registry, shutdown: CancellationToken) {
-    const RENEWALS_PER_LEASE: u32 = 10;
-    let renewal = (flow.timers.lease / RENEWALS_PER_LEASE).min(flow.timers.ping_interval);
-    let mut renew_at = Instant::now();
-    let mut reap_from = Instant::now() + flow.timers.lease;
-    let mut ticks = ticks(flow.timers.poll.min(renewal));
-    while tick(&mut ticks, &shutdown).await {
-        if Instant::now() >= renew_at {
-            let began = Instant::now();
-            match expire::renew(&flow, &registry.instances()).await {
-                Ok(()) => {
-                    registry.note_renewal(began);
-                    renew_at = began + renewal;
-                }
-                failed => {
-                    log(failed);
-                    reap_from = Instant::now() + flow.timers.lease;
-                }
+/// Starts the tasks.
+pub fn start(around: &Surroundings) {
+    let renewals = Calm::default();
+    let beats = Calm::default();
+    let spawn = |name: &'static str, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let ended = around.ended.clone();
+        let task = async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = task => {}
             }
-        }
-        log(expire::offers(&flow).await);
-        log(overdue::fail(&flow).await);
-        log(cancel::remind(&flow).await);
-        if Instant::now() >= reap_from {
-            log(expire::leases(&flow).await);
-        }
+        };
+        around.tasks.spawn(task.instrument(info_span!("background", task = name)));
+    };
+    spawn("heartbeat", Box::pin(heartbeat::run(around.clone(), beats.clone())));
+    spawn("leases", Box::pin(leases::run(around.clone(), renewals.clone())));
+    spawn("reaper", Box::pin(reaper::run(around.clone(), renewals, beats)));
+    spawn("hints out", Box::pin(hints::send(around.flow.clone())));
+    spawn("hints in", Box::pin(hints::hear(around.flow.clone(), around.database.clone())));
+    spawn("commands", Box::pin(commands::run(around.clone())));
+}
+
+/// Since when nothing has gone wrong.
+#[derive(Debug, Clone)]
+struct Calm(Arc<Mutex<Instant>>);
+
+impl Default for Calm {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Calm {
+    fn disturb(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn has_lasted(&self, time: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= time
     }
 }
 
@@ -54,13 +86,6 @@ fn ticks(every: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-async fn tick(ticks: &mut tokio::time::Interval, shutdown: &CancellationToken) -> bool {
-    tokio::select! {
-        _ = ticks.tick() => true,
-        () = shutdown.cancelled() => false,
-    }
 }
 
 fn log(outcome: Result<(), Error>) {

@@ -34,6 +34,10 @@ pub struct TimerArgs {
     #[arg(long, env = "MOORLINE_POLL_INTERVAL", value_name = "TIME", default_value = POLL, global = true, value_parser = time(POLL))]
     pub poll_interval: Duration,
 
+    /// A server without a sign of life for this long is dead for the others; a worker that was sent to another server has as long to get there.
+    #[arg(long, env = "MOORLINE_SERVER_TIMEOUT", value_name = "TIME", default_value = SERVER, global = true, value_parser = time(SERVER))]
+    pub server_timeout: Duration,
+
     /// Longest time for discover.
     #[arg(long, env = "MOORLINE_DISCOVER_TIMEOUT", value_name = "TIME", default_value = DISCOVER, global = true, value_parser = time(DISCOVER))]
     pub discover_timeout: Duration,
@@ -78,6 +82,7 @@ const PING_TIMEOUT: &str = "30s";
 const LEASE: &str = "10m";
 const ACCEPT_DEADLINE: &str = "5s";
 const POLL: &str = "1s";
+const SERVER: &str = "5s";
 const DISCOVER: &str = "5m";
 const SUBMIT: &str = "1h";
 const PUBLISH: &str = "10m";
@@ -98,6 +103,7 @@ impl TimerArgs {
             lease: self.lease,
             accept_deadline: self.accept_deadline,
             poll: self.poll_interval,
+            server_timeout: self.server_timeout,
             discover_timeout: self.discover_timeout,
             submit_timeout: self.submit_timeout,
             publish_timeout: self.publish_timeout,
@@ -158,13 +164,14 @@ mod tests {
         let mut expected = Timers::default();
         let mut args = Vec::new();
         let seconds = |seconds| Duration::from_secs(seconds);
-        let places: [(&str, &mut Duration); 12] = [
+        let places: [(&str, &mut Duration); 13] = [
             ("--hello-deadline", &mut expected.hello_deadline),
             ("--ping-interval", &mut expected.ping_interval),
             ("--ping-timeout", &mut expected.ping_timeout),
             ("--lease", &mut expected.lease),
             ("--accept-deadline", &mut expected.accept_deadline),
             ("--poll-interval", &mut expected.poll),
+            ("--server-timeout", &mut expected.server_timeout),
             ("--discover-timeout", &mut expected.discover_timeout),
             ("--submit-timeout", &mut expected.submit_timeout),
             ("--publish-timeout", &mut expected.publish_timeout),

@@ -76,12 +76,13 @@ pub async fn end_lease(connection: &mut Connection, id: Uuid) -> QueryResult<usi
 }
 
 /// Stores the beginning of a session.
-pub async fn open_session(connection: &mut Connection, id: Uuid, instance_id: Uuid, server_id: Uuid) -> QueryResult<usize> {
+pub async fn open_session(connection: &mut Connection, id: Uuid, instance_id: Uuid, server_id: Uuid, hostname: &str) -> QueryResult<usize> {
     diesel::insert_into(worker_sessions::table)
         .values((
             worker_sessions::id.eq(id),
             worker_sessions::instance_id.eq(instance_id),
             worker_sessions::server_id.eq(server_id),
+            worker_sessions::hostname.eq(hostname),
         ))
         .execute(connection)
         .await

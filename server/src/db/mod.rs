@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 pub mod batch;
+pub mod commands;
 pub mod constraint;
 pub mod credential_audits;
 pub mod events;
@@ -12,10 +13,14 @@ pub mod instances;
 pub mod jobs;
 pub mod logs;
 pub mod migrations;
+pub mod notify;
 pub mod pool;
 pub mod preflights;
+pub mod reaper_lock;
 pub mod runs;
 pub mod schema;
+pub mod servers;
+pub mod sessions;
 pub mod shards;
 mod statement;
 mod text;

@@ -40,6 +40,36 @@ diesel::table! {
         connected_at -> Timestamptz,
         ended_at -> Nullable<Timestamptz>,
         end_reason -> Nullable<Text>,
+        hostname -> Text,
+        draining_at -> Nullable<Timestamptz>,
+        redirected_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    servers (id) {
+        id -> Uuid,
+        hostname -> Text,
+        address -> Text,
+        started_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    worker_commands (id) {
+        id -> Uuid,
+        instance_id -> Uuid,
+        session_id -> Nullable<Uuid>,
+        kind -> Text,
+        body -> Jsonb,
+        requested_by -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        delivered_to -> Nullable<Uuid>,
+        delivered_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        result -> Nullable<Jsonb>,
     }
 }
 

@@ -9,7 +9,7 @@ use diesel::{
     sql_types::Text,
 };
 
-use crate::domain::{audit, job, preflight, run, shard, stage, volume};
+use crate::domain::{audit, command, job, preflight, run, shard, stage, volume};
 
 macro_rules! stored_as_text {
     ($($kind:ty),+ $(,)?) => {$(
@@ -32,6 +32,7 @@ macro_rules! stored_as_text {
 stored_as_text!(
     audit::CodexStatus,
     audit::GithubStatus,
+    command::Kind,
     job::HoldReason,
     job::Status,
     preflight::Rung,

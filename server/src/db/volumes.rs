@@ -39,8 +39,20 @@ pub async fn insert(connection: &mut Connection, name: &str, provider: volume::P
         .await
 }
 
-/// Name and host of the worker that holds a volume with a running lease.
-pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Option<(String, String)>> {
+/// The worker that holds a volume.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct Holder {
+    /// Its name.
+    pub worker: String,
+    /// Its host.
+    pub hostname: String,
+    /// Seconds until its lease runs out, unless it is renewed.
+    pub lease_seconds: f64,
+}
+
+/// The worker that holds a volume with a running lease.
+pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Option<Holder>> {
+    use diesel::{dsl::sql, sql_types::Double};
     auth_volumes::table
         .inner_join(worker_instances::table.on(auth_volumes::owner_instance_id.eq(worker_instances::id.nullable())))
         .inner_join(workers::table.on(workers::name.eq(worker_instances::worker_name)))
@@ -49,7 +61,11 @@ pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Opti
                 .eq(name)
                 .and(worker_instances::lease_expires_at.gt(diesel::dsl::now)),
         )
-        .select((workers::name, workers::hostname))
+        .select((
+            workers::name,
+            workers::hostname,
+            sql::<Double>("extract(epoch from worker_instances.lease_expires_at - now())::double precision"),
+        ))
         .first(connection)
         .await
         .optional()

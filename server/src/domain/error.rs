@@ -3,7 +3,7 @@
 //! Every variant carries a stable `reason` for programs and a message that tells a person what to do next. `wire/status.rs` is the only
 //! place that turns them into a gRPC status.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// A rule of the domain refused something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,8 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// Facts for programs, such as the `run_id` of the run that is in the way.
     pub metadata: Vec<(&'static str, String)>,
+    /// How long to wait before the same call may work, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// Kinds of refusal, as far as callers tell them apart.
@@ -32,6 +34,10 @@ pub enum Kind {
     Precondition,
     /// The caller's lease has passed on.
     Fenced,
+    /// There is no room for it now.
+    Exhausted,
+    /// This server is going.
+    Leaving,
     /// It is in the contract, but this server can't do it yet.
     Unsupported,
 }
@@ -62,6 +68,23 @@ impl Error {
         Self::new(Kind::Fenced, "FENCED", message)
     }
 
+    /// There is no room for it now.
+    pub fn exhausted(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Exhausted, reason, message)
+    }
+
+    /// This server is going.
+    pub fn leaving(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Leaving, reason, message)
+    }
+
+    /// Says how long to wait before the same call may work.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
     /// This server can't do it yet.
     pub fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Unsupported, "UNSUPPORTED", message)
@@ -80,6 +103,7 @@ impl Error {
             reason,
             message: message.into(),
             metadata: Vec::new(),
+            retry_after: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Pure types and rules: no I/O, no async, nothing of ours imported.
 
 pub mod audit;
+pub mod command;
 pub mod error;
 pub mod event;
 pub mod job;

@@ -71,14 +71,16 @@ pub async fn pending(flow: &Flow, instance_id: Uuid) -> Result<Vec<Job>, Error> 
     Ok(jobs::to_cancel(&mut *flow.connection().await?, instance_id).await?)
 }
 
-/// Wakes the sessions of all workers that should stop something: they are told again, until they have.
+/// Wakes this server's sessions of workers that should stop something: they are told again, until they have.
 ///
 /// # Errors
 ///
 /// When the database fails; the next look finds them.
 pub async fn remind(flow: &Flow) -> Result<(), Error> {
     let instances = jobs::instances_to_cancel(&mut *flow.connection().await?).await?;
-    flow.hints.wake_all(instances.into_iter().map(Topic::Instance));
+    for instance_id in instances {
+        flow.hints.wake_here(&Topic::Instance(instance_id));
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use diesel_async::pooled_connection::deadpool::PoolError;
 
+use super::names::Rival;
 use crate::{db::constraint, domain};
 
 /// How a use case fails. `Display` never prints its source: the chain is logged once, where it is turned into a status.
@@ -10,6 +11,9 @@ pub enum Error {
     /// A rule of the domain refused it.
     #[error(transparent)]
     Refused(#[from] domain::Error),
+    /// Another instance with the same name has a stream on another server.
+    #[error("the worker's name is taken by another instance, whose stream is on another server")]
+    NameTaken(Box<Rival>),
     /// No connection to the database could be had.
     #[error("the database does not answer: try again, and check Postgres if it lasts")]
     Unavailable(#[from] PoolError),

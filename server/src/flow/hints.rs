@@ -1,7 +1,7 @@
 //! Wakes those who wait for something in the database.
 //!
 //! A hint says "look again", never what there is to see: what it wakes reads the database, and looks again by itself after a while.
-//! Hints that arrive before the look are one. They reach only this server; others find out by looking.
+//! Hints that arrive before the look are one. While other servers are alive, each hint also waits for its way to them.
 
 use std::{
     collections::HashMap,
@@ -10,6 +10,8 @@ use std::{
 
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+use super::outgoing::{Departure, Outgoing};
 
 /// What may have changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +22,10 @@ pub enum Topic {
     Run(Uuid),
     /// There is something for the worker with this instance.
     Instance(Uuid),
+    /// There are commands for workers.
+    Commands,
+    /// This command is answered.
+    Answer(Uuid),
 }
 
 type Waiters = HashMap<Topic, Vec<Arc<Notify>>>;
@@ -28,11 +34,18 @@ type Waiters = HashMap<Topic, Vec<Arc<Notify>>>;
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
     waiters: Arc<Mutex<Waiters>>,
+    outgoing: Arc<Outgoing>,
 }
 
 impl Hints {
-    /// Wakes everyone who waits for a topic.
+    /// Wakes everyone who waits for a topic, on every server.
     pub fn wake(&self, topic: &Topic) {
+        self.wake_here(topic);
+        self.outgoing.push(topic);
+    }
+
+    /// Wakes everyone of this server who waits for a topic.
+    pub fn wake_here(&self, topic: &Topic) {
         for waiter in self.lock().get(topic).into_iter().flatten() {
             waiter.notify_one();
         }
@@ -43,6 +56,23 @@ impl Hints {
         for topic in topics {
             self.wake(&topic);
         }
+    }
+
+    /// Wakes everyone of this server, whatever they wait for: hints of other servers may have been lost.
+    pub fn wake_everyone_here(&self) {
+        for waiter in self.lock().values().flatten() {
+            waiter.notify_one();
+        }
+    }
+
+    /// Says whether another server is there to hear hints.
+    pub fn set_heard(&self, heard: bool) {
+        self.outgoing.set_heard(heard);
+    }
+
+    /// Waits for hints that other servers should have, and takes them.
+    pub async fn departure(&self) -> Departure {
+        self.outgoing.next().await
     }
 
     /// Begins to wait. Subscribe *before* looking at the database, or what happens in between goes unseen.

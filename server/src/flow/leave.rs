@@ -9,7 +9,7 @@ use super::{
     lost::{self, When},
 };
 use crate::{
-    db::{Connection, instances, jobs, shards, volumes},
+    db::{Connection, instances, jobs, sessions, shards, volumes},
     domain::shard,
 };
 
@@ -55,6 +55,28 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
         instances::end_lease(&mut connection, left.instance_id).await?;
     }
     info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, goodbye, "worker left");
+    Ok(())
+}
+
+/// Tells a session's worker to another server. Nothing is taken out, not even its offers, since the worker is expected there in a moment
+/// and may hold them already. If it doesn't come, its offers lapse, and the reaper takes the session out.
+///
+/// # Errors
+///
+/// When the database fails; the reaper does it when the server is gone.
+pub async fn redirect(flow: &Flow, left: &Left) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    connection
+        .transaction(async |connection| {
+            instances::lock(connection, left.instance_id).await?;
+            if instances::has_newer_session(connection, left.instance_id, left.session_id).await? {
+                instances::close_session(connection, left.session_id, &left.reason).await
+            } else {
+                sessions::mark_redirected(connection, left.session_id).await
+            }
+        })
+        .await?;
+    info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, "worker sent to another server");
     Ok(())
 }
 

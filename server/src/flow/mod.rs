@@ -8,9 +8,11 @@ mod advance;
 pub mod artifact;
 pub mod cancel;
 pub mod claim;
+pub mod command;
 pub mod error;
 pub mod expire;
 pub mod finish;
+pub mod fleet;
 pub mod frame;
 pub mod group;
 pub mod hints;
@@ -18,12 +20,15 @@ pub mod leave;
 mod ledger;
 pub mod logs;
 mod lost;
+pub mod names;
+pub mod outgoing;
 pub mod overdue;
 pub mod register;
 pub mod report;
 pub mod retry;
 pub mod route;
 pub mod seed;
+pub mod servers;
 pub mod start;
 pub mod timers;
 pub mod view;
@@ -45,7 +50,7 @@ use crate::db;
 pub struct Flow {
     /// Connections to Postgres.
     pub pool: db::Pool,
-    /// Wakes sessions and watchers of this server.
+    /// Wakes sessions and watchers, of other servers too.
     pub hints: Hints,
     /// Where artifacts are kept.
     pub artifacts: Arc<dyn ObjectStore>,

@@ -1,13 +1,17 @@
 //! A worker says hello: who it is, the login that it holds, and the jobs that it has in hand.
 
+use std::time::Duration;
+
 use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
 use super::{
     Error, Flow, Topic,
+    frame::Said,
     ledger::{DEFAULT_QUEUE, store_check},
     lost::{self, When},
+    names,
     route::GEMINI_QUEUE,
 };
 use crate::{
@@ -16,7 +20,7 @@ use crate::{
         instances::{self, Worker},
         jobs, preflights, runs, shards, volumes,
     },
-    domain::{self, preflight::Preflight, shard},
+    domain::{self, job, preflight::Preflight, shard},
 };
 
 /// A worker as it introduces itself.
@@ -65,16 +69,29 @@ pub struct Registered {
     pub kill: Vec<Held>,
     /// Whose last report is stored.
     pub acknowledged: Vec<Held>,
+    /// Sessions of this process on other live servers.
+    pub moved_from: Vec<Uuid>,
+    /// Queues to which offers of earlier processes went back.
+    pub queues: Vec<String>,
 }
 
 /// Registers a worker and begins its session.
 ///
 /// # Errors
 ///
-/// `INVALID_HELLO`, `UNKNOWN_QUEUE`, `VOLUME_MISMATCH`, `VOLUME_HELD`.
+/// `INVALID_HELLO`, `UNKNOWN_QUEUE`, `VOLUME_MISMATCH`, `VOLUME_HELD`; [`Error::NameTaken`].
 pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let mut connection = flow.connection().await?;
     check(&mut connection, hello).await?;
+    let late = accepted_late(&mut connection, hello).await?;
+    drop(connection);
+    for held in late {
+        // What can't be accepted any more is killed below.
+        if let Err(error) = flow.frames.take(held.job_id, held.lease_token, Said::Accept).await {
+            info!(job_id = %held.job_id, %error, "an offer could not be accepted late");
+        }
+    }
+    let mut connection = flow.connection().await?;
     let registered = connection
         .transaction(async |connection| write(connection, flow, hello).await)
         .await?;
@@ -84,9 +101,11 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let mut lost = jobs::running_of_worker(&mut connection, &hello.worker_name).await?;
     lost.retain(|job| !kept.contains(&job.id));
     lost::give_up(&mut connection, flow, &lost, When::Now).await?;
+    names::end_elsewhere(flow, hello.instance_id, &registered.moved_from).await?;
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
-    flow.hints.wake_all(hello.queues.iter().cloned().map(Topic::Queue));
+    flow.hints
+        .wake_all(hello.queues.iter().chain(&registered.queues).cloned().map(Topic::Queue));
     Ok(registered)
 }
 
@@ -147,12 +166,19 @@ async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Resul
         profile: hello.profile.clone(),
         last_heartbeat_at: now,
     };
+    // From here on the name's row is locked.
     instances::upsert_worker(connection, &worker).await?;
+    let settled = names::settle(connection, flow, hello).await?;
     instances::upsert_instance(connection, hello.instance_id, &hello.worker_name, flow.timers.lease.as_secs_f64()).await?;
     let session_id = Uuid::now_v7();
-    instances::open_session(connection, session_id, hello.instance_id, flow.server_id).await?;
+    instances::open_session(connection, session_id, hello.instance_id, flow.server_id, &hello.hostname).await?;
     // Jobs before the shard, as everywhere.
     let registered = take_stock(connection, hello, session_id).await?;
+    let registered = Registered {
+        moved_from: settled.moved_from,
+        queues: settled.queues,
+        ..registered
+    };
     if let Some(binding) = &hello.volume {
         bind(connection, hello, binding, now).await?;
     }
@@ -166,8 +192,8 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
         .ok_or_else(|| unknown_volume(&binding.volume))?;
     // The volume's row is locked, so this statement sees whoever took it before.
     let holder = volumes::holder(connection, &volume.name).await?;
-    if let Some((holder, host)) = holder.filter(|(holder, _)| *holder != hello.worker_name) {
-        return Err(held(&volume.name, holder, host));
+    if let Some(holder) = holder.filter(|holder| holder.worker != hello.worker_name) {
+        return Err(held(&volume.name, holder));
     }
     volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
     // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands.
@@ -187,7 +213,12 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
     Ok(())
 }
 
-fn held(volume: &str, holder: String, host: String) -> Error {
+/// A standby should dial just when the holder's lease lapses, but look now and then whether the holder has said goodbye.
+fn held(volume: &str, holder: volumes::Holder) -> Error {
+    const SOONEST: Duration = Duration::from_millis(200);
+    const LATEST: Duration = Duration::from_secs(5);
+    let left = Duration::try_from_secs_f64(holder.lease_seconds).unwrap_or_default();
+    let (holder, host) = (holder.worker, holder.hostname);
     let message = format!(
         "volume {volume} is held by worker {holder} on host {host}: one login has one worker; stop that one first, or give this one a volume of its own"
     );
@@ -195,6 +226,7 @@ fn held(volume: &str, holder: String, host: String) -> Error {
         .with("volume", volume)
         .with("worker", holder)
         .with("hostname", host)
+        .retry_after(left.clamp(SOONEST, LATEST))
         .into()
 }
 
@@ -203,6 +235,17 @@ fn unknown_volume(volume: &str) -> Error {
     domain::Error::precondition("VOLUME_MISMATCH", message)
         .with("volume", volume)
         .into()
+}
+
+/// Jobs in the worker's hands that are still offers: it has accepted them on a line that ended before the server had read it.
+async fn accepted_late(connection: &mut Connection, hello: &Hello) -> Result<Vec<Held>, Error> {
+    let mut late = Vec::new();
+    for held in &hello.inventory {
+        let job = jobs::find_leased(connection, held.job_id, held.lease_token).await?;
+        let offered = job.filter(|job| job.status == job::Status::Queued && job.lease_instance_id == Some(hello.instance_id));
+        late.extend(offered.map(|_| *held));
+    }
+    Ok(late)
 }
 
 async fn take_stock(connection: &mut Connection, hello: &Hello, session_id: Uuid) -> Result<Registered, Error> {

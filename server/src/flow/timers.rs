@@ -24,6 +24,8 @@ pub struct Timers {
     pub accept_deadline: Duration,
     /// How often the reaper looks, and how often a session looks for work that no hint announced.
     pub poll: Duration,
+    /// A server without a sign of life for this long is dead, and so are its sessions. A worker that was told to move has as long.
+    pub server_timeout: Duration,
     /// Longest time for discover.
     pub discover_timeout: Duration,
     /// Longest time for the agent, unless the run says otherwise.
@@ -45,6 +47,7 @@ impl Default for Timers {
             lease: Duration::from_secs(600),
             accept_deadline: Duration::from_secs(5),
             poll: Duration::from_secs(1),
+            server_timeout: Duration::from_secs(5),
             discover_timeout: Duration::from_secs(300),
             submit_timeout: Duration::from_secs(3600),
             publish_timeout: Duration::from_secs(600),
@@ -120,7 +123,7 @@ impl Timers {
             .map_or(Ok(()), Err)
     }
 
-    fn durations(&self) -> [(&'static str, Duration); 12] {
+    fn durations(&self) -> [(&'static str, Duration); 13] {
         [
             ("MOORLINE_HELLO_DEADLINE", self.hello_deadline),
             ("MOORLINE_PING_INTERVAL", self.ping_interval),
@@ -128,6 +131,7 @@ impl Timers {
             ("MOORLINE_LEASE", self.lease),
             ("MOORLINE_ACCEPT_DEADLINE", self.accept_deadline),
             ("MOORLINE_POLL_INTERVAL", self.poll),
+            ("MOORLINE_SERVER_TIMEOUT", self.server_timeout),
             ("MOORLINE_DISCOVER_TIMEOUT", self.discover_timeout),
             ("MOORLINE_SUBMIT_TIMEOUT", self.submit_timeout),
             ("MOORLINE_PUBLISH_TIMEOUT", self.publish_timeout),
@@ -138,12 +142,13 @@ impl Timers {
     }
 
     /// Each rule: whether it holds, and what to say when it doesn't.
-    fn relations(&self) -> [(bool, Error); 8] {
+    fn relations(&self) -> [(bool, Error); 9] {
         let ping_interval = ("MOORLINE_PING_INTERVAL", self.ping_interval);
         let ping_timeout = ("MOORLINE_PING_TIMEOUT", self.ping_timeout);
         let lease = ("MOORLINE_LEASE", self.lease);
         let accept = ("MOORLINE_ACCEPT_DEADLINE", self.accept_deadline);
         let poll = ("MOORLINE_POLL_INTERVAL", self.poll);
+        let server = ("MOORLINE_SERVER_TIMEOUT", self.server_timeout);
         let rule = |holds, one, relation, other, why| (holds, Error::Relation { one, relation, other, why });
         [
             rule(
@@ -159,6 +164,13 @@ impl Timers {
                 "at least a ping interval shorter than 80 % of",
                 lease,
                 "that is when workers stop their jobs, and a stream that only stalls must have been found dead and dialled again by then",
+            ),
+            rule(
+                2 * self.server_timeout <= self.lease,
+                server,
+                "at most half of",
+                lease,
+                "workers of a dead server must be taken out, or back on another one, while their leases run",
             ),
             rule(
                 5 * self.ping_interval <= self.lease,

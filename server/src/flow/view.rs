@@ -139,7 +139,7 @@ pub async fn shards(flow: &Flow, queue: Option<&str>) -> Result<Vec<ShardView>, 
     let mut views = Vec::with_capacity(found.len());
     for (shard, volume) in found {
         views.push(ShardView {
-            owner_worker: volumes::holder(&mut connection, &volume.name).await?.map(|(worker, _)| worker),
+            owner_worker: volumes::holder(&mut connection, &volume.name).await?.map(|holder| holder.worker),
             count: counts.iter().find(|count| count.queue == shard.queue_name).cloned(),
             latest_run: shards::latest_run(&mut connection, &shard.queue_name).await?,
             preflight: preflights::latest_of_volume(&mut connection, &volume.name).await?,

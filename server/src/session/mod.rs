@@ -2,8 +2,11 @@
 //!
 //! The stream is the only sign of life of a worker. Each frame is taken in order; each turn of the loop does one thing.
 
+mod admission;
 mod answer;
+mod control;
 mod dispatch;
+mod entrance;
 mod registry;
 mod turn;
 
@@ -23,6 +26,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 use answer::Awaited;
 use dispatch::{CLAIM_MAX, Desk};
 
+pub use admission::{Admission, Limits};
 pub use dispatch::Dispatcher;
 pub use registry::{Control, Registry, Seat};
 
@@ -31,7 +35,7 @@ use crate::{
     flow::{
         Flow, Topic,
         leave::{self, Left},
-        register::{self, Hello},
+        register::Hello,
     },
     wire::{status, worker},
 };
@@ -50,6 +54,8 @@ pub struct Sessions {
     pub flow: Flow,
     /// Who is connected to this server.
     pub registry: Registry,
+    /// How many Hellos are worked on at once.
+    pub admission: Arc<Admission>,
     /// Hands out jobs.
     pub dispatcher: Dispatcher,
     /// Every session is a task of this tracker, so that a shutdown can wait for them.
@@ -71,8 +77,8 @@ pub(crate) enum End {
     Stalled,
     /// A newer stream of the same worker took its place.
     Replaced,
-    /// This server is going.
-    Shutdown,
+    /// The worker was sent to another server, for this reason.
+    Redirected(&'static str),
     /// The worker broke the protocol.
     Protocol(Box<domain::Error>),
 }
@@ -112,7 +118,11 @@ async fn first_frame(
     inbound: &mut (impl Stream<Item = Result<ConnectRequest, Status>> + Unpin),
 ) -> Result<Hello, Status> {
     let deadline = sessions.flow.timers.hello_deadline;
-    let first = tokio::time::timeout(deadline, inbound.next()).await;
+    let first = tokio::select! {
+        biased;
+        () = sessions.shutdown.cancelled() => return Err(status::refused(&entrance::leaving())),
+        first = tokio::time::timeout(deadline, inbound.next()) => first,
+    };
     let frame = match first {
         Ok(Some(Ok(request))) => request.frame,
         Ok(Some(Err(status))) => return Err(status),
@@ -142,14 +152,13 @@ async fn run(
     let subscription = sessions.flow.hints.subscribe([Topic::Instance(hello.instance_id)]);
     let began = Instant::now();
     // Boxed, as everything that is large and over soon: an idle stream must be small.
-    let registered = match Box::pin(register::register(&sessions.flow, &hello)).await {
+    let registered = match Box::pin(entrance::register(&sessions, &hello)).await {
         Ok(registered) => registered,
-        Err(error) => return refuse(&outbound, status::status(error)).await,
+        Err(refusal) => return refuse(&outbound, refusal).await,
     };
-    let session_id = registered.session_id;
     let (offers, offered) = mpsc::channel(CLAIM_MAX);
     let desk = Desk {
-        session_id,
+        session_id: registered.session_id,
         instance_id: hello.instance_id,
         worker_name: Arc::from(hello.worker_name.as_str()),
         offers,
@@ -171,7 +180,7 @@ async fn run(
         Ok(()) => session.turns(inbound, offered, subscription, control).await,
         Err(end) => end,
     };
-    Box::pin(session.leave(session_id, end, seat)).await;
+    Box::pin(session.leave(end, seat)).await;
 }
 
 impl Session {
@@ -185,33 +194,39 @@ impl Session {
         }
     }
 
-    async fn leave(self, session_id: uuid::Uuid, end: End, seat: Seat) {
+    async fn leave(self, end: End, seat: Seat) {
         if let End::Protocol(refusal) = &end {
             refuse(&self.outbound, status::refused(refusal)).await;
         }
         for queue in &self.hello.queues {
-            self.sessions.dispatcher.revoke(session_id, queue).await;
+            self.sessions.dispatcher.revoke(self.desk.session_id, queue).await;
         }
         let goodbye = end == End::Goodbye;
+        let redirected = matches!(end, End::Redirected(_));
         let reason = match end {
             End::Goodbye => "the worker said goodbye".to_owned(),
             End::Closed(how) => how,
             End::Silent => "nothing was heard for too long".to_owned(),
             End::Stalled => "the worker did not take what was sent".to_owned(),
             End::Replaced => "a newer stream of the worker took its place".to_owned(),
-            End::Shutdown => "this server is shutting down".to_owned(),
+            End::Redirected(why) => why.to_owned(),
             End::Protocol(refusal) => refusal.to_string(),
         };
         let shard_queue = self.hello.volume.map(|binding| binding.queue);
         let left = Left {
-            session_id,
+            session_id: self.desk.session_id,
             instance_id: self.hello.instance_id,
             worker_name: self.hello.worker_name,
             shard_queue,
             reason,
             goodbye,
         };
-        if let Err(error) = leave::leave(&self.sessions.flow, &left).await {
+        let stored = if redirected {
+            leave::redirect(&self.sessions.flow, &left).await
+        } else {
+            leave::leave(&self.sessions.flow, &left).await
+        };
+        if let Err(error) = stored {
             warn!(%error, "the end of a session could not be stored; the reaper will find it");
         }
         // The seat is given up last: whoever waits for it must find the database as this session has left it.

@@ -3,9 +3,11 @@
 //! A second instance of a live name never evicts the first, or two copies would evict each other for ever. The first is asked for a sign
 //! of life; only when it gives none is it replaced.
 
+mod reach;
+
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -16,13 +18,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{domain::Error, flow::register::Hello};
+use crate::{
+    domain::{Error, command::Order},
+    flow::{names, register::Hello},
+};
 
 /// How long the holder of a name has to answer.
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long a replaced session has to get out of the way.
 const REPLACE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// When to dial again while an earlier session is still on its way out.
+const BUSY_RETRY: Duration = Duration::from_millis(500);
 
 /// What the registry asks of a session.
 #[derive(Debug)]
@@ -31,6 +39,10 @@ pub enum Control {
     Probe(oneshot::Sender<()>),
     /// End: a newer stream of your worker is here.
     Replace,
+    /// Pass this command on to your worker.
+    Command(Uuid, Order),
+    /// Send your worker to another server, for this reason, as one of so many.
+    Redirect(&'static str, usize),
 }
 
 #[derive(Debug)]
@@ -46,6 +58,8 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
+    /// How many streams there were when the server began to go.
+    at_farewell: Arc<OnceLock<usize>>,
     renewed: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -63,19 +77,14 @@ impl Registry {
             };
             // The same process again: its old line is dead, or it wouldn't dial.
             if instance_id != hello.instance_id && is_alive(&control).await {
-                let message = format!(
-                    "worker name {} is taken by instance {instance_id} on host {hostname}: set MOORLINE_WORKER_NAME to another name, or stop that one",
-                    hello.worker_name
-                );
-                return Err(Error::already_exists("WORKER_NAME_TAKEN", message)
-                    .with("worker", hello.worker_name.as_str())
-                    .with("hostname", hostname)
-                    .with("instance_id", instance_id.to_string()));
+                return Err(names::taken(&hello.worker_name, instance_id, &hostname));
             }
             drop(control.try_send(Control::Replace));
             if tokio::time::timeout(REPLACE_DEADLINE, gone.cancelled()).await.is_err() {
                 let message = "the worker's earlier stream is still being taken out: dial again in a moment";
-                return Err(Error::already_exists("WORKER_NAME_TAKEN", message).with("worker", hello.worker_name.as_str()));
+                return Err(Error::already_exists("WORKER_NAME_TAKEN", message)
+                    .with("worker", hello.worker_name.as_str())
+                    .retry_after(BUSY_RETRY));
             }
         }
     }

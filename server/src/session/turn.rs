@@ -39,12 +39,12 @@ impl Session {
             let turn = tokio::select! {
                 // In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
                 biased;
-                () = shutdown.cancelled() => Err(self.redirect().await),
+                () = shutdown.cancelled() => Err(Box::pin(self.farewell(&mut inbound, "this server is shutting down")).await),
                 answer = Awaited::first(&mut self.awaited) => self.answer(answer).await,
                 frame = inbound.next(), if self.awaited.len() < AWAITED_MAX => self.take(frame).await,
                 Some(job) = offered.recv() => self.offer(&job).await,
                 () = subscription.woken() => self.cancels().await,
-                Some(request) = control.recv() => self.obey(request).await,
+                Some(request) = control.recv() => Box::pin(self.obey(request)).await,
                 () = tokio::time::sleep_until(silent) => Err(End::Silent),
             };
             if let Err(end) = turn {
@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// Takes one frame in. Any frame is a sign of life.
-    async fn take(&mut self, frame: Option<Result<ConnectRequest, Status>>) -> Result<(), End> {
+    pub(super) async fn take(&mut self, frame: Option<Result<ConnectRequest, Status>>) -> Result<(), End> {
         self.heard = tokio::time::Instant::now();
         let frame = match frame {
             Some(Ok(request)) => request.frame,
@@ -82,17 +82,10 @@ impl Session {
             Some(Frame::Reject(reject)) => self.reject(reject).await,
             Some(Frame::Report(report)) => self.report(report).await,
             Some(Frame::Draining(draining)) => {
-                info!(reason = draining.reason, "worker drains");
-                self.draining = true;
-                for queue in &self.hello.queues {
-                    self.sessions.dispatcher.revoke(self.desk.session_id, queue).await;
-                }
+                Box::pin(self.drains(&draining.reason)).await;
                 Ok(())
             }
-            Some(Frame::CommandResult(result)) => {
-                debug!(command_id = result.command_id, "answer to a command that nobody waits for");
-                Ok(())
-            }
+            Some(Frame::CommandResult(result)) => Box::pin(self.answered(result)).await,
             Some(Frame::Hello(_)) => Err(protocol("HELLO_TWICE", "a stream has one Hello: dial again for another")),
             // A frame of a newer protocol; the version in Hello says that it isn't needed.
             None => Ok(()),
@@ -191,28 +184,6 @@ impl Session {
             }
             Err(error) => Err(End::Closed(wire::status::status(error).message().to_owned())),
         }
-    }
-
-    async fn obey(&mut self, request: Control) -> Result<(), End> {
-        match request {
-            Control::Replace => Err(End::Replaced),
-            Control::Probe(answer) => {
-                let nonce = self.next_nonce;
-                self.next_nonce += 1;
-                self.probes.insert(nonce, answer);
-                self.send(connect_response::Frame::Ping(v1::Ping { nonce })).await
-            }
-        }
-    }
-
-    async fn redirect(&mut self) -> End {
-        let redirect = v1::Redirect {
-            reason: "this server is shutting down".to_owned(),
-            retry_after: None,
-        };
-        // Whether it arrives or not, the stream ends, and the worker dials again.
-        drop(self.send(connect_response::Frame::Redirect(redirect)).await);
-        End::Shutdown
     }
 }
 

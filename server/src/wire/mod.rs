@@ -2,7 +2,9 @@
 //!
 //! Shared by `api` and `session`. [`status`] is the only maker of [`tonic::Status`].
 
+pub mod command;
 pub mod document;
+pub mod fleet;
 pub mod job;
 pub mod names;
 pub mod preflight;

@@ -22,6 +22,7 @@ pub fn status(error: Error) -> Status {
 fn reported(error: &Error) -> Status {
     let (code, reason) = match error {
         Error::Refused(refusal) => return refused(refusal),
+        Error::NameTaken(rival) => return refused(&rival.refusal()),
         Error::Together(error) => return reported(error),
         Error::Unavailable(_) | Error::Busy => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
         Error::Database(_) if error.is_passing() => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
@@ -44,6 +45,9 @@ pub fn refused(refusal: &domain::Error) -> Status {
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
     let mut details = ErrorDetails::with_error_info(refusal.reason, DOMAIN, metadata);
+    if let Some(delay) = refusal.retry_after {
+        details.set_retry_info(Some(delay));
+    }
     let code = match refusal.kind {
         Kind::Invalid(field) => {
             details.add_bad_request_violation(field, refusal.message.as_ref());
@@ -53,6 +57,8 @@ pub fn refused(refusal: &domain::Error) -> Status {
         Kind::AlreadyExists => Code::AlreadyExists,
         Kind::Precondition => Code::FailedPrecondition,
         Kind::Fenced => Code::Aborted,
+        Kind::Exhausted => Code::ResourceExhausted,
+        Kind::Leaving => Code::Unavailable,
         Kind::Unsupported => Code::Unimplemented,
     };
     Status::with_error_details(code, refusal.message.as_ref(), details)

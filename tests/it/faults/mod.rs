@@ -12,6 +12,7 @@ mod names;
 mod postgres;
 mod reports;
 mod server_killed;
+mod spool;
 mod storm;
 mod worker_killed;
 mod worker_stopped;

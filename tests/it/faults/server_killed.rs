@@ -120,11 +120,14 @@ async fn a_server_killed_before_it_heard_an_accept_has_the_job_stopped_and_offer
         "no attempt is spent"
     );
     assert!(offer.lease_token > stale.lease_token);
-    worker.report(&stale, 1, finished(failed("STALE"))).await;
-    assert_eq!(worker.acknowledged().await, None);
     worker.accept(&offer).await;
-    worker.report(&offer, 1, finished(no_work())).await;
+    worker.report(&offer, 1, progress("at work")).await;
     assert_eq!(worker.acknowledged().await, Some(1));
+    // The job runs under this very id, and this is its next number: only the token tells that it is another lease's.
+    worker.report(&stale, 2, finished(failed("STALE"))).await;
+    assert_eq!(worker.acknowledged().await, None);
+    worker.report(&offer, 2, finished(no_work())).await;
+    assert_eq!(worker.acknowledged().await, Some(2));
     assert_eq!(app.finished(&run.run_id).await.run.unwrap().status(), v1::RunStatus::NoWork);
     promise::kept(&app.database).await;
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use moorline_proto::v1::{self, JobStatus};
 use moorline_server::flow::Timers;
-use moorline_tests::repo::SampleRepository;
+use moorline_tests::{
+    proxy::{Cut, Target},
+    repo::SampleRepository,
+};
 
 use crate::support::{Fleet, Gate, TestApp, fleet::repository, gate::is_alive, process, promise};
 
@@ -57,5 +60,34 @@ async fn the_run_of_a_killed_worker_goes_to_a_standby_once_its_lease_is_over_and
             (2, JobStatus::Succeeded, String::new())
         ]
     );
+    promise::kept(&fleet.app.database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_and_a_server_that_are_both_killed_go_on_with_the_agent_that_was_not() {
+    let mut fleet = Fleet::of(TestApp::apart().await, "work").await;
+    let (gate, proxy) = (Gate::closed(), fleet.app.proxy().await);
+    fleet.default_worker(|config| config.server = proxy.url()).await;
+    fleet.log_in(0).await;
+    let mut config = fleet.shard_config("codex-worker-0", 0);
+    (config.server, config.codex_program) = (proxy.url(), gate.program());
+    let mut worker = process::worker(&config).await;
+    let origin = repository(SampleRepository::builder());
+    let run = fleet.app.create_with(fleet.request(&origin)).await.unwrap();
+    let agent = gate.agent(1).await;
+    worker.says(" works on ").await;
+
+    worker.kill().await;
+    fleet.app.kill().await;
+    proxy.cut(Cut::Reset);
+    fleet.app.restart().await;
+    proxy.retarget(Target::Tcp(fleet.app.address()));
+    let worker = process::worker(&config).await;
+    worker.says("job adopted").await;
+    assert!(is_alive(agent));
+    gate.open();
+    let view = fleet.app.finished(&run.run_id).await;
+    assert_eq!(submits(&view), [(1, JobStatus::Succeeded, String::new())], "{view:?}");
+    assert_eq!((view.run.unwrap().status(), gate.agents().len()), (v1::RunStatus::Succeeded, 1));
     promise::kept(&fleet.app.database).await;
 }

@@ -1,11 +1,12 @@
 //! A server on a database of its own, and clients of it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{
-    self, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient, worker_service_client::WorkerServiceClient,
+    self, fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
+    worker_service_client::WorkerServiceClient,
 };
-use moorline_server::{Config, Running, config::Database, domain::retry::Policy, flow::Timers};
+use moorline_server::{Config, Running, config::Database, domain::retry::Policy, flow::Timers, session::Limits};
 use moorline_tests::{
     db::TestDb,
     proxy::{Proxy, Target},
@@ -19,8 +20,8 @@ use super::{Process, process};
 
 /// See the module. Stops when dropped.
 pub struct TestApp {
-    pub database: TestDb,
-    pub artifacts: TempDir,
+    pub database: Arc<TestDb>,
+    pub artifacts: Arc<TempDir>,
     pub timers: Timers,
     /// How the server finds the database: as the test does, or by a way that the test can break.
     database_url: String,
@@ -35,6 +36,12 @@ enum Server {
     Here { running: Running, shutdown: CancellationToken },
     /// In one that can be killed.
     Apart { process: Process, address: SocketAddr },
+    /// In the test's own process, beside another, with threads of its own.
+    Peer {
+        running: Running,
+        shutdown: CancellationToken,
+        runtime: tokio::runtime::Runtime,
+    },
 }
 
 impl TestApp {
@@ -90,8 +97,8 @@ impl TestApp {
 
     fn without_server(database: TestDb, database_url: String, timers: Timers, volume_prefix: &str) -> Self {
         Self {
-            database,
-            artifacts: tempfile::tempdir().expect("a folder"),
+            database: Arc::new(database),
+            artifacts: Arc::new(tempfile::tempdir().expect("a folder")),
             timers,
             database_url,
             volume_prefix: volume_prefix.to_owned(),
@@ -102,17 +109,7 @@ impl TestApp {
 
     async fn serve(&mut self) {
         let shutdown = CancellationToken::new();
-        let database = Database::External(SecretString::from(self.database_url.clone()));
-        let config = Config {
-            timers: self.timers,
-            volume_prefix: self.volume_prefix.clone(),
-            ..Config::new(
-                "127.0.0.1:0".parse().expect("an address"),
-                database,
-                self.artifacts.path().to_owned(),
-            )
-        };
-        let running = moorline_server::start(config, shutdown.clone()).await.expect("a server");
+        let running = moorline_server::start(self.config(), shutdown.clone()).await.expect("a server");
         self.server = Some(Server::Here { running, shutdown });
         self.channel = channel(&self.url());
     }
@@ -121,6 +118,82 @@ impl TestApp {
         let (process, address) = process::server(&self.database_url, self.artifacts.path()).await;
         self.server = Some(Server::Apart { process, address });
         self.channel = channel(&self.url());
+    }
+
+    fn config(&self) -> Config {
+        let database = Database::External(SecretString::from(self.database_url.clone()));
+        Config {
+            timers: self.timers,
+            volume_prefix: self.volume_prefix.clone(),
+            ..Config::new(
+                "127.0.0.1:0".parse().expect("an address"),
+                database,
+                self.artifacts.path().to_owned(),
+            )
+        }
+    }
+
+    /// Another server on the same database, with threads of its own, so that it can crash.
+    pub async fn peer(&self) -> Self {
+        self.peer_with(Limits::default()).await
+    }
+
+    /// The same with other limits on Hellos.
+    pub async fn peer_with(&self, admission: Limits) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let shutdown = CancellationToken::new();
+        let config = Config {
+            admission,
+            ..self.config()
+        };
+        let started = runtime.spawn(moorline_server::start(config, shutdown.clone()));
+        let running = started.await.expect("no panic").expect("a server");
+        let url = format!("http://{}", running.address);
+        Self {
+            database: Arc::clone(&self.database),
+            artifacts: Arc::clone(&self.artifacts),
+            timers: self.timers,
+            database_url: self.database_url.clone(),
+            volume_prefix: self.volume_prefix.clone(),
+            channel: channel(&url),
+            server: Some(Server::Peer {
+                running,
+                shutdown,
+                runtime,
+            }),
+        }
+    }
+
+    /// Ends a peer as a crash does: nothing is stored, told or taken back.
+    pub fn crash(mut self) {
+        match self.server.take() {
+            Some(Server::Peer { runtime, .. }) => runtime.shutdown_background(),
+            _ => panic!("the server is no peer"),
+        }
+    }
+
+    /// Tells a server to go, as SIGTERM does, without waiting for its end.
+    pub fn terminate(&self) {
+        match &self.server {
+            Some(Server::Here { shutdown, .. } | Server::Peer { shutdown, .. }) => shutdown.cancel(),
+            _ => panic!("the server has a process of its own, or has ended"),
+        }
+    }
+
+    /// Tells a peer to go, and waits until it has.
+    pub async fn stop(mut self) {
+        self.terminate();
+        match self.server.take() {
+            Some(Server::Peer { running, runtime, .. }) => {
+                running.finished().await.expect("a clean stop");
+                runtime.shutdown_background();
+            }
+            _ => panic!("the server is no peer"),
+        }
     }
 
     /// Stops the server and starts another on the same database and another port.
@@ -135,6 +208,7 @@ impl TestApp {
                 running.finished().await.expect("a clean stop");
                 self.serve().await;
             }
+            Some(Server::Peer { .. }) => panic!("start another peer"),
             None => self.serve_apart().await,
         }
     }
@@ -158,7 +232,7 @@ impl TestApp {
     /// `host:port` of the server.
     pub fn address(&self) -> String {
         match self.server.as_ref().expect("a running server") {
-            Server::Here { running, .. } => running.address.to_string(),
+            Server::Here { running, .. } | Server::Peer { running, .. } => running.address.to_string(),
             Server::Apart { address, .. } => address.to_string(),
         }
     }
@@ -183,6 +257,10 @@ impl TestApp {
 
     pub fn shards(&self) -> ShardServiceClient<Channel> {
         ShardServiceClient::new(self.channel.clone())
+    }
+
+    pub fn fleet(&self) -> FleetServiceClient<Channel> {
+        FleetServiceClient::new(self.channel.clone())
     }
 
     pub fn workers(&self) -> WorkerServiceClient<Channel> {
@@ -235,8 +313,13 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if let Some(Server::Here { shutdown, .. }) = &self.server {
-            shutdown.cancel();
+        match self.server.take() {
+            Some(Server::Here { shutdown, .. }) => shutdown.cancel(),
+            Some(Server::Peer { shutdown, runtime, .. }) => {
+                shutdown.cancel();
+                runtime.shutdown_background();
+            }
+            Some(Server::Apart { .. }) | None => {}
         }
     }
 }

@@ -47,9 +47,8 @@ impl ScriptedWorker {
     /// The same on this connection.
     pub async fn dial(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
         let (out, mut frames) = open(channel).await?;
-        out.send(frame(connect_request::Frame::Hello(hello.clone())))
-            .await
-            .expect("a stream");
+        // A server that is going refuses before it has read this; its answer says so.
+        drop(out.send(frame(connect_request::Frame::Hello(hello.clone()))).await);
         match receive(&mut frames).await? {
             Some(Frame::Welcome(welcome)) => Ok(Self {
                 hello,
@@ -121,15 +120,20 @@ impl ScriptedWorker {
         tokio::select! {
             offer = self.offer() => offer,
             () = pinging => unreachable!("it never ends"),
+            () = tokio::time::sleep(PATIENCE) => panic!("no offer came in time"),
         }
     }
 
     /// Waits for the server's ping, and answers it.
     pub async fn answer_ping(&mut self) {
         loop {
-            if let Some(Frame::Ping(ping)) = self.next().await.expect("a frame") {
-                let (nonce, lease_age) = (ping.nonce, None);
-                return self.send(connect_request::Frame::Pong(v1::Pong { nonce, lease_age })).await;
+            match self.next().await.expect("a frame") {
+                Some(Frame::Ping(ping)) => {
+                    let (nonce, lease_age) = (ping.nonce, None);
+                    return self.send(connect_request::Frame::Pong(v1::Pong { nonce, lease_age })).await;
+                }
+                Some(_) => {}
+                None => panic!("the stream ended before a ping"),
             }
         }
     }
@@ -198,6 +202,19 @@ impl ScriptedWorker {
         self.report(&offer, 1, finished(outcome)).await;
         assert_eq!(self.acknowledged().await, Some(1));
         offer
+    }
+
+    /// Gives signs of life until the server ends the stream.
+    pub async fn live(&mut self) {
+        while let Ok(Some(frame)) = self.frame().await {
+            if let Frame::Ping(ping) = frame {
+                self.send(connect_request::Frame::Pong(v1::Pong {
+                    nonce: ping.nonce,
+                    lease_age: None,
+                }))
+                .await;
+            }
+        }
     }
 
     /// The Hello of the same process after its line was lost, with what it has in hand.

@@ -95,7 +95,7 @@ fn a_spool_holds_what_all_jobs_at_once_may_need() {
     let config = parse(&[]).expect("defaults");
     assert_eq!((config.spool_bytes, config.spool_record_bytes), (256 << 20, 4 << 20));
     let config = parse(&["--slots", "100", "--queues", "default,codex-0"]).expect("many slots");
-    assert_eq!(config.spool_bytes, 2 * 4 * 101 << 20);
+    assert_eq!(config.spool_bytes, (2 * 4 * 101) << 20);
     assert_eq!(config.spool().root, config.work_root.join("spool"));
 }
 

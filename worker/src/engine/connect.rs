@@ -46,7 +46,9 @@ async fn docker(config: &Config, endpoint: &str) -> Result<(Arc<dyn Engine>, Str
     let image = config.login_check_image.as_ref().unwrap_or(&config.job_image);
     let engine = DockerEngine::at(endpoint, &config.job_user, image)?;
     let info = engine.info().await?;
-    engine.sweep().await;
+    // In its own time: an agent may wait for this worker.
+    let sweeping = engine.clone();
+    tokio::spawn(async move { sweeping.sweep().await });
     Ok((Arc::new(engine), info.version))
 }
 

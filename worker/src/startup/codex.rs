@@ -16,6 +16,8 @@ use crate::{
 /// Name of the check that doesn't stop the start.
 pub(super) const LOGIN: &str = "codex_login";
 
+const CLI: &str = "codex_cli";
+
 /// What was found.
 pub(super) struct Shard {
     pub(super) checks: Vec<StartupCheck>,
@@ -24,7 +26,14 @@ pub(super) struct Shard {
 
 /// Checks everything for the shard's queue. The login is looked at only when it can be, and not while an agent has it `in_use`.
 pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str, in_use: bool) -> Shard {
-    let (volume, cli) = tokio::join!(volume(config, engine, queue), cli(config, engine));
+    let cli = async {
+        match in_use {
+            // It would cost seconds on a busy machine, and the server waits for word of the agent.
+            true => passed(CLI, "not run: an agent that an earlier start has left is at work with it"),
+            false => cli(config, engine).await,
+        }
+    };
+    let (volume, cli) = tokio::join!(volume(config, engine, queue), cli);
     let can_log_in = volume.ok && cli.ok;
     let mut shard = Shard {
         checks: vec![volume, cli],
@@ -73,7 +82,7 @@ async fn volume(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> Start
 
 /// Runs `codex --version` where jobs run it, which also shows that the job image is there.
 async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
-    let name = "codex_cli";
+    let name = CLI;
     let spec = ContainerSpec {
         name: format!("moorline-startup-{}", uuid::Uuid::now_v7()),
         image: config.job_image.clone(),

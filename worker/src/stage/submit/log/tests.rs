@@ -104,7 +104,7 @@ async fn a_worker_that_goes_on_reads_all_and_tells_only_what_is_new() {
     assert_eq!(*ear.0.lock().unwrap(), ["$ make", "$ make test"]);
 
     let mut file = File::options().append(true).open(raw(&folder)).unwrap();
-    write!(file, "{}{DONE}\n", command("make install")).unwrap();
+    writeln!(file, "{}{DONE}", command("make install")).unwrap();
     let mut second = opened(folder, MOST, true);
     let ear = Arc::new(Ear::default());
     second.outlet = ear.clone();
