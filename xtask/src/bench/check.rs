@@ -46,13 +46,20 @@ pub async fn rules(database: &Database, created: usize, finished: usize, tally: 
         .query_one("select count(*), count(*) filter (where status = 'succeeded') from own_runs", &[])
         .await?;
     let (stored, succeeded): (i64, i64) = (row.get(0), row.get(1));
-    ensure!(usize::try_from(stored)? == created, "{created} runs were created, {stored} are stored");
+    ensure!(
+        usize::try_from(stored)? == created,
+        "{created} runs were created, {stored} are stored"
+    );
     ensure!(
         usize::try_from(succeeded)? >= finished,
         "{finished} ends were acknowledged, {succeeded} runs have succeeded"
     );
     let twice = tally.finished_twice();
-    ensure!(twice.is_empty(), "{} jobs were acknowledged under two leases: {twice:?}", twice.len());
+    ensure!(
+        twice.is_empty(),
+        "{} jobs were acknowledged under two leases: {twice:?}",
+        twice.len()
+    );
     Ok(())
 }
 

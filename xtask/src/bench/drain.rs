@@ -64,7 +64,11 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     let second = above(stage).await?;
 
     let ceiling = (first.drain + second.drain) / 2.0;
-    stage.record(Line::new("drain", "finished", drained, "runs/s").of(ceiling).target(Target::AtLeast(0.6)))?;
+    stage.record(
+        Line::new("drain", "finished", drained, "runs/s")
+            .of(ceiling)
+            .target(Target::AtLeast(0.6)),
+    )?;
     stage.record(Line::new("drain", "enqueued", queued, "runs/s").of((first.queue + second.queue) / 2.0))?;
     check::rules(&database, count, fleet.tally.counts().finished, &fleet.tally).await?;
     drop(fleet);
@@ -76,7 +80,10 @@ pub async fn drain(server: &Server, count: usize) -> Result<(Fleet, f64)> {
     let fleet = fleet(server.address).await?;
     let begun = Instant::now();
     fleet.gate.open();
-    fleet.tally.until(PATIENCE, "the queue drains", |counts| counts.finished >= count).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the queue drains", |counts| counts.finished >= count)
+        .await?;
     Ok((fleet, rate(count, begun)))
 }
 
@@ -88,7 +95,9 @@ async fn fleet(server: SocketAddr) -> Result<Fleet> {
     fleet.share(server, CONNECTIONS, defaults.chain(shards))?;
     fleet
         .tally
-        .until(PATIENCE, "the workers' Welcome", |counts| counts.welcomes >= DEFAULT_STREAMS + SHARDS)
+        .until(PATIENCE, "the workers' Welcome", |counts| {
+            counts.welcomes >= DEFAULT_STREAMS + SHARDS
+        })
         .await?;
     Ok(fleet)
 }
@@ -131,13 +140,25 @@ async fn flat(stage: &mut Stage, database: &Database, server: &Server, requests:
     let dead = dead_rows(database).await?;
     stage.say(&format!("runs per second, window by window: {windows:?}"));
     windows.sort_unstable();
-    let (least, median) = (windows.first().copied().unwrap_or(0), windows.get(windows.len() / 2).copied().unwrap_or(0));
-    stage.record(Line::new("drain", "slowest_window", float(least), "runs/s").of(float(median)).target(Target::AtLeast(0.7)))?;
+    let (least, median) = (
+        windows.first().copied().unwrap_or(0),
+        windows.get(windows.len() / 2).copied().unwrap_or(0),
+    );
+    stage.record(
+        Line::new("drain", "slowest_window", float(least), "runs/s")
+            .of(float(median))
+            .target(Target::AtLeast(0.7)),
+    )?;
     stage.record(Line::new("drain", "dead_rows", float(dead), "rows").target(Target::AtMost(100_000.0)))?;
     // Calls were cut when the time was up: how many of them have made their run, the database knows best.
     let finished = fleet.tally.counts().finished;
     drop(fleet);
-    let stored: i64 = database.connect().await?.query_one("select count(*) from runs where repository like 'bench/repository-%'", &[]).await?.get(0);
+    let stored: i64 = database
+        .connect()
+        .await?
+        .query_one("select count(*) from runs where repository like 'bench/repository-%'", &[])
+        .await?
+        .get(0);
     check::rules(database, usize::try_from(stored)?, finished + count, &Tally::new()).await
 }
 

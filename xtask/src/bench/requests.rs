@@ -74,7 +74,8 @@ impl Requests {
         for (_, client) in (0..CALLS).zip(self.clients.iter().cycle()) {
             let (mut client, next, total, make) = (client.clone(), Arc::clone(&self.next), total.clone(), self.make);
             calls.spawn(async move {
-                while let Ok(number) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < total()).then_some(next + 1)) {
+                while let Ok(number) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < total()).then_some(next + 1))
+                {
                     client.create_run(make(number)).await?;
                 }
                 anyhow::Ok(())

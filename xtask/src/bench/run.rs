@@ -17,7 +17,10 @@ pub fn main(args: &Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<()> {
     let program = std::env::current_exe()?.with_file_name("moorline-server");
     if !program.is_file() {
-        bail!("{} is missing: start this with `cargo xtask bench`, which builds it", program.display());
+        bail!(
+            "{} is missing: start this with `cargo xtask bench`, which builds it",
+            program.display()
+        );
     }
     let cluster = tokio::select! {
         started = Cluster::start(&program) => started?,
@@ -60,7 +63,11 @@ async fn workloads(stage: &mut Stage, args: &Args) -> Result<()> {
             failed.push(name);
         }
     }
-    if failed.is_empty() { Ok(()) } else { bail!("these workloads failed: {}", failed.join(", ")) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("these workloads failed: {}", failed.join(", "))
+    }
 }
 
 async fn interrupted() {

@@ -68,7 +68,10 @@ impl Plan {
                 return Ok(server);
             }
             if server.child.try_wait()?.is_some() || begun.elapsed() > START {
-                bail!("the server did not start; it said:\n{}", fs::read_to_string(&log).unwrap_or_default());
+                bail!(
+                    "the server did not start; it said:\n{}",
+                    fs::read_to_string(&log).unwrap_or_default()
+                );
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -38,9 +38,15 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
 
     let mut fleet = Fleet::new(Tally::new());
     for index in 0..streams {
-        fleet.alone(server.address, Script::new(format!("storm-{index}"), "default", 1, Pace::After(JOB)))?;
+        fleet.alone(
+            server.address,
+            Script::new(format!("storm-{index}"), "default", 1, Pace::After(JOB)),
+        )?;
     }
-    fleet.tally.until(PATIENCE, "the workers' Welcome", |counts| counts.welcomes >= streams).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the workers' Welcome", |counts| counts.welcomes >= streams)
+        .await?;
     fleet.gate.open();
     tokio::time::sleep(BEFORE).await;
 
@@ -70,7 +76,10 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
             claiming = Some(killed.elapsed());
         }
         if killed.elapsed() > PATIENCE * 2 {
-            bail!("after {:?} only {back} of {streams} workers were back and {offered} were claiming", killed.elapsed());
+            bail!(
+                "after {:?} only {back} of {streams} workers were back and {offered} were claiming",
+                killed.elapsed()
+            );
         }
     }
     let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64();
@@ -80,7 +89,10 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     stage.record(Line::new("storm", "peak_cpu", peak, "% of a core"))?;
 
     // A claim that was lost shows here: its run never ends.
-    fleet.tally.until(PATIENCE, "every run's end", |counts| counts.finished >= count).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "every run's end", |counts| counts.finished >= count)
+        .await?;
     let twice = fleet.tally.finished_twice();
     ensure!(twice.is_empty(), "{} jobs were finished twice", twice.len());
     stage.record(Line::new("storm", "finished_twice", 0.0, "jobs").target(Target::AtMost(0.0)))?;

@@ -24,11 +24,12 @@ const SHARDS: usize = 2;
 const DEFAULT_WORKERS: usize = 4;
 
 /// Times of the servers, short enough that leases run out often.
-const TIMES: [(&str, &str); 8] = [
+const TIMES: [(&str, &str); 9] = [
     ("MOORLINE_HELLO_DEADLINE", "2s"),
     ("MOORLINE_PING_INTERVAL", "500ms"),
     ("MOORLINE_PING_TIMEOUT", "1500ms"),
     ("MOORLINE_LEASE", "4s"),
+    ("MOORLINE_SERVER_TIMEOUT", "1500ms"),
     ("MOORLINE_ACCEPT_DEADLINE", "1s"),
     ("MOORLINE_POLL_INTERVAL", "200ms"),
     ("MOORLINE_RETRY_BASE", "200ms"),
@@ -118,6 +119,16 @@ impl Stack {
     /// Addresses of the servers, as clients and workers see them.
     pub fn addresses(&self) -> Vec<String> {
         self.lines.iter().map(Proxy::url).collect()
+    }
+
+    /// Whether every server listens.
+    pub async fn is_up(&self) -> bool {
+        for port in &self.ports {
+            if TcpStream::connect(port).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// How the database is reached.

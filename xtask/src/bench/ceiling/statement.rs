@@ -44,11 +44,7 @@ pub async fn prepare(client: &Client, observed: &Observed, instance_id: &str) ->
     }
     let (runs, jobs) = (types(client, "runs").await?, types(client, "jobs").await?);
     let Observed { queued, running, finished } = observed;
-    let events = [
-        queued.events.clone(),
-        after(running, queued),
-        after(finished, running),
-    ];
+    let events = [queued.events.clone(), after(running, queued), after(finished, running)];
     let text = |name: &str| queued.job.get(name).and_then(Value::as_str).map(str::to_owned);
     let queue_name = text("queue").context("a job without a queue")?;
     Ok(Steps {
@@ -94,7 +90,10 @@ fn queue_sql(queued: &Seen, runs: &Types, jobs: &Types) -> String {
 
 /// Claims a batch of a queue, in its order.
 fn claim_sql(queue: &str, running: &Seen, instance_id: &str) -> String {
-    let worker = running.job.get("worker_name").map_or_else(|| "null".to_owned(), |name| literal(name, "text"));
+    let worker = running
+        .job
+        .get("worker_name")
+        .map_or_else(|| "null".to_owned(), |name| literal(name, "text"));
     format!(
         "with next as (
             select id from jobs
@@ -180,9 +179,15 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_assigned_and_times_are_now() {
-        let types: Types = [("status", "text"), ("n", "bigint"), ("at", "timestamp with time zone"), ("same", "text"), ("gone", "text")]
-            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
-            .into();
+        let types: Types = [
+            ("status", "text"),
+            ("n", "bigint"),
+            ("at", "timestamp with time zone"),
+            ("same", "text"),
+            ("gone", "text"),
+        ]
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .into();
         let before = row(json!({"status": "queued", "n": 1, "at": null, "same": "x", "gone": "y"}));
         let later = row(json!({"status": "it's on", "n": 2, "at": "2026-01-01T00:00:00Z", "same": "x", "gone": null}));
         assert_eq!(

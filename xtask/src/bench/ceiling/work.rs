@@ -43,7 +43,12 @@ pub async fn measure(database: &Database, discover: &Observed, submit: &Observed
         hands.push(Arc::new(hand(database, discover, submit).await?));
     }
     database.settle().await?;
-    let queued = timed(&hands, count, |hand, next, count, _| async move { queue(&hand, &next, count).await }).await?;
+    let queued = timed(
+        &hands,
+        count,
+        |hand, next, count, _| async move { queue(&hand, &next, count).await },
+    )
+    .await?;
     database.settle().await?;
     let drained = timed(&hands, count, |hand, _, _, first| async move { drain(&hand, first).await }).await?;
     let left: i64 = hands[0]
@@ -52,7 +57,10 @@ pub async fn measure(database: &Database, discover: &Observed, submit: &Observed
         .await?
         .get(0);
     ensure!(left == 0, "the ceiling left {left} runs unfinished");
-    Ok(Rates { queue: queued, drain: drained })
+    Ok(Rates {
+        queue: queued,
+        drain: drained,
+    })
 }
 
 async fn hand(database: &Database, discover: &Observed, submit: &Observed) -> Result<Hand> {
@@ -103,7 +111,11 @@ async fn queue(hand: &Hand, next: &AtomicUsize, count: usize) -> Result<()> {
             return Ok(());
         }
         let batch = first / BATCH;
-        let steps = if batch % 10 == 9 { &hand.submit[batch / 10 % 3] } else { &hand.discover };
+        let steps = if batch % 10 == 9 {
+            &hand.submit[batch / 10 % 3]
+        } else {
+            &hand.discover
+        };
         queue_batch(&hand.client, steps, first..count.min(first + BATCH)).await?;
     }
 }
@@ -127,8 +139,18 @@ async fn queue_batch(client: &Client, steps: &Steps, numbers: std::ops::Range<us
         .execute(
             &steps.queue,
             &[
-                &runs, &repositories, &features, &affinities, &branches, &folders, &jobs, &ranks, &events.runs, &events.sequences,
-                &events.kinds, &events.bodies,
+                &runs,
+                &repositories,
+                &features,
+                &affinities,
+                &branches,
+                &folders,
+                &jobs,
+                &ranks,
+                &events.runs,
+                &events.sequences,
+                &events.kinds,
+                &events.bodies,
             ],
         )
         .await?;
@@ -158,7 +180,15 @@ async fn drain_batch(client: &Client, steps: &Steps) -> Result<bool> {
         client
             .execute(
                 statement,
-                &[&jobs, &tokens, &runs, &events.runs, &events.sequences, &events.kinds, &events.bodies],
+                &[
+                    &jobs,
+                    &tokens,
+                    &runs,
+                    &events.runs,
+                    &events.sequences,
+                    &events.kinds,
+                    &events.bodies,
+                ],
             )
             .await?;
     }

@@ -44,7 +44,10 @@ impl Desk {
     /// A desk with what an earlier process has left.
     pub fn of(inventory: Vec<Held>) -> Self {
         Self {
-            jobs: inventory.into_iter().map(|held| ((held.job_id.clone(), held.lease_token), held)).collect(),
+            jobs: inventory
+                .into_iter()
+                .map(|held| ((held.job_id.clone(), held.lease_token), held))
+                .collect(),
             ends: VecDeque::new(),
         }
     }

@@ -122,7 +122,8 @@ impl Fleet {
     }
 
     fn add(&mut self, script: Script, line: Line) {
-        self.workers.spawn(redial::live(script, line, self.opened.clone(), Arc::clone(&self.tally)));
+        self.workers
+            .spawn(redial::live(script, line, self.opened.clone(), Arc::clone(&self.tally)));
     }
 }
 

@@ -119,7 +119,10 @@ impl Tally {
             };
             if stuck {
                 let reason = lock(&self.reason).clone();
-                bail!("{what}: nothing has happened for {} s; so far {seen:?}; last: {reason}", patience.as_secs());
+                bail!(
+                    "{what}: nothing has happened for {} s; so far {seen:?}; last: {reason}",
+                    patience.as_secs()
+                );
             }
         }
     }
