@@ -174,7 +174,8 @@ fn what_was_acknowledged_is_there(facts: &Facts, lease: &Lease, broken: &mut Vec
         }
     }
     if let Some(end) = said.last().filter(|news| news.is_end()) {
-        let marked = job.outcome.contains(&format!("\"{}\"", mark(token)));
+        // A failure that ends the run comes with words of the server before it.
+        let marked = job.outcome.contains(&format!("{}\"", mark(token)));
         let (status, bears) = match end {
             News::Succeeded | News::NothingToDo => ("succeeded", marked),
             News::Failed | News::Broke => ("failed", marked),
