@@ -259,6 +259,7 @@ mod tests {
             lease: default.lease / 100,
             accept_deadline: default.accept_deadline / 100,
             poll: default.poll / 100,
+            server_timeout: default.server_timeout / 100,
             ..default
         };
         assert_eq!(short.check(), Ok(()));
