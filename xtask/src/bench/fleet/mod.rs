@@ -68,7 +68,7 @@ enum Line {
     /// Several on one connection.
     Shared(Channel),
     /// Each on its own.
-    Own(Endpoint),
+    Own(Box<Endpoint>),
 }
 
 /// Workers grant no credit before it opens.
@@ -117,7 +117,7 @@ impl Fleet {
 
     /// Adds a worker with a connection of its own.
     pub fn alone(&mut self, server: SocketAddr, script: Script) -> Result<()> {
-        self.add(script, Line::Own(endpoint(server)?));
+        self.add(script, Line::Own(Box::new(endpoint(server)?)));
         Ok(())
     }
 
