@@ -1,14 +1,17 @@
-//! The project's own commands: `cargo xtask demo` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask soak`, `cargo xtask bench` and `cargo xtask test`.
 //!
 //! # Layout
 //! - [`install`] puts on the machine what is missing: system packages, the pinned Codex CLI, test tools.
 //! - [`images`] finds a Docker client, starts the engine and builds the job image.
 //! - [`demo`] shows one run, end to end, on real parts.
+//! - [`soak`] breaks everything at random, and checks what was promised.
+//! - [`mod@bench`] measures what a release build does, beside what the machine can do.
 //! - [`mod@test`] is everything that CI runs.
 //! - [`step`], [`mod@cargo`], [`command`], [`service`], [`interrupt`], [`paths`] and [`checksum`] serve them all.
 //!
 //! People read standard error; standard output is for programs.
 
+mod bench;
 mod cargo;
 mod checksum;
 mod command;
@@ -18,6 +21,7 @@ mod install;
 mod interrupt;
 mod paths;
 mod service;
+mod soak;
 mod step;
 mod test;
 
@@ -37,14 +41,26 @@ struct Cli {
 enum Command {
     /// Shows one run, from a task list to a commit on a branch, on real parts.
     Demo(demo::Args),
+    /// Breaks servers, workers, Postgres and their lines at random for some minutes, and checks what was promised.
+    Soak(soak::Args),
     /// Runs everything that CI runs.
     Test(test::Args),
+    /// Measures a release build on a Postgres of its own, beside the ceiling of the machine: a table, and JSON lines on standard output.
+    Bench(bench::Args),
+    /// Scripted workers in a process that can be killed; for `bench` alone.
+    #[cfg(feature = "bench")]
+    #[command(hide = true)]
+    BenchDriver(bench::driver::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => interrupt::install().and_then(|()| demo::main(&args)),
+        Command::Soak(args) => interrupt::install().and_then(|()| soak::main(&args)),
         Command::Test(args) => interrupt::install().and_then(|()| test::main(&args)),
+        Command::Bench(args) => interrupt::install().and_then(|()| bench::main(&args)),
+        #[cfg(feature = "bench")]
+        Command::BenchDriver(args) => bench::driver::main(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -46,6 +46,8 @@ pub struct Options {
     pub durable: bool,
     /// Connections at most.
     pub max_connections: u32,
+    /// Further settings of Postgres, such as `shared_buffers=512MB`; they win over those that are always set.
+    pub settings: Vec<String>,
     /// Longest time until the first connection, recovery after a crash included.
     pub start_timeout: Duration,
     /// Longest time for a fast shutdown before an immediate one.
@@ -71,6 +73,7 @@ impl Options {
             user: None,
             durable: true,
             max_connections: 100,
+            settings: Vec::new(),
             start_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(20),
         }

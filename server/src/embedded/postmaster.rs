@@ -154,5 +154,7 @@ fn settings(data_dir: &Path, socket_dir: &Path, options: &Options) -> Vec<String
     ];
     let durable = if options.durable { "on" } else { "off" };
     settings.extend(["fsync", "synchronous_commit", "full_page_writes"].map(|name| format!("{name}={durable}")));
+    // Of two that name the same, Postgres takes the later.
+    settings.extend(options.settings.iter().cloned());
     settings
 }

@@ -23,6 +23,7 @@ mod lost;
 pub mod names;
 pub mod outgoing;
 pub mod overdue;
+mod recheck;
 pub mod register;
 pub mod report;
 pub mod retry;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Error, Flow,
     ledger::{Ledgers, the_run},
+    recheck,
     start::already_open_error,
 };
 use crate::{
@@ -32,8 +33,9 @@ pub enum Mode {
 ///
 /// # Errors
 ///
-/// `RUN_NOT_FOUND`, `RUN_NOT_FAILED`, `RUN_ALREADY_OPEN`.
+/// `RUN_NOT_FOUND`, `RUN_NOT_FAILED`, `RUN_ALREADY_OPEN`, `LOGIN_STILL_BAD`.
 pub async fn retry(flow: &Flow, run_id: Uuid, mode: Mode) -> Result<Run, Error> {
+    recheck::login(flow, run_id).await?;
     let mut connection = flow.connection().await?;
     let written = connection
         .transaction(async |connection| {
