@@ -42,6 +42,11 @@ pub const PROTOCOL_VERSION: i32 = 1;
 /// Frames and events that wait in a channel at most.
 const QUEUE: usize = 1024;
 
+/// How often a connection that transfers something is asked whether it is still there.
+const BULK_PING: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const BULK_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Why the link can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -175,7 +180,7 @@ impl Link {
             ledger: Arc::new(ledger),
             hello: Arc::new(Mutex::new(hello)),
             bulk: Bulk {
-                channel: endpoint.connect_lazy(),
+                channel: kept_alive(endpoint.clone()).connect_lazy(),
                 call: timers.transfer,
             },
             status: Arc::default(),
@@ -262,6 +267,14 @@ impl Link {
             Err(end) => (end, false),
         }
     }
+}
+
+/// Transfers have no pings of their own: without these a line that is gone would be noticed only after the time of a whole call.
+fn kept_alive(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .http2_keep_alive_interval(BULK_PING)
+        .keep_alive_timeout(BULK_PING_TIMEOUT)
+        .tcp_keepalive(Some(BULK_PING))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -333,8 +333,12 @@ struct Place {
 
 impl Place {
     fn new(server: &Server) -> Self {
+        Self::at(&server.url)
+    }
+
+    fn at(url: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let (_, handle, _) = Link::new(&server.url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
+        let (_, handle, _) = Link::new(url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
         let folder = RunFolder::below(dir.path(), "run", "job");
         folder.create_private().expect("folders");
         let stop = CancellationToken::new();
@@ -387,6 +391,26 @@ async fn a_transfer_is_given_up_when_the_server_says_no_or_the_job_must_stop() {
         .upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain")
         .await
         .expect("one try is made all the same");
+}
+
+#[tokio::test]
+async fn a_transfer_that_hangs_does_not_hold_up_a_cancel() {
+    // Takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let place = Place::at(&url);
+    let file = place.dir.path().join("x");
+    fs::write(&file, "x").expect("a file");
+    let upload = place.outlet.upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain");
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        place.stop.cancel();
+        Instant::now()
+    };
+    let both = async { tokio::join!(upload, cancel) };
+    let (stored, cancelled) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("given up");
+    stored.expect_err("stopped");
+    assert!(cancelled.elapsed() < Duration::from_secs(15), "{:?}", cancelled.elapsed());
 }
 
 #[tokio::test]
