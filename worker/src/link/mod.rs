@@ -99,6 +99,8 @@ pub struct Welcomed {
     pub lease_duration: Duration,
     /// When this session's Hello was sent: the server has renewed the worker's lease no earlier than that.
     pub renewed: Instant,
+    /// Leases that the server lets the worker keep, and that are not over.
+    pub kept: Vec<Lease>,
 }
 
 /// Says things in one session. What can't be said any more is void with its session.
@@ -112,8 +114,14 @@ impl Voice {
     /// Queues a frame; never waits. A session that is so slow that its queue is full is ended: a new one starts afresh.
     pub fn say(&self, frame: Frame) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame) {
+            tracing::warn!("too much waits to be sent: the session is ended");
             self.end.cancel();
         }
+    }
+
+    /// Ends the session; a new one starts afresh.
+    pub fn hang_up(&self) {
+        self.end.cancel();
     }
 }
 

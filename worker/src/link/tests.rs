@@ -218,6 +218,21 @@ async fn what_a_welcome_says_of_the_inventory_counts() {
 }
 
 #[tokio::test]
+async fn a_kept_job_whose_end_the_server_has_is_over() {
+    let mut server = Server::start().await;
+    let mut worker = Worker::dial(&server);
+    let (ended, running) = (Lease::new("ended", 1), Lease::new("running", 2));
+    worker.handle.ledger.open(&ended);
+    worker.handle.ledger.open(&running);
+    worker.handle.ledger.report(&ended, News::Finished(v1::Finished::default()));
+    let mut line = server.line().await;
+    let keep = vec![held(&ended, 1), held(&running, 3)];
+    line.send(Answer::Welcome(v1::Welcome { keep, ..calm() })).await;
+    assert!(matches!(worker.event().await, Event::Settled(lease) if lease == ended));
+    assert!(matches!(worker.event().await, Event::Welcomed(welcomed) if welcomed.kept == [running]));
+}
+
+#[tokio::test]
 async fn a_redirected_worker_dials_again() {
     let mut server = Server::start().await;
     let mut worker = Worker::dial(&server);

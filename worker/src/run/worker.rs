@@ -1,6 +1,6 @@
 //! What the loop does with each thing that happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, command::Command as Ask, command_result::Result as Answer, connect_request::Frame};
 use tokio::{
@@ -64,6 +64,8 @@ pub(super) struct Worker {
     drained_by: Option<Instant>,
     /// What an earlier process has left at work, until the server has said what becomes of it.
     claims: Claims,
+    /// Those that were given up without its word: a Hello that still names them may be on its way.
+    abandoned: BTreeSet<Lease>,
     /// When they must be stopped, unless the server has spoken by then.
     claims_due: Option<Instant>,
     contact: Contact,
@@ -111,6 +113,7 @@ impl Worker {
             crammed: false,
             drained_by: None,
             claims: Claims::default(),
+            abandoned: BTreeSet::new(),
             claims_due: None,
             tasks: JoinSet::new(),
             keeping: JoinSet::new(),
@@ -180,6 +183,12 @@ impl Worker {
         match event {
             Event::Welcomed(welcomed) => {
                 self.clock.welcome(welcomed.renewed, welcomed.lease_duration, &self.config.timers);
+                if let Some(lease) = welcomed.kept.iter().find(|lease| self.abandoned.contains(lease)) {
+                    tracing::warn!(job_id = %lease.job_id, lease_token = lease.token,
+                        "the server counts on a job that was given up while it was asked: the worker dials again without it");
+                    welcomed.voice.hang_up();
+                    return;
+                }
                 self.voice = Some(welcomed.voice);
                 self.adopt();
                 self.note_contact();
@@ -223,6 +232,7 @@ impl Worker {
         for lease in &leases {
             self.handle.ledger.forget(lease);
         }
+        self.abandoned.extend(leases);
         if !containers.is_empty() {
             self.commands.spawn(self.leftovers().clear_these(containers));
         }
