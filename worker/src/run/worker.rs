@@ -158,10 +158,10 @@ impl Worker {
                 () = shutdown.stop.cancelled(), if !self.hurried => self.hurry(),
                 () = until(self_fence) => self.fence_itself(),
                 () = until(claims_due) => self.give_up_claims("the server could not be reached for most of the lease that the worker had"),
-                Ok(()) = line.changed(), if claims_due.is_some() => {
+                Ok(()) = line.changed() => {
                     let held = line.borrow_and_update().is_volume_held();
                     if held {
-                        self.give_up_claims("its volume is held by another worker");
+                        self.lose_volume();
                     }
                 }
                 () = until(drained_by) => if self.out_of_time() { break },
@@ -471,6 +471,17 @@ impl Worker {
             tracing::error!(
                 "the server has not renewed this worker's lease for {percent} % of it: running jobs are stopped, others may have them soon"
             );
+        }
+    }
+
+    /// Another worker has the volume, so the leases are over: no two may use one login.
+    fn lose_volume(&mut self) {
+        if self.claims_due.is_some() {
+            self.give_up_claims("its volume is held by another worker");
+        }
+        self.clock.fence();
+        if self.jobs.stop_all(Why::LostContact) {
+            tracing::error!("another worker holds this worker's volume: running jobs are stopped, others may have them by now");
         }
     }
 
