@@ -223,7 +223,7 @@ impl<'a> Session<'a> {
             response = self.inbound.message() => match response {
                 Ok(Some(response)) => Turn::Heard(response),
                 Ok(None) => return Err(lost("the server ended the stream")),
-                Err(status) => return Err(refusal::end(&status)),
+                Err(status) => return Err(refusal::after_welcome(&status)),
             },
             permit = self.outbound.reserve(), if !self.queue.is_empty() => match permit {
                 Ok(permit) => {

@@ -515,3 +515,12 @@ async fn output_is_followed_to_its_end_by_the_offsets_of_the_server() {
     patient(async { tokio::join!(follow, write) }).await.0.expect("sent");
     assert!(server.store().output == content);
 }
+
+#[test]
+fn what_the_server_can_not_read_ends_a_session_and_not_the_worker() {
+    let unread = Status::invalid_argument("no such frame");
+    assert!(matches!(refusal::end(&unread), End::Refused(_)), "before the welcome");
+    assert!(matches!(refusal::after_welcome(&unread), End::Lost { .. }));
+    let unknown = self::refusal(Code::InvalidArgument, "UNKNOWN_QUEUE");
+    assert!(matches!(refusal::after_welcome(&unknown), End::Refused(_)));
+}

@@ -150,8 +150,10 @@ impl Worker {
                 _ = look.tick(), if self.credits.are_withheld() => self.look_at_the_spool(),
                 Some(_) = self.commands.join_next(), if !self.commands.is_empty() => {}
                 ended = &mut link => {
-                    ended.map_err(|_| Error::Task { task: "link" })??;
-                    return Err(Error::Task { task: "link" });
+                    let ended = ended.map_err(|_| Error::Task { task: "link" })?;
+                    let error = ended.err().map_or(Error::Task { task: "link" }, Error::from);
+                    self.stop_unwanted(&error).await?;
+                    return Err(error);
                 }
                 Some(done) = self.clearing.join_next(), if !self.clearing.is_empty() => self.cleared(done)?,
                 () = shutdown.drain.cancelled(), if drained_by.is_none() => self.drain(TOLD),
@@ -505,6 +507,26 @@ impl Worker {
             tracing::warn!("the worker is to go at once: running jobs are stopped");
         }
         self.drained_by = Some(Instant::now() + HURRY);
+    }
+
+    /// The server will not have this worker: no agent works on for a worker that is gone. The ends are left to its next start.
+    async fn stop_unwanted(&mut self, error: &Error) -> Result<(), Error> {
+        let at_work = self.jobs.names_at_work();
+        if self.jobs.stop_all(Why::Leaving) {
+            tracing::error!(jobs = %at_work.join(", "), error = %chain(error), "the worker can't go on: jobs at work are stopped");
+        }
+        let ending = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.map_err(|_| Error::Task { task: "job" })?;
+            }
+            Ok::<_, Error>(())
+        };
+        match tokio::time::timeout(HURRY, ending).await {
+            Ok(ended) => ended?,
+            Err(_) => tracing::error!("jobs did not end in time: the next start of this worker clears up after them"),
+        }
+        self.spool.settled().await;
+        Ok(())
     }
 
     fn say_draining(&self, reason: &str) {
