@@ -62,6 +62,17 @@ impl Error {
         }
     }
 
+    /// Whether Postgres gave a statement up because it, or a lock that it needed, took too long.
+    pub fn took_too_long(&self) -> bool {
+        match self {
+            Self::Database(diesel::result::Error::DatabaseError(_, information)) => {
+                information.message().starts_with("canceling statement due to")
+            }
+            Self::Together(error) => error.took_too_long(),
+            _ => false,
+        }
+    }
+
     /// Whether a constraint that means this reason was broken.
     pub fn is(&self, reason: &str) -> bool {
         match self {

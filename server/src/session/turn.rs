@@ -38,13 +38,13 @@ impl Session {
         let end = loop {
             let silent = self.heard + self.sessions.flow.timers.ping_timeout;
             let turn = tokio::select! {
-                // In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
+                // Boxed, since an idle stream must be small, and there are thousands. In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
                 biased;
                 () = shutdown.cancelled() => Err(Box::pin(self.farewell(&mut inbound, "this server is shutting down")).await),
-                answer = Awaited::first(&mut self.awaited) => self.answer(answer).await,
-                frame = inbound.next(), if self.awaited.len() < AWAITED_MAX => self.take(frame).await,
-                Some(job) = offered.recv() => self.offer(&job).await,
-                () = subscription.woken() => self.cancels().await,
+                answer = Awaited::first(&mut self.awaited) => Box::pin(self.answer(answer)).await,
+                frame = inbound.next(), if self.awaited.len() < AWAITED_MAX => Box::pin(self.take(frame)).await,
+                Some(job) = offered.recv() => Box::pin(self.offer(&job)).await,
+                () = subscription.woken() => Box::pin(self.cancels()).await,
                 Some(request) = control.recv() => Box::pin(self.obey(request)).await,
                 () = tokio::time::sleep_until(silent) => Err(End::Silent),
             };

@@ -25,7 +25,7 @@ fn reported(error: &Error) -> Status {
         Error::NameTaken(rival) => return refused(&rival.refusal()),
         Error::Together(error) => return reported(error),
         Error::Unavailable(_) | Error::Busy => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
-        Error::Database(_) if error.is_passing() => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
+        Error::Database(_) if error.is_passing() || error.took_too_long() => (Code::Unavailable, "DATABASE_UNAVAILABLE"),
         Error::Artifacts(_) => (Code::Internal, "ARTIFACT_STORE"),
         Error::Database(_) | Error::Document(_) => (Code::Internal, "INTERNAL"),
     };
