@@ -19,6 +19,7 @@ mod fencing;
 mod foreign_clients;
 mod list_runs;
 mod migrations;
+mod model;
 mod queue_times;
 mod real_docker;
 mod real_failures;

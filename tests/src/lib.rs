@@ -6,11 +6,14 @@
 //! | [`forge`] | GitHub: git over smart HTTP, and the REST API for pull requests |
 //! | [`repo`] | a project with a Spec Kit feature: a bare origin and helpers |
 //! | [`db`] | nothing: a real Postgres database for each test |
+//! | [`soak`], [`check`] | nothing: everything is broken at random, and held to what was promised |
 //! | [`proxy`] | the network between two parts, and all that can go wrong with it |
 
+pub mod check;
 pub mod db;
 pub mod forge;
 mod git;
 pub mod model;
 pub mod proxy;
 pub mod repo;
+pub mod soak;

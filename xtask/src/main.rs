@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask bench` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask soak`, `cargo xtask bench` and `cargo xtask test`.
 //!
 //! # Layout
 //! - [`install`] puts on the machine what is missing: system packages, the pinned Codex CLI, test tools.
 //! - [`images`] finds a Docker client, starts the engine and builds the job image.
 //! - [`demo`] shows one run, end to end, on real parts.
+//! - [`soak`] breaks everything at random, and checks what was promised.
 //! - [`mod@bench`] measures what a release build does, beside what the machine can do.
 //! - [`mod@test`] is everything that CI runs.
 //! - [`step`], [`mod@cargo`], [`command`], [`service`], [`interrupt`], [`paths`] and [`checksum`] serve them all.
@@ -20,6 +21,7 @@ mod install;
 mod interrupt;
 mod paths;
 mod service;
+mod soak;
 mod step;
 mod test;
 
@@ -39,6 +41,8 @@ struct Cli {
 enum Command {
     /// Shows one run, from a task list to a commit on a branch, on real parts.
     Demo(demo::Args),
+    /// Breaks servers, workers, Postgres and their lines at random for some minutes, and checks what was promised.
+    Soak(soak::Args),
     /// Runs everything that CI runs.
     Test(test::Args),
     /// Measures a release build on a Postgres of its own, beside the ceiling of the machine: a table, and JSON lines on standard output.
@@ -52,6 +56,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => interrupt::install().and_then(|()| demo::main(&args)),
+        Command::Soak(args) => interrupt::install().and_then(|()| soak::main(&args)),
         Command::Test(args) => interrupt::install().and_then(|()| test::main(&args)),
         Command::Bench(args) => interrupt::install().and_then(|()| bench::main(&args)),
         #[cfg(feature = "bench")]

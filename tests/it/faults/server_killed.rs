@@ -91,43 +91,74 @@ async fn a_server_killed_after_it_stored_an_accept_finds_the_job_running_under_t
     promise::kept(&app.database).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_before_it_heard_an_accept_has_the_job_stopped_and_offers_it_again() {
-    let (mut app, proxy, mut worker) = stage().await;
-    let run = app.create("001-a").await;
-    worker.credit("default", 1).await;
-    let stale = worker.offer().await;
-    proxy.change(|rules| rules.up.flow = Flow::Hold);
-    worker.accept(&stale).await;
-    worker.report(&stale, 1, progress("at work")).await;
-    assert!(proxy.line(0).await.until(|traffic| traffic.of(Way::Up).kept() > 0).await);
-    die(&mut app, &proxy).await;
-
-    let held = held(&stale, 1, false);
-    let mut worker = ScriptedWorker::at(&proxy.url(), worker.again(std::slice::from_ref(&held)))
-        .await
-        .expect("a welcome");
-    assert_eq!(
-        (&worker.welcome.keep, &worker.welcome.kill),
-        (&vec![], &vec![held]),
-        "nothing was accepted"
-    );
+/// A job that was accepted on a line that the server died on: the worker runs it, the server knows of an offer only.
+async fn unheard_accept(app: &mut TestApp, proxy: &Proxy, worker: &mut ScriptedWorker) -> v1::Offer {
     worker.credit("default", 1).await;
     let offer = worker.offer().await;
+    proxy.change(|rules| rules.up.flow = Flow::Hold);
+    worker.accept(&offer).await;
+    worker.report(&offer, 1, progress("at work")).await;
+    assert!(proxy.line(0).await.until(|traffic| traffic.of(Way::Up).kept() > 0).await);
+    die(app, proxy).await;
+    offer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_before_it_heard_an_accept_hears_it_in_the_next_hello() {
+    let (mut app, proxy, mut worker) = stage().await;
+    let run = app.create("001-a").await;
+    let offer = unheard_accept(&mut app, &proxy, &mut worker).await;
+    let held = v1::HeldJob {
+        last_sequence: 0,
+        ..held(&offer, 1, false)
+    };
+    let mut worker = ScriptedWorker::at(
+        &proxy.url(),
+        worker.again(&[v1::HeldJob {
+            last_sequence: 1,
+            ..held.clone()
+        }]),
+    )
+    .await
+    .expect("a welcome");
+    assert_eq!((&worker.welcome.keep, &worker.welcome.kill), (&vec![held], &vec![]));
+    worker.report(&offer, 1, progress("at work")).await;
+    assert_eq!(worker.acknowledged().await, Some(1));
+    worker.report(&offer, 2, finished(no_work())).await;
+    assert_eq!(worker.acknowledged().await, Some(2));
+    let view = app.finished(&run.run_id).await;
+    assert_eq!((view.jobs[0].attempt, view.jobs[0].status()), (1, JobStatus::Succeeded));
+    promise::kept(&app.database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accept_that_was_not_heard_in_time_is_void_once_another_has_the_job() {
+    let (mut app, proxy, mut worker) = stage().await;
+    let run = app.create("001-a").await;
+    let stale = unheard_accept(&mut app, &proxy, &mut worker).await;
+    let mut other = ScriptedWorker::default_worker(&app, "other").await;
+    other.credit("default", 1).await;
+    let offer = other.offer().await;
     assert_eq!(
         (offer.job_id.as_str(), offer.attempt),
         (stale.job_id.as_str(), 1),
         "no attempt is spent"
     );
     assert!(offer.lease_token > stale.lease_token);
-    worker.accept(&offer).await;
-    worker.report(&offer, 1, progress("at work")).await;
-    assert_eq!(worker.acknowledged().await, Some(1));
+    other.accept(&offer).await;
+    other.report(&offer, 1, progress("at work")).await;
+    assert_eq!(other.acknowledged().await, Some(1));
+
+    let held = held(&stale, 1, false);
+    let mut worker = ScriptedWorker::at(&proxy.url(), worker.again(std::slice::from_ref(&held)))
+        .await
+        .expect("a welcome");
+    assert_eq!((&worker.welcome.keep, &worker.welcome.kill), (&vec![], &vec![held]));
     // The job runs under this very id, and this is its next number: only the token tells that it is another lease's.
     worker.report(&stale, 2, finished(failed("STALE"))).await;
     assert_eq!(worker.acknowledged().await, None);
-    worker.report(&offer, 2, finished(no_work())).await;
-    assert_eq!(worker.acknowledged().await, Some(2));
+    other.report(&offer, 2, finished(no_work())).await;
+    assert_eq!(other.acknowledged().await, Some(2));
     assert_eq!(app.finished(&run.run_id).await.run.unwrap().status(), v1::RunStatus::NoWork);
     promise::kept(&app.database).await;
 }

@@ -43,7 +43,11 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     let first = rate(&empty, &on_empty, &to_empty, runs).await?;
     let with = rate(&full, &on_full, &to_full, runs).await?;
     let second = rate(&empty, &on_empty, &to_empty, runs).await?;
-    stage.record(Line::new("backlog", "finished", with, "runs/s").of((first + second) / 2.0).target(Target::AtLeast(0.9)))?;
+    stage.record(
+        Line::new("backlog", "finished", with, "runs/s")
+            .of((first + second) / 2.0)
+            .target(Target::AtLeast(0.9)),
+    )?;
     stage.record(Line::new("backlog", "claims_by_index", float(by_index), "of 3 states of statistics").target(Target::AtLeast(3.0)))
 }
 
@@ -51,7 +55,7 @@ async fn rate(database: &Database, server: &Server, requests: &Requests, runs: u
     within(Duration::from_secs(300), "queueing", requests.fill(runs)).await?;
     database.settle().await?;
     let (fleet, rate) = drain::drain(server, runs).await?;
-    check::rules(database, requests.created(), requests.created(), &fleet.tally).await?;
+    check::rules(database, Some(requests.created()), requests.created(), &fleet.tally).await?;
     Ok(rate)
 }
 
@@ -72,7 +76,11 @@ async fn load(database: &Database, discover: &Observed, submit: &Observed, other
             ceiling::load(&admin, &seen, first, share).await?;
             first += share;
         }
-        let mut seen = if queued { discover.queued.clone() } else { discover.finished.clone() };
+        let mut seen = if queued {
+            discover.queued.clone()
+        } else {
+            discover.finished.clone()
+        };
         seen.job.insert("priority".to_owned(), json!(PRIORITY));
         ceiling::load(&admin, &seen, first, others - 3 * share).await?;
         if !queued {

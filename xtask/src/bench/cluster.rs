@@ -33,7 +33,9 @@ impl Cluster {
         ]
         .map(str::to_owned)
         .to_vec();
-        let postgres = embedded::start(options).await.context("the benchmark's Postgres could not be started")?;
+        let postgres = embedded::start(options)
+            .await
+            .context("the benchmark's Postgres could not be started")?;
         let cluster = Self { postgres, folder };
         cluster.make_template(server).await?;
         Ok(cluster)
@@ -54,7 +56,10 @@ impl Cluster {
             .env("MOORLINE_DATABASE_URL", self.postgres.connection_string(TEMPLATE))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        ensure!(migrate.status()?.success(), "the schema could not be made by `moorline-server migrate`");
+        ensure!(
+            migrate.status()?.success(),
+            "the schema could not be made by `moorline-server migrate`"
+        );
         Ok(())
     }
 
@@ -79,7 +84,9 @@ impl Cluster {
     /// Removes a database that is not needed any more, and with it what its vacuums would cost.
     pub async fn drop_database(&self, database: Database) -> Result<()> {
         let admin = connect(&self.admin_url("postgres")).await?;
-        admin.batch_execute(&format!("drop database {} with (force)", database.name)).await?;
+        admin
+            .batch_execute(&format!("drop database {} with (force)", database.name))
+            .await?;
         Ok(())
     }
 
@@ -132,7 +139,9 @@ impl Database {
 }
 
 async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("the benchmark's Postgres does not answer")?;
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .context("the benchmark's Postgres does not answer")?;
     tokio::spawn(connection);
     Ok(client)
 }

@@ -52,6 +52,7 @@ async fn live(server: SocketAddr, script: Script) -> Result<()> {
                     lease_token: offered.lease_token,
                     stage: offered.stage,
                     finished: false,
+                    other: false,
                 };
                 say(&Told::Accepted(offered.run_id, held))?;
             }

@@ -39,11 +39,22 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     for index in 0..streams {
         fleet.alone(server.address, Script::new(format!("idle-{index}"), "default", 4, Pace::AtOnce))?;
         if index >= DIALLING {
-            fleet.tally.until(PATIENCE, "idle workers' Welcome", |counts| counts.welcomes + DIALLING >= index).await?;
+            fleet
+                .tally
+                .until(PATIENCE, "idle workers' Welcome", |counts| counts.welcomes + DIALLING >= index)
+                .await?;
         }
     }
-    fleet.tally.until(PATIENCE, "the last idle worker's Welcome", |counts| counts.welcomes >= streams).await?;
-    stage.record(Line::new("idle", "dialled", float(streams) / begun.elapsed().as_secs_f64(), "workers/s"))?;
+    fleet
+        .tally
+        .until(PATIENCE, "the last idle worker's Welcome", |counts| counts.welcomes >= streams)
+        .await?;
+    stage.record(Line::new(
+        "idle",
+        "dialled",
+        float(streams) / begun.elapsed().as_secs_f64(),
+        "workers/s",
+    ))?;
     tokio::time::sleep(SETTLE).await;
 
     let renewals = Renewals::begin(&database).await?;

@@ -10,7 +10,15 @@ pub fn main(_args: &Args) -> Result<()> {
     let paths = Paths::find()?;
     install::system(&[install::Need::Postgres], false)?;
     eprintln!("building the server and the benchmark (release)");
-    let build = ["build", "--quiet", "--release", "--package", "moorline-server", "--package", "xtask"];
+    let build = [
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "moorline-server",
+        "--package",
+        "xtask",
+    ];
     cargo().args(build).args(["--features", "xtask/bench"]).dir(&paths.root).run()?;
 
     let programs = paths.programs.parent().context("cargo's folder has no parent")?.join("release");

@@ -76,7 +76,9 @@ fn round(value: f64) -> f64 {
 /// The table for people.
 pub fn table(lines: &[Line]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["workload", "metric", "value", "unit", "ceiling", "ratio", "target", ""]);
     for line in lines {
         let number = |number: Option<f64>| number.map(shown).unwrap_or_default();
@@ -105,7 +107,11 @@ pub fn table(lines: &[Line]) -> String {
 }
 
 fn shown(number: f64) -> String {
-    if number.abs() >= 100.0 { format!("{number:.0}") } else { format!("{number:.2}") }
+    if number.abs() >= 100.0 {
+        format!("{number:.0}")
+    } else {
+        format!("{number:.2}")
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +126,11 @@ mod tests {
             r#"{"workload":"drain","metric":"rate","value":700.0,"unit":"runs/s","ceiling":1000.0,"ratio":0.7,"target":">= 0.6","met":true}"#
         );
         let missed = Line::new("storm", "back", 11.0, "s").target(Target::AtMost(10.0));
-        assert!(missed.json().unwrap().ends_with(r#""ceiling":null,"ratio":null,"target":"<= 10","met":false}"#));
+        assert!(
+            missed
+                .json()
+                .unwrap()
+                .ends_with(r#""ceiling":null,"ratio":null,"target":"<= 10","met":false}"#)
+        );
     }
 }

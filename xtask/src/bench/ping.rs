@@ -34,9 +34,16 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     let mut fleet = Fleet::new(Tally::telling(told));
     fleet.share(server.address, 1, [Script::new("ping", "default", 16, Pace::AtOnce)])?;
     fleet.gate.open();
-    fleet.tally.until(PATIENCE, "the worker's Welcome", |counts| counts.welcomes > 0).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the worker's Welcome", |counts| counts.welcomes > 0)
+        .await?;
     let requests = Requests::to(server.address)?;
-    let mut floor = Floor::new(database.connect().await?, HealthClient::new(endpoint(server.address)?.connect().await?)).await?;
+    let mut floor = Floor::new(
+        database.connect().await?,
+        HealthClient::new(endpoint(server.address)?.connect().await?),
+    )
+    .await?;
 
     let (mut pings, mut floors) = (Vec::new(), Vec::new());
     let mut tick = tokio::time::interval(EVERY / 2);
@@ -59,13 +66,24 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     }
     let (pings, floors) = (sorted(pings.split_off(WARM_UP)), sorted(floors.split_off(WARM_UP)));
     let floor = percentile(&floors, 50);
-    stage.record(Line::new("ping", "p50", percentile(&pings, 50), "ms").of(floor).target(Target::AtMost(1.5)))?;
+    stage.record(
+        Line::new("ping", "p50", percentile(&pings, 50), "ms")
+            .of(floor)
+            .target(Target::AtMost(1.5)),
+    )?;
     stage.record(Line::new("ping", "p95", percentile(&pings, 95), "ms").of(floor))?;
-    stage.record(Line::new("ping", "p99", percentile(&pings, 99), "ms").of(floor).target(Target::AtMost(5.0)))?;
+    stage.record(
+        Line::new("ping", "p99", percentile(&pings, 99), "ms")
+            .of(floor)
+            .target(Target::AtMost(5.0)),
+    )?;
     stage.record(Line::new("ping", "floor_p99", percentile(&floors, 99), "ms").of(floor))?;
     let created = WARM_UP + samples;
-    fleet.tally.until(PATIENCE, "the last run's end", |counts| counts.finished >= created).await?;
-    check::rules(&database, created, created, &fleet.tally).await
+    fleet
+        .tally
+        .until(PATIENCE, "the last run's end", |counts| counts.finished >= created)
+        .await?;
+    check::rules(&database, Some(created), created, &fleet.tally).await
 }
 
 async fn offer(offers: &mut mpsc::Receiver<Offered>) -> Result<Offered> {
@@ -82,7 +100,9 @@ struct Floor {
 
 impl Floor {
     async fn new(client: Client, health: HealthClient<Channel>) -> Result<Self> {
-        client.batch_execute("create table bench_floor (id bigserial primary key, at timestamptz not null default now())").await?;
+        client
+            .batch_execute("create table bench_floor (id bigserial primary key, at timestamptz not null default now())")
+            .await?;
         let insert = client.prepare("insert into bench_floor default values").await?;
         Ok(Self { client, insert, health })
     }

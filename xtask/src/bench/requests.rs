@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -20,6 +21,8 @@ const REPOSITORIES: usize = 100;
 /// Calls at once, and connections that they share.
 const CALLS: usize = 64;
 const CONNECTIONS: usize = 2;
+/// Before a caller that has nothing to create looks again.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Creates runs, each of a feature of its own.
 #[derive(Debug)]
@@ -65,19 +68,27 @@ impl Requests {
     /// Creates runs, many at once, until `count` more are there.
     pub async fn fill(&self, count: usize) -> Result<()> {
         let until = self.created() + count;
-        self.keep(move || until).await
+        self.create_up_to(move || until, false).await
     }
 
-    /// Creates runs, many at once, up to a total that may grow, until all of it is there.
+    /// Creates runs, many at once, up to a total that grows, and never ends by itself.
     pub async fn keep(&self, total: impl Fn() -> usize + Clone + Send + 'static) -> Result<()> {
+        self.create_up_to(total, true).await
+    }
+
+    async fn create_up_to(&self, total: impl Fn() -> usize + Clone + Send + 'static, for_ever: bool) -> Result<()> {
         let mut calls = JoinSet::new();
         for (_, client) in (0..CALLS).zip(self.clients.iter().cycle()) {
             let (mut client, next, total, make) = (client.clone(), Arc::clone(&self.next), total.clone(), self.make);
             calls.spawn(async move {
-                while let Ok(number) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < total()).then_some(next + 1)) {
-                    client.create_run(make(number)).await?;
+                loop {
+                    let more = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < total()).then_some(next + 1));
+                    match more {
+                        Ok(number) => drop(client.create_run(make(number)).await?),
+                        Err(_) if for_ever => tokio::time::sleep(PAUSE).await,
+                        Err(_) => return anyhow::Ok(()),
+                    }
                 }
-                anyhow::Ok(())
             });
         }
         while let Some(ended) = calls.join_next().await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 
-use super::{Args, Workload, backlog, cluster::Cluster, drain, idle, line, lost, ping, stage::Stage, storm};
+use super::{Args, Workload, backlog, cluster::Cluster, drain, idle, line, lost, ping, server, stage::Stage, storm};
 use crate::interrupt;
 
 /// Runs the workloads that were asked for; fails when one could not run or broke a rule, never for a figure.
@@ -17,7 +17,10 @@ pub fn main(args: &Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<()> {
     let program = std::env::current_exe()?.with_file_name("moorline-server");
     if !program.is_file() {
-        bail!("{} is missing: start this with `cargo xtask bench`, which builds it", program.display());
+        bail!(
+            "{} is missing: start this with `cargo xtask bench`, which builds it",
+            program.display()
+        );
     }
     let cluster = tokio::select! {
         started = Cluster::start(&program) => started?,
@@ -57,10 +60,15 @@ async fn workloads(stage: &mut Stage, args: &Args) -> Result<()> {
         if let Err(error) = measured {
             // The others can still be measured.
             eprintln!("{name}: {error:#}");
+            eprintln!("{}", server::complaints(stage.cluster.folder()));
             failed.push(name);
         }
     }
-    if failed.is_empty() { Ok(()) } else { bail!("these workloads failed: {}", failed.join(", ")) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("these workloads failed: {}", failed.join(", "))
+    }
 }
 
 async fn interrupted() {

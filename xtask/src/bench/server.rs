@@ -68,11 +68,24 @@ impl Plan {
                 return Ok(server);
             }
             if server.child.try_wait()?.is_some() || begun.elapsed() > START {
-                bail!("the server did not start; it said:\n{}", fs::read_to_string(&log).unwrap_or_default());
+                bail!(
+                    "the server did not start; it said:\n{}",
+                    fs::read_to_string(&log).unwrap_or_default()
+                );
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// What the last server has warned of, which goes with the folder otherwise.
+pub fn complaints(folder: &Path) -> String {
+    let log = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        .collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 /// The address that a server has written into its log.

@@ -37,7 +37,12 @@ impl Stage {
     }
 
     /// A number of the full size, scaled, and at least `least`.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "sizes are small and positive")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "sizes are small and positive"
+    )]
     pub fn size(&self, full: usize, least: usize) -> usize {
         ((full as f64 * self.scale) as usize).max(least)
     }

@@ -23,7 +23,7 @@ pub fn formatting_and_clippy(session: &mut Session) {
     cargo(
         session,
         "clippy",
-        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
         &[],
     );
 }

@@ -1,4 +1,4 @@
-//! Integration tests on real parts: Postgres, the Docker engine, the Codex CLI; then the demo, once per engine.
+//! Integration tests on real parts: Postgres, the Docker engine, the Codex CLI; then a minute of the soak, and the demo, once per engine.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -9,6 +9,7 @@ use crate::{
         job,
     },
     install::{self, Need, buf, codex, codex::Codex, python},
+    soak,
 };
 
 /// What the tests are given.
@@ -28,6 +29,9 @@ pub fn run(session: &mut Session) {
     cargo_test(session, "unit tests", &["--lib", "--bins"], &[], &env);
     cargo_test(session, "doc tests", &["--doc"], &[], &env);
     cargo_test(session, "integration tests", &["--test", "*"], &[], &env);
+    let paths = session.paths.clone();
+    // The integration tests have built its programs.
+    session.steps.attempt("soak (1 min)", || soak::minute(&paths));
     smoke::run(session, "process");
     match parts.engine.is_some() {
         true => smoke::run(session, "docker"),

@@ -30,7 +30,7 @@ pub fn unit_tests_alone(session: &mut Session) {
 pub fn cargo_test(session: &mut Session, name: &str, which: &[&str], harness: &[&str], env: &[(&str, OsString)]) {
     let log = session.paths.output.join(format!("{}.log", name.replace(' ', "-")));
     let command = clean(cargo())
-        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["test", "--workspace", "--features", "xtask/bench", "--no-fail-fast"])
         .args(which)
         // Tests say that they skip themselves in output that the harness would swallow.
         .args(["--", "--show-output"])

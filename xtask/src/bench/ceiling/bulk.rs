@@ -7,6 +7,7 @@ use super::{
     observe::Seen,
     statement::{JOB_OWN, RUN_OWN, literals, types},
 };
+use crate::bench::fleet::BACKLOG;
 
 /// Adds runs with a job each, in the state that was seen, numbered from `first`; their events are left out.
 ///
@@ -25,7 +26,7 @@ pub async fn load(client: &Client, seen: &Seen, first: usize, count: usize) -> R
     client
         .batch_execute(&format!(
             "insert into runs ({}, {run_columns})
-             select {run_id}, 'backlog/repository-' || n % 1000, 'feature-' || n, 'backlog/' || n, 'moorline/feature-' || n, 'runs/' || n, {run_values}
+             select {run_id}, '{BACKLOG}repository-' || n % 1000, 'feature-' || n, 'backlog/' || n, 'moorline/feature-' || n, 'runs/' || n, {run_values}
              from {numbers}",
             RUN_OWN.join(", ")
         ))

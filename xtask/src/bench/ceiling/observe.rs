@@ -60,12 +60,19 @@ pub struct Observed {
 pub async fn observe(database: &Database, server: &Server, phase: v1::Phase) -> Result<Observed> {
     let client = database.connect().await?;
     // The names of the workers that come afterwards: another one would find the volume held.
-    let (queue, worker) = if phase == v1::Phase::Submit { ("codex-0", "shard-0") } else { ("default", "default-0") };
+    let (queue, worker) = if phase == v1::Phase::Submit {
+        ("codex-0", "shard-0")
+    } else {
+        ("default", "default-0")
+    };
     let (told, mut offers) = mpsc::channel(1);
     let mut fleet = Fleet::new(Tally::telling(told));
     let script = Script::new(worker, queue, 1, Pace::After(PAUSE));
     fleet.share(server.address, 1, [script])?;
-    fleet.tally.until(PATIENCE, "the observed worker's Welcome", |counts| counts.welcomes > 0).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the observed worker's Welcome", |counts| counts.welcomes > 0)
+        .await?;
     let request = v1::CreateRunRequest {
         repository: "bench/observed".to_owned(),
         feature_key: format!("0000000-{}", phase.as_str_name().to_lowercase()),
@@ -78,7 +85,10 @@ pub async fn observe(database: &Database, server: &Server, phase: v1::Phase) -> 
     fleet.gate.open();
     offers.recv().await.context("no offer")?;
     let running = until(&client, run_id, "running").await?;
-    fleet.tally.until(PATIENCE, "the observed run's end", |counts| counts.finished > 0).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the observed run's end", |counts| counts.finished > 0)
+        .await?;
     let finished = until(&client, run_id, "succeeded").await?;
     Ok(Observed { queued, running, finished })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use serde_json::Value;
 use tokio_postgres::{Client, Statement};
 
@@ -38,17 +39,21 @@ pub(super) type Types = BTreeMap<String, String>;
 
 /// Prepares the steps.
 pub async fn prepare(client: &Client, observed: &Observed, instance_id: &str) -> Result<Steps> {
-    // Like the server's own, these statements must not depend on statistics that lag behind a queue.
-    for method in ["seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"] {
-        client.batch_execute(&format!("set enable_{method} = off")).await?;
+    // Like the server's own, these statements must not depend on statistics that lag behind a queue, nor be compiled for the cost that a
+    // method has on paper once it is off.
+    for setting in [
+        "enable_seqscan",
+        "enable_bitmapscan",
+        "enable_sort",
+        "enable_hashjoin",
+        "enable_mergejoin",
+        "jit",
+    ] {
+        client.batch_execute(&format!("set {setting} = off")).await?;
     }
     let (runs, jobs) = (types(client, "runs").await?, types(client, "jobs").await?);
     let Observed { queued, running, finished } = observed;
-    let events = [
-        queued.events.clone(),
-        after(running, queued),
-        after(finished, running),
-    ];
+    let events = [queued.events.clone(), after(running, queued), after(finished, running)];
     let text = |name: &str| queued.job.get(name).and_then(Value::as_str).map(str::to_owned);
     let queue_name = text("queue").context("a job without a queue")?;
     Ok(Steps {
@@ -84,17 +89,27 @@ fn queue_sql(queued: &Seen, runs: &Types, jobs: &Types) -> String {
         ), new_jobs as (
             insert into jobs ({own_job}, {job_columns})
             select {own_job}, {job_values} from unnest($7::uuid[], $1::uuid[], $8::bigint[]) as own ({own_job})
+        ), ranked as (
+            insert into queue_ranks as ranks (queue, priority, repository, rank)
+            select {queue}, {priority}, repository, max(rank) from unnest($2::text[], $8::bigint[]) as own (repository, rank)
+            group by repository order by repository
+            on conflict (queue, priority, repository) do update set rank = greatest(ranks.rank, excluded.rank)
         )
         insert into run_events (run_id, sequence, kind, body)
         select run_id, sequence, kind, body::jsonb from unnest($9::uuid[], $10::bigint[], $11::text[], $12::text[]) as own (run_id, sequence, kind, body)",
         own_run = RUN_OWN.join(", "),
         own_job = JOB_OWN.join(", "),
+        queue = queued.job.get("queue").map_or_else(String::new, |queue| literal(queue, "text")),
+        priority = queued.job.get("priority").map_or_else(String::new, |priority| literal(priority, "integer")),
     )
 }
 
 /// Claims a batch of a queue, in its order.
 fn claim_sql(queue: &str, running: &Seen, instance_id: &str) -> String {
-    let worker = running.job.get("worker_name").map_or_else(|| "null".to_owned(), |name| literal(name, "text"));
+    let worker = running
+        .job
+        .get("worker_name")
+        .map_or_else(|| "null".to_owned(), |name| literal(name, "text"));
     format!(
         "with next as (
             select id from jobs
@@ -131,7 +146,7 @@ fn step_sql(before: &Seen, later: &Seen, status: &str, runs: &Types, jobs: &Type
 pub(super) fn literals(row: &Row, types: &Types, own: &[&str]) -> (String, String) {
     let shared = row.iter().filter(|(name, value)| !own.contains(&name.as_str()) && !value.is_null());
     let (names, values): (Vec<&str>, Vec<String>) = shared
-        .filter_map(|(name, value)| Some((name.as_str(), typed(value, types.get(name)?))))
+        .filter_map(|(name, value)| Some((name.as_str(), typed(value, types.get(name)?, row.get("created_at")))))
         .unzip();
     (names.join(", "), values.join(", "))
 }
@@ -142,18 +157,25 @@ fn changes(before: &Row, later: &Row, types: &Types, without: &[&str]) -> String
         .iter()
         .filter(|(name, value)| before.get(*name) != Some(*value) && !without.contains(&name.as_str()));
     let assignments: Vec<String> = changed
-        .filter_map(|(name, value)| Some(format!("{name} = {}", typed(value, types.get(name)?))))
+        .filter_map(|(name, value)| Some(format!("{name} = {}", typed(value, types.get(name)?, None))))
         .collect();
     assignments.join(", ")
 }
 
-/// A value as SQL; times are now.
-fn typed(value: &Value, kind: &str) -> String {
+/// A value as SQL. Times are now, or as far from now as they were from the making of the row that was observed.
+fn typed(value: &Value, kind: &str, made: Option<&Value>) -> String {
     match (value, kind) {
         (Value::Null, _) => "null".to_owned(),
-        (_, "timestamp with time zone") => "now()".to_owned(),
+        (at, "timestamp with time zone") => match made.and_then(|made| Some(time(at)? - time(made)?)) {
+            Some(later) if later > TimeDelta::minutes(1) => format!("now() + interval '{} seconds'", later.num_seconds()),
+            _ => "now()".to_owned(),
+        },
         _ => literal(value, kind),
     }
+}
+
+fn time(value: &Value) -> Option<DateTime<FixedOffset>> {
+    DateTime::parse_from_rfc3339(value.as_str()?).ok()
 }
 
 fn literal(value: &Value, kind: &str) -> String {
@@ -179,10 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn a_time_ahead_stays_ahead() {
+        let (made, expires) = (json!("2026-01-01T00:00:00.123456+00:00"), json!("2026-01-08T00:00:00.123456+00:00"));
+        assert_eq!(
+            typed(&expires, "timestamp with time zone", Some(&made)),
+            "now() + interval '604800 seconds'"
+        );
+        assert_eq!(typed(&made, "timestamp with time zone", Some(&made)), "now()");
+    }
+
+    #[test]
     fn only_what_changed_is_assigned_and_times_are_now() {
-        let types: Types = [("status", "text"), ("n", "bigint"), ("at", "timestamp with time zone"), ("same", "text"), ("gone", "text")]
-            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
-            .into();
+        let types: Types = [
+            ("status", "text"),
+            ("n", "bigint"),
+            ("at", "timestamp with time zone"),
+            ("same", "text"),
+            ("gone", "text"),
+        ]
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .into();
         let before = row(json!({"status": "queued", "n": 1, "at": null, "same": "x", "gone": "y"}));
         let later = row(json!({"status": "it's on", "n": 2, "at": "2026-01-01T00:00:00Z", "same": "x", "gone": null}));
         assert_eq!(

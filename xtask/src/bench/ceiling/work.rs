@@ -43,7 +43,10 @@ pub async fn measure(database: &Database, discover: &Observed, submit: &Observed
         hands.push(Arc::new(hand(database, discover, submit).await?));
     }
     database.settle().await?;
-    let queued = timed(&hands, count, |hand, next, count, _| async move { queue(&hand, &next, count).await }).await?;
+    let queued = timed(&hands, count, |hand, next, count, first| async move {
+        queue(&hand, &next, count, first).await
+    })
+    .await?;
     database.settle().await?;
     let drained = timed(&hands, count, |hand, _, _, first| async move { drain(&hand, first).await }).await?;
     let left: i64 = hands[0]
@@ -52,7 +55,10 @@ pub async fn measure(database: &Database, discover: &Observed, submit: &Observed
         .await?
         .get(0);
     ensure!(left == 0, "the ceiling left {left} runs unfinished");
-    Ok(Rates { queue: queued, drain: drained })
+    Ok(Rates {
+        queue: queued,
+        drain: drained,
+    })
 }
 
 async fn hand(database: &Database, discover: &Observed, submit: &Observed) -> Result<Hand> {
@@ -95,21 +101,28 @@ where
     Ok(count as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Takes numbers in batches of one kind: of ten batches nine are task lists, and one is agent work.
-async fn queue(hand: &Hand, next: &AtomicUsize, count: usize) -> Result<()> {
-    loop {
-        let first = next.fetch_add(BATCH, Ordering::Relaxed);
-        if first >= count {
-            return Ok(());
+/// Queues batches of one kind: of ten nine are task lists, and one is agent work. Each connection has repositories of its own, since two that
+/// rank runs of one repository at once would wait for each other, which the server's one flush at a time never does.
+async fn queue(hand: &Hand, left: &AtomicUsize, count: usize, own: usize) -> Result<()> {
+    for round in 0.. {
+        let batch = left.fetch_add(1, Ordering::Relaxed);
+        let rows = count.saturating_sub(batch * BATCH).min(BATCH);
+        if rows == 0 {
+            break;
         }
-        let batch = first / BATCH;
-        let steps = if batch % 10 == 9 { &hand.submit[batch / 10 % 3] } else { &hand.discover };
-        queue_batch(&hand.client, steps, first..count.min(first + BATCH)).await?;
+        let steps = if batch % 10 == 9 {
+            &hand.submit[batch / 10 % 3]
+        } else {
+            &hand.discover
+        };
+        let numbers = (0..rows).map(|row| (round * BATCH + row) * CONNECTIONS + own).collect();
+        queue_batch(&hand.client, steps, numbers).await?;
     }
+    Ok(())
 }
 
-async fn queue_batch(client: &Client, steps: &Steps, numbers: std::ops::Range<usize>) -> Result<()> {
-    let requests: Vec<_> = numbers.clone().map(requests::request).collect();
+async fn queue_batch(client: &Client, steps: &Steps, numbers: Vec<usize>) -> Result<()> {
+    let requests: Vec<_> = numbers.iter().map(|number| requests::request(*number)).collect();
     let runs: Vec<Uuid> = requests.iter().map(|_| Uuid::now_v7()).collect();
     let jobs: Vec<Uuid> = requests.iter().map(|_| Uuid::now_v7()).collect();
     let repositories: Vec<&str> = requests.iter().map(|request| request.repository.as_str()).collect();
@@ -121,14 +134,24 @@ async fn queue_batch(client: &Client, steps: &Steps, numbers: std::ops::Range<us
     let branch = |(run, feature): (&Uuid, &&str)| format!("moorline/{feature}/{}", &run.simple().to_string()[20..]);
     let branches: Vec<String> = runs.iter().zip(&features).map(branch).collect();
     let folders: Vec<String> = runs.iter().map(|run| format!("runs/{run}")).collect();
-    let ranks: Vec<i64> = numbers.map(|number| i64::try_from(number).unwrap_or(i64::MAX)).collect();
+    let ranks: Vec<i64> = numbers.iter().map(|number| i64::try_from(*number).unwrap_or(i64::MAX)).collect();
     let events = Events::of(&steps.events[0], &steps.observed_job, &runs, &jobs);
     client
         .execute(
             &steps.queue,
             &[
-                &runs, &repositories, &features, &affinities, &branches, &folders, &jobs, &ranks, &events.runs, &events.sequences,
-                &events.kinds, &events.bodies,
+                &runs,
+                &repositories,
+                &features,
+                &affinities,
+                &branches,
+                &folders,
+                &jobs,
+                &ranks,
+                &events.runs,
+                &events.sequences,
+                &events.kinds,
+                &events.bodies,
             ],
         )
         .await?;
@@ -158,7 +181,15 @@ async fn drain_batch(client: &Client, steps: &Steps) -> Result<bool> {
         client
             .execute(
                 statement,
-                &[&jobs, &tokens, &runs, &events.runs, &events.sequences, &events.kinds, &events.bodies],
+                &[
+                    &jobs,
+                    &tokens,
+                    &runs,
+                    &events.runs,
+                    &events.sequences,
+                    &events.kinds,
+                    &events.bodies,
+                ],
             )
             .await?;
     }

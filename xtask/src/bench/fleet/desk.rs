@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use super::Pace;
 
+/// What the repositories of a backlog begin with.
+pub const BACKLOG: &str = "backlog/";
+
 /// A job in hand.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Held {
@@ -18,6 +21,8 @@ pub struct Held {
     pub stage: i32,
     /// Whether its end has been reported.
     pub finished: bool,
+    /// Whether it is of the backlog, which is not what is measured.
+    pub other: bool,
 }
 
 impl Held {
@@ -44,7 +49,10 @@ impl Desk {
     /// A desk with what an earlier process has left.
     pub fn of(inventory: Vec<Held>) -> Self {
         Self {
-            jobs: inventory.into_iter().map(|held| ((held.job_id.clone(), held.lease_token), held)).collect(),
+            jobs: inventory
+                .into_iter()
+                .map(|held| ((held.job_id.clone(), held.lease_token), held))
+                .collect(),
             ends: VecDeque::new(),
         }
     }
@@ -57,6 +65,7 @@ impl Desk {
             lease_token: offer.lease_token,
             stage: offer.stage,
             finished: false,
+            other: offer.spec.as_ref().is_some_and(|spec| spec.repository.starts_with(BACKLOG)),
         };
         self.jobs.insert(key.clone(), held);
         match pace {
@@ -80,9 +89,9 @@ impl Desk {
         self.end(&key)
     }
 
-    /// Lets go of a job; whether it was in hand.
-    pub fn drop_job(&mut self, job_id: &str, lease_token: i64) -> bool {
-        self.jobs.remove(&(job_id.to_owned(), lease_token)).is_some()
+    /// Lets go of a job, if it was in hand.
+    pub fn drop_job(&mut self, job_id: &str, lease_token: i64) -> Option<Held> {
+        self.jobs.remove(&(job_id.to_owned(), lease_token))
     }
 
     /// What is in hand.

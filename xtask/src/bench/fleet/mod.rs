@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
-pub use desk::Held;
+pub use desk::{BACKLOG, Held};
 pub use tally::{Offered, Tally};
 
 /// When a job ends after it was accepted.
@@ -122,7 +122,8 @@ impl Fleet {
     }
 
     fn add(&mut self, script: Script, line: Line) {
-        self.workers.spawn(redial::live(script, line, self.opened.clone(), Arc::clone(&self.tally)));
+        self.workers
+            .spawn(redial::live(script, line, self.opened.clone(), Arc::clone(&self.tally)));
     }
 }
 

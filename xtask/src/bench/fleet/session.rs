@@ -114,8 +114,8 @@ impl Session<'_> {
     /// What the server says of the jobs in hand.
     fn take_stock(&self, welcome: &v1::Welcome, desk: &mut Desk, tally: &Tally) -> Result<(), String> {
         for job in &welcome.acknowledged {
-            if desk.drop_job(&job.job_id, job.lease_token) {
-                tally.finish(&job.job_id, job.lease_token);
+            if let Some(held) = desk.drop_job(&job.job_id, job.lease_token) {
+                tally.finish(&held);
             }
         }
         for job in &welcome.kill {
@@ -164,16 +164,16 @@ impl Session<'_> {
                 Ok(())
             }
             Heard::Ack(ack) => {
-                if !desk.drop_job(&ack.job_id, ack.lease_token) {
+                let Some(held) = desk.drop_job(&ack.job_id, ack.lease_token) else {
                     return Ok(());
-                }
-                tally.finish(&ack.job_id, ack.lease_token);
+                };
+                tally.finish(&held);
                 if credited { self.credit(1) } else { Ok(()) }
             }
             Heard::Fenced(fenced) => {
                 tally.count(|counts| counts.fenced += 1);
                 let held = desk.drop_job(&fenced.job_id, fenced.lease_token);
-                if held && credited { self.credit(1) } else { Ok(()) }
+                if held.is_some() && credited { self.credit(1) } else { Ok(()) }
             }
             Heard::Ping(ping) => self.send(Frame::Pong(v1::Pong {
                 nonce: ping.nonce,

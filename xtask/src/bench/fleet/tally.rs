@@ -12,6 +12,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::Held;
+
 /// An offer as it arrived.
 #[derive(Debug, Clone)]
 pub struct Offered {
@@ -47,6 +49,8 @@ pub struct Counts {
     pub offers: usize,
     /// Jobs whose end was acknowledged.
     pub finished: usize,
+    /// Jobs of the backlog whose end was acknowledged.
+    pub others: usize,
     /// Jobs that were fenced, or were to be stopped by a Welcome.
     pub fenced: usize,
     /// Dials that failed or were refused, and streams that ended.
@@ -119,7 +123,10 @@ impl Tally {
             };
             if stuck {
                 let reason = lock(&self.reason).clone();
-                bail!("{what}: nothing has happened for {} s; so far {seen:?}; last: {reason}", patience.as_secs());
+                bail!(
+                    "{what}: nothing has happened for {} s; so far {seen:?}; last: {reason}",
+                    patience.as_secs()
+                );
             }
         }
     }
@@ -167,13 +174,14 @@ impl Tally {
         }
     }
 
-    pub(super) fn finish(&self, job_id: &str, lease_token: i64) {
-        let before = lock(&self.journal).insert(job_id.to_owned(), lease_token);
+    pub(super) fn finish(&self, held: &Held) {
+        let before = lock(&self.journal).insert(held.job_id.clone(), held.lease_token);
         match before {
+            None if held.other => self.count(|counts| counts.others += 1),
             None => self.count(|counts| counts.finished += 1),
             // The same lease: a report that was sent again, and acknowledged again.
-            Some(before) if before == lease_token => {}
-            Some(_) => lock(&self.twice).push(job_id.to_owned()),
+            Some(before) if before == held.lease_token => {}
+            Some(_) => lock(&self.twice).push(held.job_id.clone()),
         }
     }
 

@@ -50,14 +50,20 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
     ensure!(kept == JOBS, "a restarted worker was to go on with {kept} of its {JOBS} jobs");
     stage.record(Line::new("lost_worker", "agent_adopted", adopted.as_secs_f64(), "s").target(Target::AtMost(2.0)))?;
     let elsewhere = check::attempts_beyond_the_first(&database).await?;
-    ensure!(elsewhere == 0, "{elsewhere} jobs were given away although their worker came back in time");
+    ensure!(
+        elsewhere == 0,
+        "{elsewhere} jobs were given away although their worker came back in time"
+    );
     again.kill().await?;
     drop(server);
 
     let database = stage.cluster.database("lost_standby").await?;
     plan.database = database.clone();
     let server = plan.start().await?;
-    stage.say(&format!("killing a worker with {JOBS} agent jobs beside a standby; the lease is {} s", LEASE.as_secs()));
+    stage.say(&format!(
+        "killing a worker with {JOBS} agent jobs beside a standby; the lease is {} s",
+        LEASE.as_secs()
+    ));
     let over = standby(&database, &server).await?;
     stage.record(Line::new("lost_worker", "agent_on_standby_after_lease", over, "s").target(Target::AtMost(1.0)))
 }
@@ -71,13 +77,18 @@ async fn standby(database: &Database, server: &Server) -> Result<f64> {
     fleet.gate.open();
     // It has been refused, and dials again when the server says.
     tokio::time::sleep(PING_TIMEOUT).await;
-    ensure!(fleet.tally.counts().welcomes == 0, "a standby was given a volume that another worker holds");
+    ensure!(
+        fleet.tally.counts().welcomes == 0,
+        "a standby was given a volume that another worker holds"
+    );
 
     let begun = Instant::now();
     holder.kill().await?;
     let mut jobs = HashSet::new();
     while jobs.len() < JOBS {
-        let offered = tokio::time::timeout(LEASE * 3, offers.recv()).await.context("not all jobs came to the standby")?;
+        let offered = tokio::time::timeout(LEASE * 3, offers.recv())
+            .await
+            .context("not all jobs came to the standby")?;
         jobs.insert(offered.context("the standby is gone")?.job_id);
     }
     Ok(begun.elapsed().as_secs_f64() - LEASE.as_secs_f64())

@@ -34,8 +34,14 @@ pub async fn measure(stage: &mut Stage) -> Result<()> {
         }
         times.sort_unstable();
         let milliseconds = |index: usize| times.get(index).map_or(0.0, |time: &Duration| time.as_secs_f64() * 1000.0);
-        stage.record(Line::new("lost_worker", format!("{name}_elsewhere"), milliseconds(ROUNDS / 2), "ms").target(Target::AtMost(200.0)))?;
-        stage.record(Line::new("lost_worker", format!("{name}_elsewhere_worst"), milliseconds(ROUNDS - 1), "ms"))?;
+        stage
+            .record(Line::new("lost_worker", format!("{name}_elsewhere"), milliseconds(ROUNDS / 2), "ms").target(Target::AtMost(200.0)))?;
+        stage.record(Line::new(
+            "lost_worker",
+            format!("{name}_elsewhere_worst"),
+            milliseconds(ROUNDS - 1),
+            "ms",
+        ))?;
     }
     Ok(())
 }
@@ -57,19 +63,27 @@ async fn elsewhere(database: &Database, server: &Server, phase: v1::Phase, round
     let mut fleet = Fleet::new(Tally::telling(told));
     fleet.share(server.address, 1, [Script::new("other", "default", SLOTS, Pace::AtOnce)])?;
     fleet.gate.open();
-    fleet.tally.until(PATIENCE, "the other worker's Welcome", |counts| counts.welcomes > 0).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the other worker's Welcome", |counts| counts.welcomes > 0)
+        .await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let begun = Instant::now();
     holder.kill().await?;
     let mut last = begun;
     while !runs.is_empty() {
-        let offered = tokio::time::timeout(PATIENCE, offers.recv()).await.context("not all jobs were offered elsewhere")?;
+        let offered = tokio::time::timeout(PATIENCE, offers.recv())
+            .await
+            .context("not all jobs were offered elsewhere")?;
         let offered = offered.context("the other worker is gone")?;
         runs.remove(&offered.run_id);
         last = offered.at;
     }
-    fleet.tally.until(PATIENCE, "the jobs' end elsewhere", |counts| counts.finished >= JOBS).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the jobs' end elsewhere", |counts| counts.finished >= JOBS)
+        .await?;
     Ok(last - begun)
 }
 
@@ -81,7 +95,10 @@ async fn submitted(server: &Server, requests: &Requests, round: usize) -> Result
     for job in 0..JOBS {
         requests.create(request(v1::Phase::Submit, round, job)).await?;
     }
-    fleet.tally.until(PATIENCE, "the patches to publish", |counts| counts.finished >= JOBS).await?;
+    fleet
+        .tally
+        .until(PATIENCE, "the patches to publish", |counts| counts.finished >= JOBS)
+        .await?;
     Ok(())
 }
 

@@ -55,7 +55,10 @@ impl Holder {
         }
         let client = database.connect().await?;
         for _ in 0..1000 {
-            let running: i64 = client.query_one("select count(*) from jobs where status = 'running'", &[]).await?.get(0);
+            let running: i64 = client
+                .query_one("select count(*) from jobs where status = 'running'", &[])
+                .await?
+                .get(0);
             if usize::try_from(running)? >= jobs {
                 return Ok(held);
             }

@@ -1,0 +1,22 @@
+//! `moorline-soak`: the randomised soak, and its scripted workers. `cargo xtask soak` builds and starts it.
+
+use clap::Parser;
+use moorline_tests::soak;
+
+/// Breaks servers, workers, Postgres and their lines at random, and checks what was promised.
+#[derive(Debug, Parser)]
+enum Arguments {
+    /// The soak itself.
+    Run(soak::Args),
+    /// One of its workers.
+    #[command(hide = true)]
+    Worker(soak::worker::Args),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse() {
+        Arguments::Run(args) => soak::run(args).await,
+        Arguments::Worker(args) => soak::worker::run(args).await,
+    }
+}
