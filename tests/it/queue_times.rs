@@ -112,8 +112,6 @@ async fn a_run_that_no_worker_takes_fails_when_its_time_in_the_queue_is_over() {
     assert_eq!(view.jobs.len(), 1, "no attempt follows: nobody had taken the first");
 
     // A retried run waits anew.
-    let mut worker = ScriptedWorker::default_worker(&app, "w").await;
-    worker.credit("default", 1).await;
     app.runs()
         .retry_run(v1::RetryRunRequest {
             run_id: run.run_id.clone(),
@@ -121,16 +119,25 @@ async fn a_run_that_no_worker_takes_fails_when_its_time_in_the_queue_is_over() {
         })
         .await
         .unwrap();
-    let offer = worker.offer().await;
-    assert_eq!((offer.run_id, offer.attempt), (run.run_id, 2));
+    let again = app.finished(&run.run_id).await.jobs.pop().unwrap();
+    assert_eq!((again.attempt, again.failure.unwrap().code.as_str()), (2, "QUEUE_TIMEOUT"));
+    assert!(between(again.created_at, again.finished_at) >= 1, "it did not wait");
+}
+
+/// Lets the time of a run's jobs in their queue be over, whatever the machine's pace.
+async fn let_time_pass(app: &TestApp, run_id: &str) {
+    let database = app.database.connect().await.unwrap();
+    let sql = format!("update jobs set expires_at = now() - interval '1 second' where run_id = '{run_id}'");
+    database.batch_execute(&sql).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_was_held_all_the_time_is_told_why() {
     let app = TestApp::start().await;
     let mut worker = ScriptedWorker::default_worker(&app, "w").await;
-    let run = create(&app, None, Some(2)).await.unwrap();
+    let run = app.create("001-greeting").await;
     worker.work("default", discovered()).await;
+    let_time_pass(&app, &run.run_id).await;
     let view = app.finished(&run.run_id).await;
     let failure = view.run.unwrap().failure.unwrap();
     assert_eq!(failure.code, "QUEUE_TIMEOUT");
@@ -143,24 +150,24 @@ async fn a_run_that_was_held_all_the_time_is_told_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_on_its_way_is_waited_for() {
-    let app = TestApp::start().await;
+    let timers = Timers {
+        accept_deadline: Duration::from_secs(60),
+        poll: Duration::from_millis(100),
+        ..Timers::default()
+    };
+    let app = TestApp::with_timers(timers).await;
     let mut worker = ScriptedWorker::default_worker(&app, "w").await;
     worker.credit("default", 1).await;
-    let run = create(&app, None, Some(1)).await.unwrap();
+    let run = app.create("001-greeting").await;
     let offer = worker.offer().await;
-    let over = app.get(&run.run_id).await.jobs.remove(0).expires_at.unwrap();
-    // Another run of the same length passes its time meanwhile: the pass that ends it has seen this one as well.
-    let options = v1::RunOptions {
-        queue_timeout: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
-        ..Default::default()
-    };
-    let other = v1::CreateRunRequest {
-        options: Some(options),
-        ..request("002-other")
-    };
-    let other = app.create_with(other).await.unwrap();
-    app.finished(&other.run_id).await;
-    assert!(SystemTime::now() > SystemTime::try_from(over).unwrap());
+    let_time_pass(&app, &run.run_id).await;
+    // Another run passes its time as well: the pass that ends it has seen this one.
+    let other = app.create("002-other").await;
+    let_time_pass(&app, &other.run_id).await;
+    assert_eq!(
+        app.finished(&other.run_id).await.run.unwrap().failure.unwrap().code,
+        "QUEUE_TIMEOUT"
+    );
 
     worker.accept(&offer).await;
     worker.report(&offer, 1, finished(failed("TASKS_MISSING"))).await;
