@@ -424,7 +424,7 @@ async fn a_server_that_is_cut_off_from_its_database_sends_its_workers_elsewhere_
     tokio::spawn(connection);
     let cut = format!(
         "alter database {name} with allow_connections false;
-         select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' and pid <> pg_backend_pid()"
+         select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' and usename = current_user and pid <> pg_backend_pid()"
     );
     client.batch_execute(&cut).await.unwrap();
     assert!(matches!(worker.next().await.unwrap(), Some(Frame::Redirect(_))));

@@ -1,5 +1,6 @@
 //! Cancels and commands for the workers that are connected to this server, whoever has asked.
 
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Surroundings, log, ticks};
@@ -16,10 +17,15 @@ use crate::{
 pub(super) async fn run(around: Surroundings) {
     let subscription = around.flow.hints.subscribe([Topic::Commands]);
     let mut ticks = ticks(around.flow.timers.poll);
+    let mut ghosts_at = Instant::now();
     loop {
         tokio::select! {
             () = subscription.woken() => {}
             _ = ticks.tick() => log(cancel::remind(&around.flow).await),
+        }
+        if Instant::now() >= ghosts_at {
+            log(servers::take_out_ghosts(&around.flow, || around.registry.instances()).await);
+            ghosts_at = Instant::now() + around.flow.timers.server_timeout;
         }
         match command::take(&around.flow).await {
             Ok(taken) => taken.into_iter().for_each(|taken| deliver(&around, taken)),

@@ -83,6 +83,8 @@ pub async fn open_session(connection: &mut Connection, id: Uuid, instance_id: Uu
             worker_sessions::instance_id.eq(instance_id),
             worker_sessions::server_id.eq(server_id),
             worker_sessions::hostname.eq(hostname),
+            // Not the transaction's start: of two that wait for one name's lock, the one that gets it later is the newer.
+            worker_sessions::connected_at.eq(diesel::dsl::sql::<diesel::sql_types::Timestamptz>("clock_timestamp()")),
         ))
         .execute(connection)
         .await

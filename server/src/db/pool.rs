@@ -44,7 +44,7 @@ pub fn connect(database: &SecretString) -> Result<Pool, deadpool_build::Error> {
         }
         .boxed()
     });
-    let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(database.expose_secret(), config);
+    let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(with_timeouts(database.expose_secret()), config);
     Deadpool::builder(manager).max_size(MAX_SIZE).build()
 }
 
@@ -55,3 +55,49 @@ pub mod deadpool_build {
 
 /// Why no connection could be had.
 pub type Error = PoolError;
+
+/// Ends a connection whose other end has vanished without a word, as a failover leaves it, after seconds and not after the system's quarter of
+/// an hour. What the address itself says wins.
+fn with_timeouts(database: &str) -> String {
+    const TIMEOUTS: [(&str, &str); 3] = [("tcp_user_timeout", "15"), ("keepalives_idle", "10"), ("connect_timeout", "10")];
+    let is_url = database.starts_with("postgres://") || database.starts_with("postgresql://");
+    let mut address = database.to_owned();
+    for (name, seconds) in TIMEOUTS {
+        if address.contains(name) {
+            continue;
+        }
+        let before = match (is_url, address.contains('?')) {
+            (true, true) => '&',
+            (true, false) => '?',
+            (false, _) => ' ',
+        };
+        address.push(before);
+        address.push_str(&format!("{name}={seconds}"));
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_get_timeouts_unless_they_have_their_own() {
+        let parsed = |address: &str| with_timeouts(address).parse::<tokio_postgres::Config>().unwrap();
+        for address in ["postgres://u@h/d", "postgres://u@h/d?sslmode=disable", "host=/run user=u dbname=d"] {
+            let config = parsed(address);
+            assert_eq!(
+                config.get_tcp_user_timeout().map(std::time::Duration::as_secs),
+                Some(15),
+                "{address}"
+            );
+            assert_eq!(config.get_dbname(), Some("d"));
+        }
+        assert_eq!(
+            parsed("postgres://u@h/d?connect_timeout=3")
+                .get_connect_timeout()
+                .map(std::time::Duration::as_secs),
+            Some(3)
+        );
+    }
+}

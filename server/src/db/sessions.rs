@@ -76,6 +76,12 @@ pub async fn of_dead_servers(connection: &mut Connection, limit: i64) -> QueryRe
     sql_query(query).bind::<BigInt, _>(limit).get_results(connection).await
 }
 
+/// Open sessions that this server has, or has had.
+pub async fn of_server(connection: &mut Connection, server_id: Uuid) -> QueryResult<Vec<Orphan>> {
+    let query = format!("{ORPHAN} session.redirected_at is null and session.server_id = $1");
+    sql_query(query).bind::<SqlUuid, _>(server_id).get_results(connection).await
+}
+
 /// Sessions whose worker was told to move this long ago and has not come back under the same session.
 pub async fn redirected_before(connection: &mut Connection, seconds: f64, limit: i64) -> QueryResult<Vec<Orphan>> {
     let query = format!("{ORPHAN} session.redirected_at < now() - make_interval(secs => $1) limit $2");

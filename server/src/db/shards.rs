@@ -79,8 +79,10 @@ pub async fn set_status(
 /// Notes a sign of life for the shards whose volume is held by one of these instances.
 pub async fn heard(connection: &mut Connection, instances: &[Uuid]) -> QueryResult<usize> {
     sql_query(
-        "update shards set last_heartbeat_at = now() from auth_volumes
-         where auth_volumes.name = shards.volume_name and auth_volumes.owner_instance_id = any($1)",
+        "with held as (
+             select queue_name from shards join auth_volumes on auth_volumes.name = shards.volume_name
+             where auth_volumes.owner_instance_id = any($1) order by queue_name for update of shards)
+         update shards set last_heartbeat_at = now() from held where shards.queue_name = held.queue_name",
     )
     .bind::<diesel::sql_types::Array<SqlUuid>, _>(instances)
     .execute(connection)

@@ -3,7 +3,11 @@
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, frame::Said, ledger::Ledger};
+use super::{
+    Error,
+    frame::{Frame, Said},
+    ledger::Ledger,
+};
 use crate::{
     db::{Connection, jobs},
     domain::{
@@ -21,7 +25,10 @@ use crate::{
 ///
 /// `FENCED` when the lease has passed on.
 pub async fn accept(flow: &super::Flow, job_id: Uuid, lease_token: i64) -> Result<(), Error> {
-    flow.frames.take(job_id, lease_token, Said::Accept).await.map(drop)
+    flow.frames
+        .take(Frame::new(None, job_id, lease_token, Said::Accept))
+        .await
+        .map(drop)
 }
 
 /// Decides on an Accept.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::info;
+use tracing::debug;
 use uuid::Uuid;
 
 use super::{Error, Flow, Topic};
@@ -40,7 +40,7 @@ pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<C
     let claimed = jobs::claim(&mut connection, queue, slots, flow.timers.accept_deadline.as_secs_f64()).await?;
     let offer = |(job, run): (Job, Run)| {
         let (lease_token, instance_id) = (job.lease_token?, job.lease_instance_id?);
-        info!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = job.worker_name, lease_token,
+        debug!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = job.worker_name, lease_token,
             "job claimed");
         Some(Claimed {
             timeout: timeout(flow, job.stage, &run),

@@ -17,9 +17,30 @@ use crate::db;
 /// What a worker says of a job under a lease.
 #[derive(Debug, Clone)]
 pub struct Frame {
+    /// The instance that said it, where the way that it came tells. A group may outlive the stream that brought it, and the job may have been
+    /// handed to the worker's next process meanwhile, which numbers its reports anew: what the old one said last is void then.
+    said_by: Option<Uuid>,
     job_id: Uuid,
     lease_token: i64,
     said: Said,
+}
+
+impl Frame {
+    /// A frame of an instance; `None` trusts the token alone.
+    pub fn new(said_by: Option<Uuid>, job_id: Uuid, lease_token: i64, said: Said) -> Self {
+        Self {
+            said_by,
+            job_id,
+            lease_token,
+            said,
+        }
+    }
+
+    /// Whether the job has been handed to another process than the one that said this.
+    fn is_void(&self, ledger: &Ledger) -> bool {
+        let open = ledger.job(self.job_id).filter(|job| job.finished_at.is_none());
+        matches!((self.said_by, open), (Some(said_by), Some(job)) if job.lease_instance_id != Some(said_by))
+    }
 }
 
 /// See [`Frame`].
@@ -60,10 +81,9 @@ impl Frames {
     /// # Errors
     ///
     /// When the server is going.
-    pub async fn bring(&self, job_id: Uuid, lease_token: i64, said: Said) -> Result<Answer<i64>, Error> {
-        let frame = Frame { job_id, lease_token, said };
+    pub async fn bring(&self, frame: Frame) -> Result<Answer<i64>, Error> {
         // The last bits of a UUIDv7 are random.
-        let lane = job_id.as_u128() as usize % self.lanes.len();
+        let lane = frame.job_id.as_u128() as usize % self.lanes.len();
         self.lanes[lane].bring(frame).await
     }
 
@@ -72,8 +92,8 @@ impl Frames {
     /// # Errors
     ///
     /// `FENCED`; when the database fails.
-    pub async fn take(&self, job_id: Uuid, lease_token: i64, said: Said) -> Result<i64, Error> {
-        self.bring(job_id, lease_token, said).await?.await.map_err(|_| Error::Busy)?
+    pub async fn take(&self, frame: Frame) -> Result<i64, Error> {
+        self.bring(frame).await?.await.map_err(|_| Error::Busy)?
     }
 }
 
@@ -157,6 +177,7 @@ fn decide(locked: Ledgers, frames: &[Frame]) -> (Ledgers, Outcomes) {
             continue;
         };
         let outcome = match &frame.said {
+            _ if frame.is_void(&ledger) => Err(accept::fenced(frame.job_id)),
             Said::Accept => accept::apply(&mut ledger, frame.job_id, frame.lease_token).map(|()| 0),
             Said::Report(sequence, news) => report::apply(&mut ledger, frame.job_id, frame.lease_token, *sequence, News::clone(news)),
         };

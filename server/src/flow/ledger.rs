@@ -290,7 +290,9 @@ impl Ledgers {
             jobs.entry(job.run_id).or_default().push(job);
         }
         let ledger = |run: Run| {
-            let jobs = jobs.remove(&run.id).unwrap_or_default();
+            let mut jobs = jobs.remove(&run.id).unwrap_or_default();
+            // Ids are made by the clocks of servers; the order of their making is the database's.
+            jobs.sort_by_key(|job| (job.created_at, job.id));
             Ledger::new(run, jobs, locked.now, timers)
         };
         Self(locked.runs.into_iter().map(ledger).collect())
@@ -315,11 +317,19 @@ impl Ledgers {
     ///
     /// When the database fails, or refuses a step.
     pub async fn write(mut self, connection: &mut Connection) -> Result<Written, Error> {
+        let mut also = Vec::new();
         for ledger in &mut self.0 {
-            for also in std::mem::take(&mut ledger.also) {
-                also.store(connection, ledger.run.id, ledger.now).await?;
-            }
+            also.extend(
+                std::mem::take(&mut ledger.also)
+                    .into_iter()
+                    .map(|also| (also, ledger.run.id, ledger.now)),
+            );
             ledger.run.updated_at = ledger.now;
+        }
+        // Volumes are locked in the order of their names.
+        also.sort_by(|(one, ..), (other, ..)| one.volume().cmp(other.volume()));
+        for (also, run_id, now) in also {
+            also.store(connection, run_id, now).await?;
         }
         self.hold_new_jobs(connection).await?;
         let batch = self.batch()?;
@@ -417,6 +427,13 @@ impl Ledger {
 }
 
 impl Also {
+    fn volume(&self) -> &str {
+        match self {
+            Self::Preflight(check) => &check.volume,
+            Self::VolumeDiagnostics(volume, _) => volume,
+        }
+    }
+
     async fn store(self, connection: &mut Connection, run_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
         match self {
             Self::Preflight(check) => {

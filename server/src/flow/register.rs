@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Flow, Topic,
-    frame::Said,
+    frame::{Frame, Said},
     ledger::{DEFAULT_QUEUE, store_check},
     lost::{self, When},
     names,
@@ -86,8 +86,9 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let late = accepted_late(&mut connection, hello).await?;
     drop(connection);
     for held in late {
+        let frame = Frame::new(Some(hello.instance_id), held.job_id, held.lease_token, Said::Accept);
         // What can't be accepted any more is killed below.
-        if let Err(error) = flow.frames.take(held.job_id, held.lease_token, Said::Accept).await {
+        if let Err(error) = flow.frames.take(frame).await {
             info!(job_id = %held.job_id, %error, "an offer could not be accepted late");
         }
     }
@@ -262,11 +263,8 @@ async fn take_stock(connection: &mut Connection, hello: &Hello, session_id: Uuid
             registered.kill.push(*held);
             continue;
         };
-        if jobs::rehome(connection, job.id, held.lease_token, hello.instance_id).await? == 1 {
-            registered.keep.push(Held {
-                last_sequence: job.last_report_sequence,
-                ..*held
-            });
+        if let Some(last_sequence) = jobs::rehome(connection, job.id, held.lease_token, hello.instance_id).await? {
+            registered.keep.push(Held { last_sequence, ..*held });
         } else if held.finished && job.last_report_sequence >= held.last_sequence {
             registered.acknowledged.push(*held);
         } else {

@@ -7,7 +7,7 @@ use super::{
     Error, Flow,
     accept::fenced,
     finish,
-    frame::Said,
+    frame::{Frame, Said},
     ledger::{Also, Ledger},
 };
 use crate::{
@@ -44,7 +44,8 @@ pub enum News {
 ///
 /// `FENCED` when the lease has passed on.
 pub async fn report(flow: &Flow, job_id: Uuid, lease_token: i64, sequence: i64, news: News) -> Result<i64, Error> {
-    flow.frames.take(job_id, lease_token, Said::Report(sequence, Box::new(news))).await
+    let said = Said::Report(sequence, Box::new(news));
+    flow.frames.take(Frame::new(None, job_id, lease_token, said)).await
 }
 
 /// Decides on a report.

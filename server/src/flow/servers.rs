@@ -1,5 +1,7 @@
 //! Servers beside each other: signs of life, hints, and sessions whose server is gone.
 
+use std::collections::HashSet;
+
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -88,6 +90,21 @@ pub async fn take_out_strays(flow: &Flow) -> Result<(), Error> {
     let strays = sessions::redirected_before(&mut *flow.connection().await?, seconds, BATCH).await?;
     for stray in strays {
         take_out(flow, stray, "told to move, the worker did not come back in time").await?;
+    }
+    Ok(())
+}
+
+/// Takes out the sessions that this server should have and doesn't: the end of their streams could not be stored. `connected` tells the
+/// instances that have a stream, and is asked after the sessions were read: who enters takes a seat before it is stored.
+///
+/// # Errors
+///
+/// When the database fails; the next pass tries again.
+pub async fn take_out_ghosts(flow: &Flow, connected: impl FnOnce() -> Vec<Uuid>) -> Result<(), Error> {
+    let stored = sessions::of_server(&mut *flow.connection().await?, flow.server_id).await?;
+    let connected: HashSet<Uuid> = connected().into_iter().collect();
+    for ghost in stored.into_iter().filter(|session| !connected.contains(&session.instance_id)) {
+        take_out(flow, ghost, "its stream is gone").await?;
     }
     Ok(())
 }

@@ -259,6 +259,7 @@ mod tests {
             lease: default.lease / 100,
             accept_deadline: default.accept_deadline / 100,
             poll: default.poll / 100,
+            server_timeout: default.server_timeout / 100,
             ..default
         };
         assert_eq!(short.check(), Ok(()));
@@ -307,13 +308,14 @@ mod tests {
 
     #[test]
     fn no_time_is_zero_or_longer_than_a_year_and_no_stage_goes_without_an_attempt() {
-        let fields: [fn(&mut Timers) -> &mut Duration; 12] = [
+        let fields: [fn(&mut Timers) -> &mut Duration; 13] = [
             |t| &mut t.hello_deadline,
             |t| &mut t.ping_interval,
             |t| &mut t.ping_timeout,
             |t| &mut t.lease,
             |t| &mut t.accept_deadline,
             |t| &mut t.poll,
+            |t| &mut t.server_timeout,
             |t| &mut t.discover_timeout,
             |t| &mut t.submit_timeout,
             |t| &mut t.publish_timeout,

@@ -14,15 +14,14 @@ use crate::{
     wire,
 };
 
-/// Dials per second that a fleet is spread to when it is sent elsewhere, and the longest time that this may take.
+/// Dials per second that a fleet is spread to when it is sent elsewhere.
 const DIALS_PER_SECOND: f64 = 500.0;
-const SPREAD_MAX: f64 = 10.0;
 
 /// Most frames that are still taken in before a session says farewell; the worker sends the rest again.
 const FAREWELL_FRAMES: usize = 256;
 
 /// How long the answers to them may take.
-const ANSWERS: Duration = Duration::from_secs(3);
+pub(super) const ANSWERS: Duration = Duration::from_secs(3);
 
 impl Session {
     pub(super) async fn obey(&mut self, request: Control) -> Result<(), End> {
@@ -98,7 +97,7 @@ impl Session {
     async fn redirect(&mut self, reason: &'static str, streams: usize) -> End {
         let redirect = v1::Redirect {
             reason: reason.to_owned(),
-            retry_after: Some(wire::duration(spread(streams))),
+            retry_after: Some(wire::duration(spread(streams, self.sessions.flow.timers.server_timeout / 2))),
         };
         // Whether it arrives or not, the stream ends, and the worker dials again.
         drop(self.send(Frame::Redirect(redirect)).await);
@@ -106,8 +105,9 @@ impl Session {
     }
 }
 
-fn spread(streams: usize) -> Duration {
-    let seconds = (streams.saturating_sub(1) as f64 / DIALS_PER_SECOND).min(SPREAD_MAX);
+/// A moment within which all of these dial; who has not come back some time after that is taken out.
+fn spread(streams: usize, most: Duration) -> Duration {
+    let seconds = (streams.saturating_sub(1) as f64 / DIALS_PER_SECOND).min(most.as_secs_f64());
     Duration::from_secs_f64(seconds * fastrand::f64())
 }
 
@@ -117,11 +117,12 @@ mod tests {
 
     #[test]
     fn one_worker_dials_at_once_and_a_thousand_within_two_seconds() {
-        assert_eq!(spread(1), Duration::ZERO);
-        let delays: Vec<Duration> = (0..1000).map(|_| spread(1000)).collect();
+        let most = Duration::from_secs(10);
+        assert_eq!(spread(1, most), Duration::ZERO);
+        let delays: Vec<Duration> = (0..1000).map(|_| spread(1000, most)).collect();
         assert!(delays.iter().all(|delay| *delay < Duration::from_secs(2)));
         let early = delays.iter().filter(|delay| **delay < Duration::from_secs(1)).count();
         assert!((300..700).contains(&early), "{early} in the first half");
-        assert!((0..100).all(|_| spread(1_000_000) <= Duration::from_secs(10)));
+        assert!((0..100).all(|_| spread(1_000_000, most) <= most));
     }
 }

@@ -184,7 +184,9 @@ impl Queue {
         let mut round = 0;
         loop {
             let before = turns.len();
-            let in_round = (0..self.desks.len()).filter(|index| self.desks[*index].1 > round);
+            // What waits for a stuck line counts against its room.
+            let room = |(desk, room): &(Desk, u32)| (*room as usize).min(desk.offers.capacity());
+            let in_round = (0..self.desks.len()).filter(|index| room(&self.desks[*index]) > round);
             turns.extend(in_round.take(CLAIM_MAX - before));
             if turns.len() == before || turns.len() == CLAIM_MAX {
                 return turns;

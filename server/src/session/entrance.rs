@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::Sessions;
+use super::{Outbound, Sessions};
 use crate::{
     domain,
     flow::{
@@ -17,10 +17,10 @@ use crate::{
 const ATTEMPTS: usize = 3;
 
 /// Registers a worker. Another instance of its name on another server is asked for a sign of life; only when it gives none is it replaced.
-pub(super) async fn register(sessions: &Sessions, hello: &Hello) -> Result<Registered, Status> {
+pub(super) async fn register(sessions: &Sessions, hello: &Hello, outbound: &Outbound) -> Result<Registered, Status> {
     let mut attempts = 1;
     loop {
-        let rival = match attempt(sessions, hello).await? {
+        let rival = match attempt(sessions, hello, outbound).await? {
             Ok(registered) => return Ok(registered),
             Err(rival) => rival,
         };
@@ -35,9 +35,12 @@ pub(super) async fn register(sessions: &Sessions, hello: &Hello) -> Result<Regis
     }
 }
 
-async fn attempt(sessions: &Sessions, hello: &Hello) -> Result<Result<Registered, Box<Rival>>, Status> {
+async fn attempt(sessions: &Sessions, hello: &Hello, outbound: &Outbound) -> Result<Result<Registered, Box<Rival>>, Status> {
     let admitted = unless_leaving(sessions, sessions.admission.admit()).await?;
     let _admitted = admitted.map_err(|refusal| status::refused(&refusal))?;
+    if outbound.is_closed() {
+        return Err(status::client_gone());
+    }
     match register::register(&sessions.flow, hello).await {
         Ok(registered) => Ok(Ok(registered)),
         Err(Error::NameTaken(rival)) => Ok(Err(rival)),

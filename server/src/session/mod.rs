@@ -144,7 +144,12 @@ async fn run(
     inbound: impl Stream<Item = Result<ConnectRequest, Status>> + Unpin + Send,
     outbound: Outbound,
 ) {
-    let (seat, control) = match sessions.registry.enter(&hello).await {
+    // A worker that waits no longer has dialled again, and its old Hello must not take the place of its new one.
+    let seated = tokio::select! {
+        () = outbound.closed() => return,
+        seated = sessions.registry.enter(&hello) => seated,
+    };
+    let (seat, control) = match seated {
         Ok(taken) => taken,
         Err(refusal) => return refuse(&outbound, status::refused(&refusal)).await,
     };
@@ -152,7 +157,7 @@ async fn run(
     let subscription = sessions.flow.hints.subscribe([Topic::Instance(hello.instance_id)]);
     let began = Instant::now();
     // Boxed, as everything that is large and over soon: an idle stream must be small.
-    let registered = match Box::pin(entrance::register(&sessions, &hello)).await {
+    let registered = match Box::pin(entrance::register(&sessions, &hello, &outbound)).await {
         Ok(registered) => registered,
         Err(refusal) => return refuse(&outbound, refusal).await,
     };

@@ -10,13 +10,14 @@ use uuid::Uuid;
 use super::{
     Control, End, Session,
     answer::{Awaited, What},
+    control::ANSWERS,
 };
 use crate::{
     domain,
     flow::{
         cancel,
         claim::{self, Claimed},
-        frame::Said,
+        frame::{self, Said},
         hints::Subscription,
     },
     wire::{self, worker},
@@ -51,6 +52,13 @@ impl Session {
                 break end;
             }
         };
+        // What the worker has said counts before its end does: a result on its way must not lose to the loss of its job.
+        let said = async {
+            while !self.awaited.is_empty() {
+                drop(Awaited::first(&mut self.awaited).await)
+            }
+        };
+        drop(tokio::time::timeout(ANSWERS, said).await);
         // What was claimed for this session and not sent is offered again at once.
         offered.close();
         while let Ok(job) = offered.try_recv() {
@@ -172,7 +180,8 @@ impl Session {
 
     /// Brings what was said to its group; the answer comes in its turn.
     async fn bring(&mut self, job_id: Uuid, lease_token: i64, said: Said, what: What) -> Result<(), End> {
-        match self.sessions.flow.frames.bring(job_id, lease_token, said).await {
+        let frame = frame::Frame::new(Some(self.hello.instance_id), job_id, lease_token, said);
+        match self.sessions.flow.frames.bring(frame).await {
             Ok(answer) => {
                 self.awaited.push_back(Awaited {
                     job_id,

@@ -42,6 +42,11 @@ pub const PROTOCOL_VERSION: i32 = 1;
 /// Frames and events that wait in a channel at most.
 const QUEUE: usize = 1024;
 
+/// How often a connection that transfers something is asked whether it is still there.
+const BULK_PING: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const BULK_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Why the link can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -94,6 +99,8 @@ pub struct Welcomed {
     pub lease_duration: Duration,
     /// When this session's Hello was sent: the server has renewed the worker's lease no earlier than that.
     pub renewed: Instant,
+    /// Leases that the server lets the worker keep, and that are not over.
+    pub kept: Vec<Lease>,
 }
 
 /// Says things in one session. What can't be said any more is void with its session.
@@ -107,8 +114,14 @@ impl Voice {
     /// Queues a frame; never waits. A session that is so slow that its queue is full is ended: a new one starts afresh.
     pub fn say(&self, frame: Frame) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame) {
+            tracing::warn!("too much waits to be sent: the session is ended");
             self.end.cancel();
         }
+    }
+
+    /// Ends the session; a new one starts afresh.
+    pub fn hang_up(&self) {
+        self.end.cancel();
     }
 }
 
@@ -175,7 +188,7 @@ impl Link {
             ledger: Arc::new(ledger),
             hello: Arc::new(Mutex::new(hello)),
             bulk: Bulk {
-                channel: endpoint.connect_lazy(),
+                channel: kept_alive(endpoint.clone()).connect_lazy(),
                 call: timers.transfer,
             },
             status: Arc::default(),
@@ -262,6 +275,14 @@ impl Link {
             Err(end) => (end, false),
         }
     }
+}
+
+/// Transfers have no pings of their own: without these a line that is gone would be noticed only after the time of a whole call.
+fn kept_alive(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .http2_keep_alive_interval(BULK_PING)
+        .keep_alive_timeout(BULK_PING_TIMEOUT)
+        .tcp_keepalive(Some(BULK_PING))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

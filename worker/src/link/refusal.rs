@@ -16,6 +16,24 @@ pub(super) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
+/// The end of a session that was welcomed. The worker as it is was good enough then: a frame that the server can't read, or a fault of its
+/// own, must not cost the jobs at work.
+pub(super) fn after_welcome(status: &Status) -> End {
+    let reason = reason(status);
+    if status.code() == Code::InvalidArgument && !FOR_GOOD.contains(&reason.as_str()) {
+        tracing::error!(%reason, message = %status.message(),
+            "the server does not understand something that this worker sent: see whether both have the same version, and report this with the logs of both");
+        return End::Lost {
+            reason: format!("{:?}: {}", status.code(), status.message()),
+            hint: status
+                .get_details_retry_info()
+                .and_then(|info| info.retry_delay)
+                .filter(|hint| !hint.is_zero()),
+        };
+    }
+    end(status)
+}
+
 /// The end of a session by a status. A name or a volume that another worker holds may become free, so those are tried again.
 pub(super) fn end(status: &Status) -> End {
     let reason = reason(status);

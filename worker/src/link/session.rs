@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
         for misfit in timers.misfits(interval, session.ping_timeout, lease_duration) {
             tracing::error!("{misfit}");
         }
-        session.take_stock(&welcome).await?;
+        let kept = session.take_stock(&welcome).await?;
         session.renewed(said_hello);
         session.handle.set_line(Line::Live {
             session_id: welcome.session_id,
@@ -131,13 +131,14 @@ impl<'a> Session<'a> {
             voice: Voice { frames, end },
             lease_duration,
             renewed: said_hello,
+            kept,
         };
         session.tell(Event::Welcomed(Box::new(welcomed))).await?;
         Ok(session)
     }
 
-    /// What the server says of the inventory.
-    async fn take_stock(&self, welcome: &v1::Welcome) -> Result<(), End> {
+    /// What the server says of the inventory. Returns what is kept and not over.
+    async fn take_stock(&self, welcome: &v1::Welcome) -> Result<Vec<Lease>, End> {
         tracing::info!(session_id = %welcome.session_id, "the server has welcomed this worker");
         for job in &welcome.acknowledged {
             let lease = Lease::new(&job.job_id, job.lease_token);
@@ -151,12 +152,16 @@ impl<'a> Session<'a> {
             self.tell(Event::Fenced(lease, "its lease has passed on while the line was down".to_owned()))
                 .await?;
         }
+        let mut kept = Vec::new();
         for job in &welcome.keep {
-            self.handle
-                .ledger
-                .kept(&Lease::new(&job.job_id, job.lease_token), job.last_sequence);
+            let lease = Lease::new(&job.job_id, job.lease_token);
+            // The server may have all of a job that has ended, and only its word for that got lost.
+            match self.handle.ledger.kept(&lease, job.last_sequence) {
+                true => self.tell(Event::Settled(lease)).await?,
+                false => kept.push(lease),
+            }
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// How often the worker gives a sign of life.
@@ -218,7 +223,7 @@ impl<'a> Session<'a> {
             response = self.inbound.message() => match response {
                 Ok(Some(response)) => Turn::Heard(response),
                 Ok(None) => return Err(lost("the server ended the stream")),
-                Err(status) => return Err(refusal::end(&status)),
+                Err(status) => return Err(refusal::after_welcome(&status)),
             },
             permit = self.outbound.reserve(), if !self.queue.is_empty() => match permit {
                 Ok(permit) => {
@@ -231,7 +236,7 @@ impl<'a> Session<'a> {
             () = self.handle.ledger.changed(), if self.queue.is_empty() => Turn::Look,
             _ = self.ping.tick() => Turn::Ping,
             () = tokio::time::sleep_until(self.last_pong + self.ping_timeout) => return Err(lost("the server did not answer pings")),
-            () = self.end.cancelled() => return Err(lost("too much waited to be sent")),
+            () = self.end.cancelled() => return Err(lost("the worker ended the session")),
             () = self.events.closed() => return Err(End::Over),
         };
         match turn {

@@ -218,6 +218,21 @@ async fn what_a_welcome_says_of_the_inventory_counts() {
 }
 
 #[tokio::test]
+async fn a_kept_job_whose_end_the_server_has_is_over() {
+    let mut server = Server::start().await;
+    let mut worker = Worker::dial(&server);
+    let (ended, running) = (Lease::new("ended", 1), Lease::new("running", 2));
+    worker.handle.ledger.open(&ended);
+    worker.handle.ledger.open(&running);
+    worker.handle.ledger.report(&ended, News::Finished(v1::Finished::default()));
+    let mut line = server.line().await;
+    let keep = vec![held(&ended, 1), held(&running, 3)];
+    line.send(Answer::Welcome(v1::Welcome { keep, ..calm() })).await;
+    assert!(matches!(worker.event().await, Event::Settled(lease) if lease == ended));
+    assert!(matches!(worker.event().await, Event::Welcomed(welcomed) if welcomed.kept == [running]));
+}
+
+#[tokio::test]
 async fn a_redirected_worker_dials_again() {
     let mut server = Server::start().await;
     let mut worker = Worker::dial(&server);
@@ -333,8 +348,12 @@ struct Place {
 
 impl Place {
     fn new(server: &Server) -> Self {
+        Self::at(&server.url)
+    }
+
+    fn at(url: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let (_, handle, _) = Link::new(&server.url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
+        let (_, handle, _) = Link::new(url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
         let folder = RunFolder::below(dir.path(), "run", "job");
         folder.create_private().expect("folders");
         let stop = CancellationToken::new();
@@ -387,6 +406,26 @@ async fn a_transfer_is_given_up_when_the_server_says_no_or_the_job_must_stop() {
         .upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain")
         .await
         .expect("one try is made all the same");
+}
+
+#[tokio::test]
+async fn a_transfer_that_hangs_does_not_hold_up_a_cancel() {
+    // Takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let place = Place::at(&url);
+    let file = place.dir.path().join("x");
+    fs::write(&file, "x").expect("a file");
+    let upload = place.outlet.upload_artifact(v1::ArtifactType::PushLog, &file, "text/plain");
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        place.stop.cancel();
+        Instant::now()
+    };
+    let both = async { tokio::join!(upload, cancel) };
+    let (stored, cancelled) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("given up");
+    stored.expect_err("stopped");
+    assert!(cancelled.elapsed() < Duration::from_secs(15), "{:?}", cancelled.elapsed());
 }
 
 #[tokio::test]
@@ -475,4 +514,13 @@ async fn output_is_followed_to_its_end_by_the_offsets_of_the_server() {
     };
     patient(async { tokio::join!(follow, write) }).await.0.expect("sent");
     assert!(server.store().output == content);
+}
+
+#[test]
+fn what_the_server_can_not_read_ends_a_session_and_not_the_worker() {
+    let unread = Status::invalid_argument("no such frame");
+    assert!(matches!(refusal::end(&unread), End::Refused(_)), "before the welcome");
+    assert!(matches!(refusal::after_welcome(&unread), End::Lost { .. }));
+    let unknown = self::refusal(Code::InvalidArgument, "UNKNOWN_QUEUE");
+    assert!(matches!(refusal::after_welcome(&unknown), End::Refused(_)));
 }

@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Tries of a transfer whose content keeps arriving otherwise than announced.
 const GARBLED_TRIES: u32 = 4;
 
+/// What a call is given once the job must stop: the log of a cancelled job is still wanted, but nobody waits for a call that hangs.
+const AFTER_STOP: Duration = Duration::from_secs(5);
+
 /// The way that transfers take.
 #[derive(Debug, Clone)]
 pub(super) struct Bulk {
@@ -184,8 +187,11 @@ where
     let mut pauses = pauses.build();
     let mut garbled = 0;
     loop {
-        let limited = tokio::time::timeout(bulk.call, attempt()).await;
-        let status = match limited.unwrap_or_else(|_| Err(Status::deadline_exceeded("the server did not answer in time"))) {
+        let tried = tokio::select! {
+            tried = tokio::time::timeout(bulk.call, attempt()) => tried,
+            () = stopped(stop) => return Err(Status::cancelled("the job was stopped before the transfer had ended")),
+        };
+        let status = match tried.unwrap_or_else(|_| Err(Status::deadline_exceeded("the server did not answer in time"))) {
             Ok(value) => return Ok(value),
             Err(status) => status,
         };
@@ -200,6 +206,12 @@ where
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// The job must stop, and what was on its way has had its time.
+async fn stopped(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(AFTER_STOP).await;
 }
 
 /// What a failed transfer means for the next try.

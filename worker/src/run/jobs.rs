@@ -155,6 +155,12 @@ impl Jobs {
         self.release(lease)
     }
 
+    /// Ids of jobs that haven't ended.
+    pub(super) fn names_at_work(&self) -> Vec<String> {
+        let at_work = self.entries.iter().filter(|(_, entry)| !entry.ended);
+        at_work.map(|(lease, _)| lease.job_id.clone()).collect()
+    }
+
     /// Jobs that haven't ended.
     pub(super) fn at_work(&self) -> usize {
         self.entries.values().filter(|entry| !entry.ended).count()

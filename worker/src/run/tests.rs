@@ -421,7 +421,7 @@ async fn a_server_that_answers_and_renews_nothing_costs_the_worker_its_jobs_in_t
     line.send(Answer::Offer(place.slow(7))).await;
     // Pongs come all the time; the lease was renewed with the Hello, and never since.
     let began = tokio::time::Instant::now();
-    let end = line.finished_while_pinging(|| Some(began.elapsed())).await;
+    let end = patient(line.finished_while_pinging(|| Some(began.elapsed()))).await;
     assert_eq!(code(&end), "LOST_CONTACT");
     assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
 }
@@ -438,8 +438,15 @@ async fn an_offer_of_a_lease_that_may_be_over_is_not_answered() {
     line.until(is_credit).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     line.send(Answer::Offer(place.quick(7))).await;
+    line.send(Answer::Command(v1::Command::default())).await;
+    let answered = line.heard().await;
+    assert!(
+        matches!(answered, Frame::CommandResult(_)),
+        "it has come past the offer: {answered:?}"
+    );
+    // A worker that had begun the job would say so before it goes.
     place.shutdown.drain.cancel();
-    assert_eq!(names(&[line.heard().await]), ["draining"]);
+    assert_eq!(names(&line.rest().await), ["draining"]);
 }
 
 #[tokio::test]
@@ -713,3 +720,33 @@ async fn what_an_earlier_start_has_left_is_cleared_before_any_job_is_taken() {
 }
 
 mod adopting;
+
+fn refuse(place: &Place, reason: &str) {
+    let mut details = tonic_types::ErrorDetails::new();
+    details.set_error_info(reason, "moorline", std::collections::HashMap::new());
+    let status = <tonic::Status as tonic_types::StatusExt>::with_error_details(tonic::Code::AlreadyExists, "words of the server", details);
+    place.server.store().refusals.push_back(status);
+}
+
+#[tokio::test]
+async fn a_worker_whose_volume_another_holds_stops_what_is_at_work() {
+    let mut place = Place::new().await;
+    let line = place.at_work(7).await;
+    refuse(&place, "VOLUME_HELD");
+    drop(line);
+    let mut line = place.server.welcomed().await;
+    assert_eq!(code(&line.finished().await), "LOST_CONTACT");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_refused_for_good_stops_its_jobs_first() {
+    let mut place = Place::new().await;
+    let line = place.at_work(7).await;
+    let git = place.dir.path().join("work/git/run-1/job-1");
+    assert!(git.exists());
+    refuse(&place, "UNKNOWN_QUEUE");
+    drop(line);
+    let error = place.gone().await.expect_err("refused");
+    assert!(error.to_string().contains("UNKNOWN_QUEUE"), "{error}");
+    assert!(!git.exists(), "its job has ended");
+}

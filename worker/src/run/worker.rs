@@ -1,6 +1,6 @@
 //! What the loop does with each thing that happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, command::Command as Ask, command_result::Result as Answer, connect_request::Frame};
 use tokio::{
@@ -64,6 +64,8 @@ pub(super) struct Worker {
     drained_by: Option<Instant>,
     /// What an earlier process has left at work, until the server has said what becomes of it.
     claims: Claims,
+    /// Those that were given up without its word: a Hello that still names them may be on its way.
+    abandoned: BTreeSet<Lease>,
     /// When they must be stopped, unless the server has spoken by then.
     claims_due: Option<Instant>,
     contact: Contact,
@@ -111,6 +113,7 @@ impl Worker {
             crammed: false,
             drained_by: None,
             claims: Claims::default(),
+            abandoned: BTreeSet::new(),
             claims_due: None,
             tasks: JoinSet::new(),
             keeping: JoinSet::new(),
@@ -147,18 +150,20 @@ impl Worker {
                 _ = look.tick(), if self.credits.are_withheld() => self.look_at_the_spool(),
                 Some(_) = self.commands.join_next(), if !self.commands.is_empty() => {}
                 ended = &mut link => {
-                    ended.map_err(|_| Error::Task { task: "link" })??;
-                    return Err(Error::Task { task: "link" });
+                    let ended = ended.map_err(|_| Error::Task { task: "link" })?;
+                    let error = ended.err().map_or(Error::Task { task: "link" }, Error::from);
+                    self.stop_unwanted(&error).await?;
+                    return Err(error);
                 }
                 Some(done) = self.clearing.join_next(), if !self.clearing.is_empty() => self.cleared(done)?,
                 () = shutdown.drain.cancelled(), if drained_by.is_none() => self.drain(TOLD),
                 () = shutdown.stop.cancelled(), if !self.hurried => self.hurry(),
                 () = until(self_fence) => self.fence_itself(),
                 () = until(claims_due) => self.give_up_claims("the server could not be reached for most of the lease that the worker had"),
-                Ok(()) = line.changed(), if claims_due.is_some() => {
+                Ok(()) = line.changed() => {
                     let held = line.borrow_and_update().is_volume_held();
                     if held {
-                        self.give_up_claims("its volume is held by another worker");
+                        self.lose_volume();
                     }
                 }
                 () = until(drained_by) => if self.out_of_time() { break },
@@ -180,6 +185,12 @@ impl Worker {
         match event {
             Event::Welcomed(welcomed) => {
                 self.clock.welcome(welcomed.renewed, welcomed.lease_duration, &self.config.timers);
+                if let Some(lease) = welcomed.kept.iter().find(|lease| self.abandoned.contains(lease)) {
+                    tracing::warn!(job_id = %lease.job_id, lease_token = lease.token,
+                        "the server counts on a job that was given up while it was asked: the worker dials again without it");
+                    welcomed.voice.hang_up();
+                    return;
+                }
                 self.voice = Some(welcomed.voice);
                 self.adopt();
                 self.note_contact();
@@ -223,6 +234,7 @@ impl Worker {
         for lease in &leases {
             self.handle.ledger.forget(lease);
         }
+        self.abandoned.extend(leases);
         if !containers.is_empty() {
             self.commands.spawn(self.leftovers().clear_these(containers));
         }
@@ -464,6 +476,17 @@ impl Worker {
         }
     }
 
+    /// Another worker has the volume, so the leases are over: no two may use one login.
+    fn lose_volume(&mut self) {
+        if self.claims_due.is_some() {
+            self.give_up_claims("its volume is held by another worker");
+        }
+        self.clock.fence();
+        if self.jobs.stop_all(Why::LostContact) {
+            tracing::error!("another worker holds this worker's volume: running jobs are stopped, others may have them by now");
+        }
+    }
+
     fn drain(&mut self, reason: &str) {
         tracing::info!(
             %reason,
@@ -484,6 +507,26 @@ impl Worker {
             tracing::warn!("the worker is to go at once: running jobs are stopped");
         }
         self.drained_by = Some(Instant::now() + HURRY);
+    }
+
+    /// The server will not have this worker: no agent works on for a worker that is gone. The ends are left to its next start.
+    async fn stop_unwanted(&mut self, error: &Error) -> Result<(), Error> {
+        let at_work = self.jobs.names_at_work();
+        if self.jobs.stop_all(Why::Leaving) {
+            tracing::error!(jobs = %at_work.join(", "), error = %chain(error), "the worker can't go on: jobs at work are stopped");
+        }
+        let ending = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.map_err(|_| Error::Task { task: "job" })?;
+            }
+            Ok::<_, Error>(())
+        };
+        match tokio::time::timeout(HURRY, ending).await {
+            Ok(ended) => ended?,
+            Err(_) => tracing::error!("jobs did not end in time: the next start of this worker clears up after them"),
+        }
+        self.spool.settled().await;
+        Ok(())
     }
 
     fn say_draining(&self, reason: &str) {

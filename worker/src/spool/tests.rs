@@ -170,7 +170,7 @@ async fn a_full_spool_takes_no_job_but_every_end_of_those_it_took() {
     let dir = TempDir::new().expect("a folder");
     let (spool, _) = open(&dir).await;
     let mut taken = 0;
-    while spool.accept(&lease(taken), &offer(&lease(taken))).await.is_ok() {
+    while taken < 100 && spool.accept(&lease(taken), &offer(&lease(taken))).await.is_ok() {
         taken += 1;
     }
     assert_eq!(taken, 15, "each keeps a record's room free for its end");

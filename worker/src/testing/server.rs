@@ -147,6 +147,15 @@ impl Line {
         }
     }
 
+    /// All that the worker still says before it leaves, signs of life apart.
+    pub(crate) async fn rest(&mut self) -> Vec<Said> {
+        let mut heard = Vec::new();
+        while let Ok(Some(request)) = patient(self.said.message()).await {
+            heard.extend(request.frame.filter(|frame| !matches!(frame, Said::Ping(_))));
+        }
+        heard
+    }
+
     /// The end of a job, after whatever else is reported of it.
     pub(crate) async fn finished(&mut self) -> v1::Report {
         let is_end = |frame: &Said| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 
-use super::{Args, Workload, backlog, cluster::Cluster, drain, idle, line, lost, ping, stage::Stage, storm};
+use super::{Args, Workload, backlog, cluster::Cluster, drain, idle, line, lost, ping, server, stage::Stage, storm};
 use crate::interrupt;
 
 /// Runs the workloads that were asked for; fails when one could not run or broke a rule, never for a figure.
@@ -60,6 +60,7 @@ async fn workloads(stage: &mut Stage, args: &Args) -> Result<()> {
         if let Err(error) = measured {
             // The others can still be measured.
             eprintln!("{name}: {error:#}");
+            eprintln!("{}", server::complaints(stage.cluster.folder()));
             failed.push(name);
         }
     }

@@ -78,6 +78,16 @@ impl Plan {
     }
 }
 
+/// What the last server has warned of, which goes with the folder otherwise.
+pub fn complaints(folder: &Path) -> String {
+    let log = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        .collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
 /// The address that a server has written into its log.
 fn listening(log: &Path) -> Option<SocketAddr> {
     let text = fs::read_to_string(log).ok()?;

@@ -155,14 +155,17 @@ pub async fn instances_to_cancel(connection: &mut Connection) -> QueryResult<Vec
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Hands a running job to a new instance of its worker.
-pub async fn rehome(connection: &mut Connection, id: Uuid, lease_token: i64, instance_id: Uuid) -> QueryResult<usize> {
+/// Hands a running job to a new instance of its worker. Returns the number of its last stored report, which from now on only that instance
+/// adds to; `None` when the lease isn't the job's any more.
+pub async fn rehome(connection: &mut Connection, id: Uuid, lease_token: i64, instance_id: Uuid) -> QueryResult<Option<i64>> {
     diesel::update(jobs::table.find(id))
         .filter(jobs::lease_token.eq(lease_token).and(jobs::status.eq(job::Status::Running)))
         .set((
             jobs::lease_instance_id.eq(instance_id),
             jobs::lease_expires_at.eq(None::<DateTime<Utc>>),
         ))
-        .execute(connection)
+        .returning(jobs::last_report_sequence)
+        .get_result(connection)
         .await
+        .optional()
 }

@@ -164,3 +164,16 @@ async fn a_worker_that_reaches_no_server_stops_its_agent_before_its_lease_is_ove
     assert_eq!(left.containers().await.len(), 1, "the server is given time to answer");
     left.gone().await;
 }
+
+#[tokio::test]
+async fn a_claim_that_was_given_up_while_the_server_was_asked_is_claimed_no_more() {
+    let mut left = Left::at_work(Duration::from_secs(55)).await;
+    let mut line = left.claiming(1).await;
+    left.gone().await;
+    let keep = vec![held()];
+    line.send(Answer::Welcome(v1::Welcome { keep, ..calm() })).await;
+    line.left().await;
+    let mut line = left.claiming(0).await;
+    line.send(Answer::Welcome(calm())).await;
+    line.until(is_credit).await;
+}

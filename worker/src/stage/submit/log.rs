@@ -62,6 +62,9 @@ pub(super) struct Log {
     most: u64,
     /// Whether no more is taken.
     full: bool,
+    /// Whether something could not be written since the last that could, and whether the file says so.
+    gap: bool,
+    gap_said: bool,
     transcript: Transcript,
     throttle: Throttle,
     told: Told,
@@ -87,6 +90,8 @@ impl Log {
             kept: 0,
             most: MOST,
             full: false,
+            gap: false,
+            gap_said: false,
             transcript: Transcript::default(),
             throttle: Throttle::new(Instant::now()),
             told: Told::open(folder, adopted),
@@ -136,7 +141,7 @@ impl Log {
         piece.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         self.offset += piece.len() as u64;
         if let Some(whole) = self.lines.push(&piece) {
-            self.keep(&whole).await?;
+            self.keep(&whole).await;
         }
         self.full |= length as u64 > room;
         // Nothing above waits: without this the job would hear of no cancellation until all is read.
@@ -144,10 +149,9 @@ impl Log {
         Ok(length)
     }
 
-    /// Writes whole lines down without their secrets, if there is room, and reads the events in them.
-    async fn keep(&mut self, lines: &[u8]) -> io::Result<()> {
-        let clean = self.redactor.text(&String::from_utf8_lossy(lines));
-        self.write(&clean)?;
+    /// Reads the events in whole lines, and writes the lines down without their secrets, if there is room. Events first: a disk that is full
+    /// for a moment must not cost the end of a turn.
+    async fn keep(&mut self, lines: &[u8]) {
         let mut news = Vec::new();
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             self.taken += line.len() as u64;
@@ -157,23 +161,55 @@ impl Log {
             let seen = seen.map(|seen| self.redactor.line(&seen, PROGRESS));
             news.extend(seen.and_then(|seen| self.throttle.pass(seen, Instant::now())));
         }
+        let clean = self.redactor.text(&String::from_utf8_lossy(lines));
+        self.write(&clean);
         if let Err(error) = self.told.note(self.taken) {
             tracing::warn!(%error, "how much of the agent's output was told can't be noted: a restart of the worker may tell it again");
         }
         for line in news {
             self.outlet.progress(&line).await;
         }
+    }
+
+    fn write(&mut self, clean: &str) {
+        // What stands for a secret, or for bytes that are no text, may be longer than they were.
+        self.full |= self.kept.saturating_add(clean.len() as u64) > self.most;
+        if self.full || clean.is_empty() {
+            return;
+        }
+        if let Err(error) = self.put(clean) {
+            if !self.gap {
+                tracing::warn!(%error, "the agent's log can't be written and lacks a part: see to the room on the worker's disk");
+            }
+            self.gap = true;
+        }
+    }
+
+    /// Writes behind what is there; where something is missing, the file says so, once.
+    fn put(&mut self, clean: &str) -> io::Result<()> {
+        if self.gap {
+            // What could not be written whole may have left a part of a line.
+            if self.clean.stream_position()? > self.kept {
+                self.clean.write_all(b"\n")?;
+            }
+            self.clean.write_all(self.own_up().as_bytes())?;
+            self.kept = self.clean.stream_position()?;
+            (self.gap, self.gap_said) = (false, true);
+        }
+        self.clean.write_all(clean.as_bytes())?;
+        self.kept += clean.len() as u64;
         Ok(())
     }
 
-    fn write(&mut self, clean: &str) -> io::Result<()> {
-        // What stands for a secret, or for bytes that are no text, may be longer than they were.
-        self.full |= self.kept.saturating_add(clean.len() as u64) > self.most;
-        if !self.full {
-            self.clean.write_all(clean.as_bytes())?;
-            self.kept += clean.len() as u64;
+    /// What says that something is missing; nothing once it was said.
+    fn own_up(&self) -> String {
+        match self.gap_said {
+            true => String::new(),
+            false => format!(
+                "{}\n",
+                json!({"type": "moorline.truncated", "text": "a part of the output is missing: the worker's disk did not take it"})
+            ),
         }
-        Ok(())
     }
 
     /// Ends the file with what is left and with standard error, and returns what was said.
@@ -192,7 +228,7 @@ impl Log {
             clean if clean.is_empty() => clean,
             clean => clean + "\n",
         };
-        let written = self.write(&clean);
+        self.write(&clean);
         let mut last = String::new();
         if self.full {
             let text = format!("the output is longer than {} bytes; the rest was not kept", self.most);
@@ -203,7 +239,11 @@ impl Log {
             let event = json!({"type": "moorline.stderr", "text": self.redactor.text(&stderr)});
             last = format!("{last}{event}\n");
         }
-        let ended = written.and_then(|()| self.clean.write_all(last.as_bytes()));
+        // Behind a gap that nothing has followed yet, this says so.
+        let ended = match self.gap {
+            true => self.put(&last),
+            false => self.clean.write_all(last.as_bytes()),
+        };
         if let Err(error) = ended.and_then(|()| self.clean.sync_all()) {
             tracing::warn!(%error, "the agent's log could not be written to its end");
         }

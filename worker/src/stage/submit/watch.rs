@@ -42,21 +42,53 @@ impl Submit<'_> {
             .await;
         // The agent's own failure says more than that of its log.
         if let Err(fault) = self.agent.verdict(exit, &transcript, &stderr) {
-            let fault = if adopted { while_away(exit, fault) } else { fault };
+            let fault = match adopted && self.went_with_its_engine(exit, &transcript).await {
+                true => lost(fault),
+                false => fault,
+            };
             return Err(self.agent_fault(fault).await);
         }
         stored.map_err(Error::Failed)?;
         Ok(transcript)
     }
+
+    /// Whether an agent that ended while no worker was there ended with the machine or its engine: that is not the agent's fault.
+    async fn went_with_its_engine(&self, exit: Exit, transcript: &Transcript) -> bool {
+        match exit {
+            Exit::Signal(_) => true,
+            Exit::Code(code) if is_unknown(code, transcript) => self.ctx.engine.info().await.is_ok_and(|info| info.kind == "docker"),
+            _ => false,
+        }
+    }
 }
 
-/// A signal that comes while no worker is there comes with the end of the machine, or of its engine: that is not the agent's fault.
-fn while_away(exit: Exit, fault: Fault) -> Fault {
-    match exit {
-        Exit::Signal(_) => Fault {
-            class: FailureClass::LostWorker,
-            ..fault
-        },
-        _ => fault,
+/// Docker's code for containers that it found dead when it came up again, as after a loss of power. An agent that has said how its turn ended
+/// has ended by itself.
+fn is_unknown(code: i32, transcript: &Transcript) -> bool {
+    code == 255 && transcript.turn.is_none()
+}
+
+fn lost(fault: Fault) -> Fault {
+    Fault {
+        class: FailureClass::LostWorker,
+        ..fault
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Turn;
+
+    #[test]
+    fn only_an_agent_that_did_not_end_its_turn_may_have_been_found_dead() {
+        let said = |turn| Transcript {
+            turn,
+            ..Transcript::default()
+        };
+        assert!(is_unknown(255, &said(None)));
+        assert!(!is_unknown(1, &said(None)));
+        assert!(!is_unknown(255, &said(Some(Turn::Completed))));
+        assert!(!is_unknown(255, &said(Some(Turn::Failed("no quota".to_owned())))));
     }
 }

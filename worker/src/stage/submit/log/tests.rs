@@ -70,6 +70,8 @@ fn opened(folder: RunFolder, most: u64, adopted: bool) -> Log {
         kept: 0,
         most,
         full: false,
+        gap: false,
+        gap_said: false,
         transcript: Transcript::default(),
         throttle: Throttle::new(Instant::now()),
     }
@@ -193,4 +195,25 @@ async fn others_get_their_turn_after_each_piece() {
         () = other => {}
     }
     assert!(turns.load(Ordering::Relaxed) >= 8);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_for_a_moment_costs_a_part_of_the_log_and_no_event() {
+    for again in [true, false] {
+        let dir = TempDir::new().unwrap();
+        let mut log = log(&dir, MOST, |file| writeln!(file, "{DONE}").unwrap());
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let good = std::mem::replace(&mut log.clean, full);
+        assert!(log.take().await.unwrap() > 0);
+        assert_eq!(log.transcript.turn, Some(Turn::Completed), "what could not be written was read");
+        log.clean = good;
+        if again {
+            let mut file = File::options().append(true).open(&log.raw).unwrap();
+            writeln!(file, "later").unwrap();
+        }
+        let (transcript, kept) = read(log).await;
+        assert_eq!((transcript.input_tokens, transcript.turn), (2, Some(Turn::Completed)));
+        assert_eq!(kept.matches("moorline.truncated").count(), 1, "{kept}");
+        assert_eq!(kept.ends_with("}\nlater\n"), again, "{kept}");
+    }
 }
