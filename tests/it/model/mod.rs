@@ -7,7 +7,7 @@
 //! A failure prints the shortest list of steps that shows it, and its seed goes into `mod.regressions` beside this file, to be tried first
 //! from then on. `MOORLINE_MODEL_CASES` sets how many cases are tried.
 //!
-//! To see it fail, take the fence out: compare `lease_token` in `accept` and `report` (and in `db/jobs/lease.rs`) with `ge` for `eq`. A stale
+//! To see it fail, take the fence out: compare `lease_token` with `>=` for `==` in the server's `flow/accept.rs` and `flow/report.rs`. A stale
 //! Accept is then taken, and the steps printed are the few that it needs: runs, a Hello, a claim, the lapse of its offer, another claim, and
 //! the first lease's Accept.
 //!

@@ -2,19 +2,18 @@
 //!
 //! Everything that depends on their signatures is in this file.
 
+mod words;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use moorline_server::{
     db::{self, jobs::Slot},
     domain::{
-        error::Kind,
-        job::{Failure, FailureClass},
         retry::Policy,
         run::{Agent, Options, Phase},
-        stage::{Discovered, Outcome, Published, Stage, Submitted, TaskPhase},
     },
-    flow::{self, Flow, Timers, accept, cancel, claim, expire, leave, register, report, retry, seed, start},
+    flow::{Flow, Timers, accept, cancel, claim, expire, leave, register, report, retry, seed, start},
 };
 use moorline_tests::db::TestDb;
 use object_store::memory::InMemory;
@@ -23,8 +22,10 @@ use tokio_postgres::Client;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use words::{done, news, refused, told};
+
 use super::{
-    op::{Hello, News, Op, Report},
+    op::{Hello, Op, Report},
     view::Names,
     world::{Answer, Due, QUEUES, Queue, World, priority},
 };
@@ -283,76 +284,5 @@ fn name(queue: Queue) -> &'static str {
     match queue {
         Queue::Default => "default",
         Queue::Shard => "codex-0",
-    }
-}
-
-fn news(news: News, stage: Stage) -> report::News {
-    let failed = |class| {
-        report::News::Failed(Failure {
-            code: "MODEL".to_owned(),
-            message: "of the model test".to_owned(),
-            class,
-            details: Default::default(),
-        })
-    };
-    match news {
-        News::Progress => report::News::Progress("at work".to_owned()),
-        News::Failed => failed(FailureClass::Job),
-        News::Broke => failed(FailureClass::Environment),
-        News::Lost => failed(FailureClass::LostWorker),
-        News::Stopped => report::News::Stopped("stopped".to_owned()),
-        News::Succeeded => report::News::Succeeded(outcome(stage, true)),
-        News::NothingToDo => report::News::Succeeded(outcome(stage, false)),
-    }
-}
-
-fn outcome(stage: Stage, work: bool) -> Outcome {
-    let commit = "a".repeat(40);
-    match stage {
-        Stage::Discover => Outcome::Discover(Discovered {
-            base_ref: "main".to_owned(),
-            base_commit: commit,
-            phase: work.then(|| TaskPhase {
-                number: "1".to_owned(),
-                title: "Setup".to_owned(),
-                tasks: Vec::new(),
-            }),
-        }),
-        Stage::Submit => Outcome::Submit(Submitted {
-            codex_task_id: "thread".to_owned(),
-            base_commit: commit,
-            patch_artifact_id: Uuid::nil(),
-            files_changed: 1,
-            insertions: 1,
-            deletions: 0,
-            input_tokens: 0,
-            output_tokens: 0,
-        }),
-        Stage::Publish => Outcome::Publish(Published {
-            branch_name: "moorline/feature/0".to_owned(),
-            commit,
-            pr_url: String::new(),
-            pr_existed: false,
-        }),
-    }
-}
-
-fn done<T>(outcome: Result<T, flow::Error>) -> Answer {
-    outcome.map_or_else(refused, |_| Answer::Done)
-}
-
-/// A refusal is an answer; anything else is the end of the test.
-fn refused(error: flow::Error) -> Answer {
-    match error {
-        flow::Error::Refused(refusal) => Answer::Refused(refusal.reason),
-        other => panic!("{other}: {:?}", std::error::Error::source(&other)),
-    }
-}
-
-fn told(outcome: Result<i64, flow::Error>) -> Option<i64> {
-    match outcome {
-        Ok(sequence) => Some(sequence),
-        Err(flow::Error::Refused(refusal)) if refusal.kind == Kind::Fenced => None,
-        Err(other) => panic!("{other}: {:?}", std::error::Error::source(&other)),
     }
 }
