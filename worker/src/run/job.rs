@@ -25,6 +25,10 @@ use crate::{
 
 /// Longest time of a stage whose offer names none.
 const LONGEST: Duration = Duration::from_secs(7200);
+
+/// How often an end that the disk didn't take is written again.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
 /// A job that was accepted.
 pub(super) struct Job {
     context: Context,
@@ -111,7 +115,11 @@ impl Job {
             Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
         }
         let finished = v1::Finished { outcome: Some(outcome) };
-        self.handle.ledger.finish(&self.ticket.lease, finished).await;
+        let mut safe = self.handle.ledger.finish(&self.ticket.lease, finished).await;
+        while turn.is_some() && !safe {
+            tokio::time::sleep(KEEP_AGAIN).await;
+            safe = self.handle.ledger.keep(&self.ticket.lease).await;
+        }
         // Only now: a worker that is killed before finds container and folder as they were, and reports the same end.
         if turn.is_some() {
             self.tidy().await;
