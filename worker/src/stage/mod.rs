@@ -47,6 +47,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Cancelled when the worker's process ends: what runs in a container is left to the next process of its name.
     pub leaving: CancellationToken,
+    /// Cancelled when the agent has ended by itself: what is left of the stage has no deadline, since the agent's work is paid for.
+    pub agent_ended: CancellationToken,
 }
 
 /// How a stage fails.

@@ -138,6 +138,7 @@ impl Place {
             outlet: memory.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            agent_ended: CancellationToken::new(),
         };
         (context, memory)
     }
