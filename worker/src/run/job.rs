@@ -18,7 +18,7 @@ use crate::{
     engine::Engine,
     link::{Handle, JobOutlet, Lease},
     stage::{
-        self, Context, RunFolder, plain,
+        self, Context, Owner, RunFolder, plain,
         submit::{self, Adopted},
     },
 };
@@ -170,9 +170,10 @@ impl Job {
             submit::clear(&self.context).await;
         }
         let (folder, submit) = (self.context.folder.clone(), self.context.offer.stage() == v1::Stage::Submit);
+        let owner = Owner::from(&self.context.offer);
         let removed = tokio::task::spawn_blocking(move || {
             folder.remove_private()?;
-            if submit { folder.remove_shared() } else { Ok(()) }
+            if submit { folder.remove_shared(Some(&owner)) } else { Ok(()) }
         });
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%error, folder = %self.context.folder.root.display(), "the run's folder could not be removed");

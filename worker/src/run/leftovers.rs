@@ -18,7 +18,7 @@ use crate::{
     engine::{Container, Engine, Error},
     link::Lease,
     redact::chain,
-    stage::{RunFolder, STOP_GRACE, valid_id},
+    stage::{Owner, RunFolder, STOP_GRACE, valid_id},
 };
 
 /// What is to be cleared up, and what not.
@@ -97,11 +97,15 @@ impl Leftovers {
         let runs: BTreeSet<&str> = self.spared.values().map(String::as_str).collect();
         let (run_spared, job) = (runs.contains(label("moorline.run")), label("moorline.job"));
         let job_spared = self.spared.keys().any(|lease| lease.job_id == job);
+        let owner = Lease::of(container).map(|lease| Owner {
+            job_id: lease.job_id,
+            lease_token: lease.token,
+        });
         let removed = tokio::task::spawn_blocking(move || {
             if !job_spared {
                 folder.remove_private()?;
             }
-            if run_spared { Ok(()) } else { folder.remove_shared() }
+            if run_spared { Ok(()) } else { folder.remove_shared(owner.as_ref()) }
         });
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%error, folder = %root.display(), "the run's folder could not be removed: remove it by hand");

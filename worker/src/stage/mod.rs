@@ -3,6 +3,7 @@
 pub mod discover;
 mod folder;
 mod message;
+mod owner;
 pub mod publish;
 pub mod submit;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
-pub use self::folder::hand_over;
+pub use self::{folder::hand_over, owner::Owner};
 use crate::{config::Config, engine::Engine, redact::one_line};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
