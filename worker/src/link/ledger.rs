@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::{
     redact::{chain, one_line},
-    spool::{Recovered, Spool},
+    spool::{self, Recovered, Spool},
     stage::failure,
 };
 
@@ -127,21 +127,45 @@ impl Ledger {
         self.changed.notify_one();
     }
 
-    /// Adds the end of a job. It is on the disk before it is sent. Where it can't be, it is sent all the same, which is said: the end is
-    /// lost only if this process ends before the server has it.
-    pub async fn finish(&self, lease: &Lease, finished: Finished) {
+    /// Adds the end of a job. It is on the disk before it is sent. Where it can't be, it is sent all the same, which is said.
+    /// Returns whether it is safe: on the disk, or of no more use. What it could be found again from must stay until it is, see
+    /// [`keep`](Self::keep).
+    pub async fn finish(&self, lease: &Lease, finished: Finished) -> bool {
         let Some(reports) = self.close(lease, finished) else {
-            return;
+            return true;
         };
-        if let Some(spool) = &self.spool
-            && let Err(error) = spool.finish(lease, reports).await
-        {
-            tracing::error!(job_id = %lease.job_id, error = %chain(&error),
-                "the end of a job is in memory only: don't stop this worker before the server has acknowledged it");
+        let spooled = self.spooled(lease, reports).await;
+        if let Err(error) = &spooled {
+            tracing::error!(job_id = %lease.job_id, error = %chain(error),
+                "the end of a job is in memory only: don't stop this worker before the server has acknowledged it, and make room on its disk");
         }
         if !self.publish(lease) {
             // It was fenced meanwhile.
             self.unspool(lease);
+            return true;
+        }
+        spooled.is_ok()
+    }
+
+    /// Tries once more to write an end to the disk that could not be written before. Returns whether it is safe by now, or acknowledged.
+    pub async fn keep(&self, lease: &Lease) -> bool {
+        let Some(reports) = self.books().get(lease).map(|book| book.unacknowledged.iter().cloned().collect()) else {
+            return true;
+        };
+        let spooled = self.spooled(lease, reports).await;
+        if !self.holds(lease) {
+            // Acknowledged or fenced meanwhile: what was just written is of no use.
+            self.unspool(lease);
+            return true;
+        }
+        spooled.is_ok()
+    }
+
+    /// Without a spool, nothing could be kept better than it is.
+    async fn spooled(&self, lease: &Lease, reports: Vec<Report>) -> Result<(), spool::Error> {
+        match &self.spool {
+            Some(spool) => spool.finish(lease, reports).await,
+            None => Ok(()),
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Claims {
     waiting: BTreeMap<Lease, Claim>,
     /// Those that are not gone on with, and why.
     given_up: BTreeMap<Lease, &'static str>,
+    /// The runs of all jobs that the spool remembered.
+    runs: BTreeMap<Lease, String>,
 }
 
 impl Claims {
@@ -69,6 +71,11 @@ impl Claims {
         std::mem::take(&mut self.waiting).into_values().collect()
     }
 
+    /// All that the earlier process had in hand, each with its run.
+    pub(super) fn recovered(&self) -> BTreeMap<Lease, String> {
+        self.runs.clone()
+    }
+
     /// Why jobs of the earlier process are not gone on with.
     pub(super) fn given_up(&self) -> BTreeMap<Lease, &'static str> {
         self.given_up.clone()
@@ -84,6 +91,7 @@ pub(super) async fn find(config: &Config, engine: &dyn Engine, recovered: &[Reco
     let labels = BTreeMap::from([("moorline.worker".to_owned(), config.name.clone())]);
     let containers = engine.list(&labels).await?;
     for job in recovered {
+        claims.runs.insert(job.lease.clone(), job.offer.run_id.clone());
         if job.finished.is_some() {
             claims.given_up.insert(job.lease.clone(), "its end is on record already");
             continue;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, finished::Outcome};
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use super::{
@@ -18,13 +18,17 @@ use crate::{
     engine::Engine,
     link::{Handle, JobOutlet, Lease},
     stage::{
-        self, Context, RunFolder, plain,
+        self, Context, Owner, RunFolder, plain,
         submit::{self, Adopted},
     },
 };
 
 /// Longest time of a stage whose offer names none.
 const LONGEST: Duration = Duration::from_secs(7200);
+
+/// How often an end that the disk didn't take is written again.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
 /// A job that was accepted.
 pub(super) struct Job {
     context: Context,
@@ -47,6 +51,7 @@ impl Job {
             outlet: Arc::new(outlet),
             stop: token,
             leaving: ticket.leaving.clone(),
+            agent_ended: CancellationToken::new(),
         };
         Self {
             context,
@@ -111,7 +116,11 @@ impl Job {
             Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
         }
         let finished = v1::Finished { outcome: Some(outcome) };
-        self.handle.ledger.finish(&self.ticket.lease, finished).await;
+        let mut safe = self.handle.ledger.finish(&self.ticket.lease, finished).await;
+        while turn.is_some() && !safe {
+            tokio::time::sleep(KEEP_AGAIN).await;
+            safe = self.handle.ledger.keep(&self.ticket.lease).await;
+        }
         // Only now: a worker that is killed before finds container and folder as they were, and reports the same end.
         if turn.is_some() {
             self.tidy().await;
@@ -134,8 +143,14 @@ impl Job {
         };
         // In a task of its own, so that a panic is a failure and not silence.
         let stage = tokio::spawn(stage.in_current_span());
-        let joined = supervise(AbortOnDropHandle::new(stage), &stop, deadline, STOP_LIMIT).await;
-        outcome::of(joined, stop.why())
+        let agent_ended = self.context.agent_ended.clone();
+        let overdue = overdue(deadline, &agent_ended);
+        let joined = supervise(AbortOnDropHandle::new(stage), &stop, overdue, STOP_LIMIT).await;
+        let why = match stop.why() {
+            Some(Why::TimedOut) if agent_ended.is_cancelled() => Some(Why::TimedOutAfterwards),
+            why => why,
+        };
+        outcome::of(joined, why)
     }
 
     /// What the stage may still take. An agent that was adopted has its container's limit, which went on without a worker; what comes after
@@ -155,9 +170,10 @@ impl Job {
             submit::clear(&self.context).await;
         }
         let (folder, submit) = (self.context.folder.clone(), self.context.offer.stage() == v1::Stage::Submit);
+        let owner = Owner::from(&self.context.offer);
         let removed = tokio::task::spawn_blocking(move || {
             folder.remove_private()?;
-            if submit { folder.remove_shared() } else { Ok(()) }
+            if submit { folder.remove_shared(Some(&owner)) } else { Ok(()) }
         });
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%error, folder = %self.context.folder.root.display(), "the run's folder could not be removed");
@@ -167,12 +183,21 @@ impl Job {
 
 type Running = AbortOnDropHandle<Result<v1::JobResult, stage::Error>>;
 
-/// Waits for a stage. One that passes its deadline is told to stop; one that doesn't stop is given up (`None`).
-async fn supervise(mut stage: Running, stop: &Stop, deadline: Instant, limit: Duration) -> Option<Joined> {
+/// Passes with the deadline, unless the agent has ended by then: what it has done is stored however long the server is away.
+async fn overdue(deadline: Instant, agent_ended: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = agent_ended.cancelled() => std::future::pending().await,
+        () = tokio::time::sleep_until(deadline) => {}
+    }
+}
+
+/// Waits for a stage. One that is overdue is told to stop; one that doesn't stop is given up (`None`).
+async fn supervise(mut stage: Running, stop: &Stop, overdue: impl Future<Output = ()>, limit: Duration) -> Option<Joined> {
     tokio::select! {
         joined = &mut stage => return Some(joined),
         () = stop.token.cancelled() => {}
-        () = tokio::time::sleep_until(deadline) => {
+        () = overdue => {
             stop.trip(Why::TimedOut);
         }
     }
@@ -195,9 +220,26 @@ mod tests {
             token.cancelled().await;
             Err(stage::Error::Stopped("stopped"))
         });
-        let joined = supervise(stage, &stop, Instant::now(), LONGEST).await;
+        let joined = supervise(stage, &stop, overdue(Instant::now(), &CancellationToken::new()), LONGEST).await;
         assert!(matches!(joined, Some(Ok(Err(stage::Error::Stopped("stopped"))))));
         assert_eq!(stop.why(), Some(Why::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_the_agent_has_no_deadline() {
+        let (stop, agent_ended) = (Stop::default(), CancellationToken::new());
+        let (token, ended) = (stop.token.clone(), agent_ended.clone());
+        let stage = spawn(async move {
+            ended.cancel();
+            tokio::select! {
+                () = token.cancelled() => Err(stage::Error::Stopped("stopped")),
+                () = tokio::time::sleep(Duration::from_millis(200)) => Ok(v1::JobResult::default()),
+            }
+        });
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let joined = supervise(stage, &stop, overdue(deadline, &agent_ended), LONGEST).await;
+        assert!(matches!(joined, Some(Ok(Ok(_)))));
+        assert_eq!(stop.why(), None);
     }
 
     #[tokio::test]
@@ -207,7 +249,7 @@ mod tests {
         let joined = supervise(
             spawn(std::future::pending()),
             &stop,
-            Instant::now() + LONGEST,
+            std::future::pending(),
             Duration::from_millis(10),
         )
         .await;
@@ -218,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_a_stage_is_caught() {
         let stage = spawn(async { panic!("a stage of the test breaks on purpose") });
-        let joined = supervise(stage, &Stop::default(), Instant::now() + LONGEST, LONGEST).await;
+        let joined = supervise(stage, &Stop::default(), std::future::pending(), LONGEST).await;
         assert!(matches!(joined, Some(Err(error)) if error.is_panic()));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     engine::{Container, Engine, Error},
     link::Lease,
     redact::chain,
-    stage::{RunFolder, STOP_GRACE, valid_id},
+    stage::{Owner, RunFolder, STOP_GRACE, valid_id},
 };
 
 /// What is to be cleared up, and what not.
@@ -28,6 +28,8 @@ pub(super) struct Leftovers {
     pub(super) engine: Arc<dyn Engine>,
     /// Leases, and runs, that this worker goes on with.
     pub(super) spared: BTreeMap<Lease, String>,
+    /// Leases, and runs, that the earlier start had in hand.
+    pub(super) recovered: BTreeMap<Lease, String>,
     /// Why it doesn't go on with others, where more is known than that nobody owns them.
     pub(super) why: BTreeMap<Lease, &'static str>,
 }
@@ -38,6 +40,47 @@ impl Leftovers {
         let mut pauses = pauses();
         while let Err(error) = self.clear_once().await {
             pause(&mut pauses, &error).await;
+        }
+        for (lease, run_id) in &self.recovered {
+            self.clear_folders(lease, run_id).await;
+        }
+    }
+
+    /// Removes the folders of a job that had no container, or none any more, and is not gone on with.
+    async fn clear_folders(&self, lease: &Lease, run_id: &str) {
+        let job_spared = self.spared.keys().any(|other| other.job_id == lease.job_id);
+        if job_spared || !valid_id(run_id) || !valid_id(&lease.job_id) {
+            return;
+        }
+        let folder = RunFolder::below(&self.config.work_root, run_id, &lease.job_id);
+        let run_spared = self.spared.values().any(|other| other == run_id);
+        if !folder.private().exists() && (run_spared || !folder.root.exists()) {
+            return;
+        }
+        let owner = Owner {
+            job_id: lease.job_id.clone(),
+            lease_token: lease.token,
+        };
+        let root = folder.root.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            if folder.root.exists() && folder.is_of_another(&owner)? {
+                return Ok(false);
+            }
+            folder.remove_private()?;
+            if !run_spared {
+                folder.remove_shared(Some(&owner))?;
+            }
+            Ok::<_, std::io::Error>(true)
+        });
+        match removed.await {
+            Ok(Ok(true)) => {
+                let why = self.why.get(lease).copied().unwrap_or("nobody goes on with it");
+                tracing::info!(%run_id, job_id = %lease.job_id, why, "the folders of a job that an earlier start had in hand are removed");
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, folder = %root.display(), "the folders of a job of an earlier start could not be removed: remove them by hand");
+            }
+            _ => {}
         }
     }
 
@@ -97,11 +140,15 @@ impl Leftovers {
         let runs: BTreeSet<&str> = self.spared.values().map(String::as_str).collect();
         let (run_spared, job) = (runs.contains(label("moorline.run")), label("moorline.job"));
         let job_spared = self.spared.keys().any(|lease| lease.job_id == job);
+        let owner = Lease::of(container).map(|lease| Owner {
+            job_id: lease.job_id,
+            lease_token: lease.token,
+        });
         let removed = tokio::task::spawn_blocking(move || {
             if !job_spared {
                 folder.remove_private()?;
             }
-            if run_spared { Ok(()) } else { folder.remove_shared() }
+            if run_spared { Ok(()) } else { folder.remove_shared(owner.as_ref()) }
         });
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%error, folder = %root.display(), "the run's folder could not be removed: remove it by hand");

@@ -32,6 +32,10 @@ pub(super) fn stopped(how: &str, why: Option<Why>) -> Outcome {
             let message = "the stage took longer than it may: retry the run, with a longer agent_timeout where the agent needs it";
             Outcome::Failure(failure("STAGE_TIMED_OUT", FailureClass::Job, message))
         }
+        Some(Why::TimedOutAfterwards) => {
+            let message = "the stage's time was over when its agent ended, and the agent's work was not stored: retry the run";
+            Outcome::Failure(failure("STAGE_TIMED_OUT", FailureClass::Environment, message))
+        }
         Some(Why::LostContact) => lost("LOST_CONTACT", "the worker stopped the job because it had no line to the server"),
         Some(Why::Leaving) => lost("WORKER_STOPPED", "the worker was stopped before the job had ended"),
         Some(why @ (Why::Cancelled | Why::Fenced)) => {
@@ -55,7 +59,7 @@ pub(super) fn stopped(how: &str, why: Option<Why>) -> Outcome {
 /// left its own word: it says what took so long.
 fn failed(failure: v1::Failure, why: Option<Why>) -> Outcome {
     match why {
-        None | Some(Why::TimedOut) => Outcome::Failure(failure),
+        None | Some(Why::TimedOut | Why::TimedOutAfterwards) => Outcome::Failure(failure),
         Some(Why::Cancelled | Why::Fenced | Why::LostContact | Why::Leaving) => {
             tracing::info!(code = %failure.code, "the stage failed while it was being stopped: {}", failure.message);
             stopped("stopped", why)
@@ -83,6 +87,16 @@ mod tests {
         assert_eq!(end(Some(Why::Leaving)), "WORKER_STOPPED LostWorker");
         assert_eq!(end(Some(Why::Cancelled)), "stopped");
         assert_eq!(end(Some(Why::Fenced)), "stopped");
+    }
+
+    #[test]
+    fn a_time_out_is_the_job_s_only_while_its_agent_works() {
+        let class = |why| match of(Some(Ok(Err(stage::Error::Stopped("stopped")))), Some(why)) {
+            Outcome::Failure(failure) => failure.class(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(class(Why::TimedOut), FailureClass::Job);
+        assert_eq!(class(Why::TimedOutAfterwards), FailureClass::Environment);
     }
 
     #[test]

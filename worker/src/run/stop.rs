@@ -13,6 +13,8 @@ pub(super) enum Why {
     Fenced,
     /// The stage took too long.
     TimedOut,
+    /// The stage took too long in the moment in which its agent ended by itself.
+    TimedOutAfterwards,
     /// The lease may have passed on, for want of a line to the server.
     LostContact,
     /// The worker itself is going.

@@ -719,6 +719,19 @@ async fn what_an_earlier_start_has_left_is_cleared_before_any_job_is_taken() {
     }
 }
 
+#[tokio::test]
+async fn folders_of_a_job_that_had_no_container_are_removed_by_the_next_start() {
+    let mut place = Place::new().await;
+    drop(place.at_work(7).await);
+    let folder = RunFolder::below(&place.dir.path().join("work"), "run-1", "job-1");
+    place.killed().await;
+    assert!(folder.private().exists(), "a kill leaves it");
+    place.start_again().await;
+    let mut line = place.server.welcomed().await;
+    line.until(is_credit).await;
+    assert!(!folder.private().exists());
+}
+
 mod adopting;
 
 fn refuse(place: &Place, reason: &str) {

@@ -245,6 +245,7 @@ impl Worker {
             config: self.config.clone(),
             engine: self.engine.clone(),
             spared: self.jobs.in_hand(),
+            recovered: self.claims.recovered(),
             why: self.claims.given_up(),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use moorline_proto::v1;
 
-use super::{Context, RunFolder};
+use super::{Context, Owner, RunFolder, owner::Mark};
 use crate::{
     beneath,
     engine::user::{User, is_root},
@@ -42,7 +42,17 @@ impl RunFolder {
     /// Makes the run's folders and gives those inside to the user of jobs. Nobody else may look into them.
     ///
     /// The folder around them stays the worker's: whoever may rename `repo` could put a link to the worker's own files in its place.
-    pub fn create_shared(&self, job_user: &str) -> io::Result<()> {
+    /// What an earlier owner has left is removed before. From then on the folder bears the owner's mark.
+    pub fn create_shared(&self, job_user: &str, owner: &Owner) -> io::Result<()> {
+        let mark = self.mark()?;
+        if let Some(other) = mark.read()?
+            && other.job_id == owner.job_id
+            && other.lease_token > owner.lease_token
+        {
+            return Err(io::Error::other("it is a newer claim's of the same job by now"));
+        }
+        remove(&self.root)?;
+        mark.write(owner)?;
         let user = user(job_user)?;
         fs::create_dir_all(&self.root)?;
         if let Some(runs) = self.root.parent() {
@@ -101,9 +111,33 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes what the run has left on this worker.
-    pub fn remove_shared(&self) -> io::Result<()> {
-        remove(&self.root)
+    /// Removes what the run has left on this worker, unless it bears another's mark: a job that was claimed anew may be at work in there.
+    pub fn remove_shared(&self, owner: Option<&Owner>) -> io::Result<()> {
+        let mark = self.mark()?;
+        match mark.read()? {
+            Some(other) if owner != Some(&other) => {
+                let (job_id, lease_token) = (&other.job_id, other.lease_token);
+                tracing::info!(folder = %self.root.display(), of_job = %job_id, of_lease = lease_token, "the run's folder is left alone: it is another claim's by now");
+                Ok(())
+            }
+            _ => {
+                remove(&self.root)?;
+                mark.remove()
+            }
+        }
+    }
+
+    /// Whether the run's folder bears another's mark.
+    pub fn is_of_another(&self, owner: &Owner) -> io::Result<bool> {
+        Ok(self.mark()?.read()?.is_some_and(|other| other != *owner))
+    }
+
+    fn mark(&self) -> io::Result<Mark> {
+        let (work_root, run_id) = (self.root.parent().and_then(Path::parent), self.root.file_name());
+        match (work_root, run_id.and_then(|id| id.to_str())) {
+            (Some(work_root), Some(run_id)) => Mark::lock(work_root, run_id),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod discover;
 mod folder;
 mod message;
+mod owner;
 pub mod publish;
 pub mod submit;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
-pub use self::folder::hand_over;
+pub use self::{folder::hand_over, owner::Owner};
 use crate::{config::Config, engine::Engine, redact::one_line};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
@@ -47,6 +48,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Cancelled when the worker's process ends: what runs in a container is left to the next process of its name.
     pub leaving: CancellationToken,
+    /// Cancelled when the agent has ended by itself: what is left of the stage has no deadline, since the agent's work is paid for.
+    pub agent_ended: CancellationToken,
 }
 
 /// How a stage fails.

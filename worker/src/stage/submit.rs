@@ -23,7 +23,7 @@ use moorline_proto::v1::{self, ArtifactType, FailureClass, PreflightStatus};
 use self::running::Running;
 pub(crate) use self::running::STILL_RUNNING;
 pub use self::{at_work::AtWork, container::AFTERWARDS, running::clear};
-use super::{Context, Error, discover::check_feature_key, failure};
+use super::{Context, Error, Owner, discover::check_feature_key, failure};
 use crate::{
     agent::{self, Agent, Transcript},
     boot::Moment,
@@ -150,8 +150,8 @@ impl<'a> Submit<'a> {
     /// Makes the run's folders anew, since what an earlier attempt's agent left can't be trusted, and fills the checkout.
     async fn check_out(&self) -> Result<(Base, v1::TaskPhase), Error> {
         let (ctx, folder) = (self.ctx, &self.ctx.folder);
-        let (anew, job_user) = (folder.clone(), ctx.config.job_user.clone());
-        let made = tokio::task::spawn_blocking(move || anew.remove_shared().and_then(|()| anew.create_shared(&job_user)));
+        let (anew, job_user, owner) = (folder.clone(), ctx.config.job_user.clone(), Owner::from(&ctx.offer));
+        let made = tokio::task::spawn_blocking(move || anew.create_shared(&job_user, &owner));
         made.await
             .map_err(std::io::Error::other)
             .flatten()

@@ -138,6 +138,7 @@ impl Place {
             outlet: memory.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            agent_ended: CancellationToken::new(),
         };
         (context, memory)
     }
@@ -326,7 +327,7 @@ async fn without_a_patch_there_is_nothing_to_publish() {
 fn a_link_that_an_agent_has_planted_is_not_followed() {
     let dir = TempDir::new().expect("a folder");
     let folder = RunFolder::below(dir.path(), "run-1", "job-1");
-    folder.create_shared("1000:1000").expect("folders");
+    folder.create_shared("1000:1000", &owner(7)).expect("folders");
     let secret: PathBuf = dir.path().join("secret");
     fs::write(&secret, "s").expect("a file");
     std::os::unix::fs::symlink(&secret, folder.artifacts.join("log")).expect("a link");
@@ -339,12 +340,38 @@ fn a_link_that_an_agent_has_planted_is_not_followed() {
     assert!(folder.open(&folder.artifacts.join("real")).is_ok());
 }
 
+fn owner(lease_token: i64) -> Owner {
+    Owner {
+        job_id: "job-1".to_owned(),
+        lease_token,
+    }
+}
+
+#[test]
+fn the_folder_of_a_run_is_removed_by_its_owner_alone() {
+    let dir = TempDir::new().expect("a folder");
+    let folder = RunFolder::below(dir.path(), "run-1", "job-1");
+    let user = format!("{}:{}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    folder.create_shared(&user, &owner(7)).expect("folders");
+    fs::write(folder.repo.join("of-seven"), "7").expect("a file");
+    folder.create_shared(&user, &owner(8)).expect("a newer claim takes it over");
+    assert!(!folder.repo.join("of-seven").exists(), "nothing of the earlier agent stays");
+    folder.remove_shared(Some(&owner(7))).expect("left alone");
+    folder.remove_shared(None).expect("left alone");
+    assert!(folder.repo.exists(), "the one that was fenced does not touch it");
+    assert!(folder.create_shared(&user, &owner(7)).is_err(), "nor does it take it back");
+    assert!(folder.repo.exists());
+    folder.remove_shared(Some(&owner(8))).expect("removed");
+    assert!(!folder.root.exists());
+    assert!(!dir.path().join("owners/run-1").exists(), "its mark goes with it");
+}
+
 #[test]
 fn the_folder_of_a_run_is_not_the_jobs_to_rename_in() {
     use std::os::unix::fs::MetadataExt;
     let dir = TempDir::new().expect("a folder");
     let folder = RunFolder::below(dir.path(), "run-1", "job-1");
-    folder.create_shared("4242:4243").expect("folders");
+    folder.create_shared("4242:4243", &owner(7)).expect("folders");
     let of = |path: &Path| {
         let found = fs::metadata(path).expect("a folder");
         (found.uid(), found.gid(), found.mode() & 0o777)

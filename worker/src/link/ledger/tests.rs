@@ -220,8 +220,24 @@ async fn an_end_that_no_disk_takes_is_sent_all_the_same() {
     let (place, lease) = (Place::at(TempDir::new().expect("a folder")).await, Lease::new("job", 7));
     std::fs::remove_dir_all(place.dir.path()).expect("no disk");
     place.ledger.open(&lease);
-    place.ledger.finish(&lease, Finished::default()).await;
+    assert!(!place.ledger.finish(&lease, Finished::default()).await, "it is in memory only");
     assert_eq!(sequences(&place.ledger), [1]);
+}
+
+#[tokio::test]
+async fn an_end_that_the_disk_did_not_take_is_written_once_it_does() {
+    let (place, lease) = (Place::at(TempDir::new().expect("a folder")).await, Lease::new("job", 7));
+    let (spool, away) = (place.dir.path().join("w"), place.dir.path().join("away"));
+    place.ledger.open(&lease);
+    std::fs::rename(&spool, &away).expect("no disk");
+    assert!(!place.ledger.finish(&lease, Finished::default()).await);
+    assert!(!place.ledger.keep(&lease).await);
+    std::fs::rename(&away, &spool).expect("a disk");
+    assert!(place.ledger.keep(&lease).await);
+    assert!(place.spooled());
+    assert!(place.ledger.acknowledge(&lease, 1));
+    assert!(place.ledger.keep(&lease).await, "acknowledged, it needs no disk");
+    patient(place.cleared()).await;
 }
 
 fn only_report(news: News) -> News {

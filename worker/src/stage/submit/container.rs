@@ -14,7 +14,8 @@ use crate::{
 
 /// Longest time of the agent where the offer names none.
 const LONGEST: Duration = Duration::from_secs(7200);
-/// What is kept of the job's time for what comes after the agent: its log and patch.
+/// What lies between the agent's own limit and the stage's deadline, so that the limit comes first. Once the agent has ended there is no
+/// deadline: its log and patch are stored whenever the server takes them.
 pub const AFTERWARDS: Duration = Duration::from_secs(60);
 
 impl Submit<'_> {

@@ -47,6 +47,7 @@ pub(super) struct Running {
     engine: Arc<dyn Engine>,
     container: Option<Container>,
     leaving: CancellationToken,
+    ended: CancellationToken,
 }
 
 impl Running {
@@ -55,6 +56,7 @@ impl Running {
             engine: ctx.engine.clone(),
             container: Some(container),
             leaving: ctx.leaving.clone(),
+            ended: ctx.agent_ended.clone(),
         }
     }
 
@@ -66,6 +68,9 @@ impl Running {
             None => Err(End::Stopped("stopped")),
         };
         self.container = None;
+        if ended.is_ok() {
+            self.ended.cancel();
+        }
         ended
     }
 

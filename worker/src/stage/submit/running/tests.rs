@@ -28,6 +28,7 @@ fn context(engine: Arc<dyn Engine>) -> Context {
         outlet: Arc::new(Silent),
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
+        agent_ended: CancellationToken::new(),
     }
 }
 
