@@ -61,6 +61,7 @@ impl Job {
             outlet: outlet.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            agent_ended: CancellationToken::new(),
         };
         context.folder.prepare(&context).unwrap();
         Self { site, outlet, context }

@@ -1,14 +1,14 @@
 //! `cargo xtask bench`: how fast a release build is, beside how fast the machine can be.
 //!
 //! # Layout
-//! - [`launch`] builds the server and this program with optimisation and starts that one; the rest is compiled there alone, with the
+//! - `launch` builds the server and this program with optimisation and starts that one; the rest is compiled there alone, with the
 //!   feature `bench`, so that the other commands stay quick to build.
-//! - [`run`] goes through the workloads, one file each: [`drain`], [`ping`], [`backlog`], [`idle`], [`storm`], [`lost`].
-//! - [`stage`] is what they run on: [`cluster`], a Postgres of its own, and [`server`], the server as a child process.
-//! - [`fleet`] is scripted workers over real gRPC; [`requests`] creates runs; [`driver`] is a worker that can be killed.
-//! - [`plan`] reads how Postgres goes about a claim; [`process`], what a process uses.
-//! - [`ceiling`] makes the same row changes in plain SQL. [`check`] reads the database afterwards: figures of wrong results are worth nothing.
-//! - [`line`] is a figure, and how figures are shown.
+//! - `run` goes through the workloads, one file each: `drain`, `ping`, `backlog`, `idle`, `storm`, `lost`.
+//! - `stage` is what they run on: `cluster`, a Postgres of its own, and `server`, the server as a child process.
+//! - `fleet` is scripted workers over real gRPC; `requests` creates runs; `driver` is a worker that can be killed.
+//! - `plan` reads how Postgres goes about a claim; `process`, what a process uses.
+//! - `ceiling` makes the same row changes in plain SQL. `check` reads the database afterwards: figures of wrong results are worth nothing.
+//! - `line` is a figure, and how figures are shown.
 
 #[cfg(feature = "bench")]
 mod backlog;
