@@ -24,6 +24,13 @@ impl World {
 
     pub(super) fn hello(&mut self, hello: &Hello) -> Answer {
         self.brought = self.inventory(hello);
+        // An Accept that was lost on the way is made up for: the same process has the job in hand, and its offer still stands.
+        for (lease, ..) in self.brought.clone() {
+            let job = &self.jobs[self.leases[lease].job];
+            if job.lease == Some(lease) && job.status == job::Status::Queued && job.holder.is_some() && job.holder == hello.instance {
+                self.accept(lease);
+            }
+        }
         let with_volume = QUEUES[hello.worker].contains(&Queue::Shard);
         if with_volume && self.holder_of_volume().is_some_and(|holder| holder != hello.worker) {
             return Answer::Refused("VOLUME_HELD");
