@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
     sql_query,
-    sql_types::{Array, BigInt, Double, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Double, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -32,22 +32,31 @@ pub struct Slot<'a> {
     pub worker_name: &'a str,
 }
 
-/// The run of each claimed job is looked up by its key, whatever the statistics say.
+/// The run of each claimed job is looked up by its key, whatever the statistics say. The function sees what was committed after this
+/// statement had begun, and the statement itself doesn't: then the run is missing, while its job is claimed.
 const CLAIM: &str = "select job.*, run.* from claim_jobs(?, ?, ?, ?) as job
-    cross join lateral (select * from runs where runs.id = job.run_id limit 1) as run";
+    left join lateral (select * from runs where runs.id = job.run_id limit 1) as run on true";
 
 /// Claims jobs of a queue, one for each slot at most: each gets the next lease token before anybody hears of it. `accept_within` is how many
 /// seconds an offer stands.
 pub async fn claim(connection: &mut Connection, queue: &str, slots: &[Slot<'_>], accept_within: f64) -> QueryResult<Vec<(Job, Run)>> {
     let instances: Vec<Uuid> = slots.iter().map(|slot| slot.instance_id).collect();
     let workers: Vec<&str> = slots.iter().map(|slot| slot.worker_name).collect();
-    let mut claimed: Vec<(Job, Run)> = Statement::<(jobs::SqlType, runs::SqlType)>::new(CLAIM)
+    let found: Vec<(Job, Option<Run>)> = Statement::<(jobs::SqlType, Nullable<runs::SqlType>)>::new(CLAIM)
         .bind::<Text, _>(queue)
         .bind::<Array<SqlUuid>, _>(instances)
         .bind::<Array<Text>, _>(workers)
         .bind::<Double, _>(accept_within)
         .load(connection)
         .await?;
+    let mut claimed = Vec::with_capacity(found.len());
+    for (job, run) in found {
+        let run = match run {
+            Some(run) => run,
+            None => runs::table.find(job.run_id).select(Run::as_select()).first(connection).await?,
+        };
+        claimed.push((job, run));
+    }
     // RETURNING doesn't keep the order of the claim.
     claimed.sort_by_key(|(job, _)| (std::cmp::Reverse(job.priority), job.fair_rank, job.id));
     Ok(claimed)
