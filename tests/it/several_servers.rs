@@ -87,6 +87,18 @@ async fn a_run_that_one_server_queues_is_offered_by_another_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_end_could_not_be_stored_is_taken_out_by_its_own_server() {
+    let app = TestApp::with_timers(quick_burial()).await;
+    ScriptedWorker::default_worker(&app, "w").await.vanish();
+    let open = "select count(*) from worker_sessions where ended_at is null";
+    until("its end is stored", async || count(&app, open).await == 0).await;
+    // As it would be had the database been away in that moment.
+    let lost = "update worker_sessions set ended_at = null, end_reason = null";
+    app.database.connect().await.unwrap().execute(lost, &[]).await.unwrap();
+    until("it is taken out", async || count(&app, open).await == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_live_on_one_server_is_taken_on_all() {
     let here = TestApp::start().await;
     let there = here.peer().await;

@@ -103,7 +103,7 @@ pub(crate) struct Session {
     next_nonce: i64,
 }
 
-/// Serves one stream to its end. Every way out of here takes the session out of the database.
+/// Serves one stream to its end, which takes the session out of the database; where that fails, [`crate::flow::servers::take_out_ghosts`] does.
 pub async fn serve(sessions: Sessions, mut inbound: impl Stream<Item = Result<ConnectRequest, Status>> + Unpin + Send, outbound: Outbound) {
     let hello = match first_frame(&sessions, &mut inbound).await {
         Ok(hello) => hello,
@@ -232,7 +232,7 @@ impl Session {
             leave::leave(&self.sessions.flow, &left).await
         };
         if let Err(error) = stored {
-            warn!(%error, "the end of a session could not be stored; the reaper will find it");
+            warn!(%error, "the end of a session could not be stored; this server takes it out at its next look");
         }
         // The seat is given up last: whoever waits for it must find the database as this session has left it.
         drop(seat);

@@ -38,7 +38,8 @@ impl Session {
         let end = loop {
             let silent = self.heard + self.sessions.flow.timers.ping_timeout;
             let turn = tokio::select! {
-                // Boxed, since an idle stream must be small, and there are thousands. In this order: a turn that took long must not let a worker be dropped whose frames are waiting to be read.
+                // Boxed, since an idle stream must be small, and there are thousands. In this order: a turn that took long must not let a
+                // worker be dropped whose frames are waiting to be read.
                 biased;
                 () = shutdown.cancelled() => Err(Box::pin(self.farewell(&mut inbound, "this server is shutting down")).await),
                 answer = Awaited::first(&mut self.awaited) => Box::pin(self.answer(answer)).await,
