@@ -95,7 +95,8 @@ pub async fn take_out_strays(flow: &Flow) -> Result<(), Error> {
 }
 
 /// Takes out the sessions that this server should have and doesn't: the end of their streams could not be stored. `connected` tells the
-/// instances that have a stream, and is asked after the sessions were read: who enters takes a seat before it is stored.
+/// instances that have a stream. It is asked between two looks at the sessions: who enters takes a seat before it is stored, and who goes gives
+/// it up after.
 ///
 /// # Errors
 ///
@@ -103,7 +104,13 @@ pub async fn take_out_strays(flow: &Flow) -> Result<(), Error> {
 pub async fn take_out_ghosts(flow: &Flow, connected: impl FnOnce() -> Vec<Uuid>) -> Result<(), Error> {
     let stored = sessions::of_server(&mut *flow.connection().await?, flow.server_id).await?;
     let connected: HashSet<Uuid> = connected().into_iter().collect();
-    for ghost in stored.into_iter().filter(|session| !connected.contains(&session.instance_id)) {
+    let silent = stored.into_iter().filter(|session| !connected.contains(&session.instance_id));
+    let silent: HashSet<Uuid> = silent.map(|session| session.id).collect();
+    if silent.is_empty() {
+        return Ok(());
+    }
+    let stored = sessions::of_server(&mut *flow.connection().await?, flow.server_id).await?;
+    for ghost in stored.into_iter().filter(|session| silent.contains(&session.id)) {
         take_out(flow, ghost, "its stream is gone").await?;
     }
     Ok(())
