@@ -55,11 +55,15 @@ async fn answer(worker: &mut ScriptedWorker, status: v1::PreflightStatus, messag
     };
     let asked = v1::CheckVolumeCommand {
         volume: "codex_auth_1".to_owned(),
+        probe: false,
     };
     assert_eq!(command.command, Some(v1::command::Command::CheckVolume(asked)));
     let result = v1::CommandResult {
         command_id: command.command_id,
-        result: Some(Answer::Preflight(check("codex-worker-1", 1, status, message))),
+        result: Some(Answer::VolumeChecked(v1::VolumeChecked {
+            preflight: Some(check("codex-worker-1", 1, status, message)),
+            ..v1::VolumeChecked::default()
+        })),
     };
     worker.send(connect_request::Frame::CommandResult(result)).await;
 }

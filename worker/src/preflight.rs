@@ -216,5 +216,7 @@ fn result(config: &Config, queue: &str, volume: &str, status: Status, rung: Rung
         volume: volume.to_owned(),
         queue: queue.to_owned(),
         worker_name: config.name.clone(),
+        retry_after: None,
+        run_id: String::new(),
     }
 }

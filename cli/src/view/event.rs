@@ -124,6 +124,7 @@ impl From<Kind> for What {
                 stage: names::of::<v1::Stage>(progress.stage),
                 message: progress.message,
             },
+            Kind::CredentialAudit(_) => Self::Unknown,
         }
     }
 }

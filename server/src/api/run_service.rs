@@ -93,6 +93,7 @@ impl v1::run_service_server::RunService for Service {
             jobs: view.jobs.iter().map(wire::job::message).collect(),
             artifacts: view.artifacts.iter().map(wire::run::artifact).collect(),
             preflight: view.preflight.as_ref().map(wire::preflight::message),
+            credential_audit: None,
         }))
     }
 

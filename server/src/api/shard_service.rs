@@ -65,4 +65,66 @@ impl v1::shard_service_server::ShardService for Service {
             shard_status: number::<_, v1::ShardStatus>(route.shard_status),
         }))
     }
+
+    type WatchShardsStream = futures::stream::Empty<Result<v1::WatchShardsResponse, Status>>;
+
+    async fn watch_shards(&self, _: Request<v1::WatchShardsRequest>) -> Result<Response<Self::WatchShardsStream>, Status> {
+        Err(not_yet())
+    }
+
+    type LoginVolumeStream = futures::stream::Empty<Result<v1::LoginVolumeResponse, Status>>;
+
+    async fn login_volume(&self, _: Request<v1::LoginVolumeRequest>) -> Result<Response<Self::LoginVolumeStream>, Status> {
+        Err(not_yet())
+    }
+
+    async fn drain_shard(&self, _: Request<v1::DrainShardRequest>) -> Result<Response<v1::DrainShardResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn activate_shard(&self, _: Request<v1::ActivateShardRequest>) -> Result<Response<v1::ActivateShardResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn check_volume(&self, _: Request<v1::CheckVolumeRequest>) -> Result<Response<v1::CheckVolumeResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn preflight_run(&self, _: Request<v1::PreflightRunRequest>) -> Result<Response<v1::PreflightRunResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn logout_volume(&self, _: Request<v1::LogoutVolumeRequest>) -> Result<Response<v1::LogoutVolumeResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn clean_volume(&self, _: Request<v1::CleanVolumeRequest>) -> Result<Response<v1::CleanVolumeResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn get_volume_diagnostics(
+        &self,
+        _: Request<v1::GetVolumeDiagnosticsRequest>,
+    ) -> Result<Response<v1::GetVolumeDiagnosticsResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn update_volume_notes(
+        &self,
+        _: Request<v1::UpdateVolumeNotesRequest>,
+    ) -> Result<Response<v1::UpdateVolumeNotesResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn list_preflights(&self, _: Request<v1::ListPreflightsRequest>) -> Result<Response<v1::ListPreflightsResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn set_shard_count(&self, _: Request<v1::SetShardCountRequest>) -> Result<Response<v1::SetShardCountResponse>, Status> {
+        Err(not_yet())
+    }
+}
+
+fn not_yet() -> Status {
+    crate::wire::status::refused(&crate::domain::Error::unsupported("this server can't do that yet"))
 }

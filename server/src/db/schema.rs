@@ -86,6 +86,13 @@ diesel::table! {
         notes -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        rung -> Nullable<Text>,
+        status_message -> Text,
+        open_until -> Nullable<Timestamptz>,
+        cooling_until -> Nullable<Timestamptz>,
+        capacity -> Int4,
+        asked_at -> Nullable<Timestamptz>,
+        reported_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -100,6 +107,8 @@ diesel::table! {
         last_heartbeat_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        drained_at -> Nullable<Timestamptz>,
+        drain_reason -> Text,
     }
 }
 

@@ -1,10 +1,12 @@
 //! What is asked of a worker's process beside its jobs, and what it answers.
 
+use chrono::{DateTime, Utc};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+use uuid::Uuid;
 
-use super::{job::Failure, preflight::Preflight};
+use super::{job::Failure, preflight::Preflight, volume::Seen};
 
 /// What kind of thing is asked. Stored as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray, AsExpression, FromSqlRow)]
@@ -19,6 +21,14 @@ pub enum Kind {
     Probe,
     /// From server to server: end this stream, since its worker has a newer one.
     Replace,
+    /// Log the worker's volume in.
+    LoginVolume,
+    /// Log it out.
+    LogoutVolume,
+    /// Remove what the agent has piled up in it.
+    CleanVolume,
+    /// Stop another command.
+    Stop,
 }
 
 /// What is asked, with what belongs to it. Stored as JSON.
@@ -29,6 +39,35 @@ pub enum Order {
     CheckVolume {
         /// The volume.
         volume: String,
+        /// Whether to make a real call as well.
+        #[serde(default)]
+        probe: bool,
+        /// The run that it is made for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_id: Option<Uuid>,
+    },
+    /// See [`Kind::LoginVolume`].
+    LoginVolume {
+        /// The volume.
+        volume: String,
+        /// An API key that only the worker can read, in base64; by device code when there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed_api_key: Option<String>,
+    },
+    /// See [`Kind::LogoutVolume`].
+    LogoutVolume {
+        /// The volume.
+        volume: String,
+    },
+    /// See [`Kind::CleanVolume`].
+    CleanVolume {
+        /// The volume.
+        volume: String,
+    },
+    /// See [`Kind::Stop`].
+    Stop {
+        /// The other command.
+        command_id: Uuid,
     },
     /// See [`Kind::Drain`].
     Drain {
@@ -49,16 +88,49 @@ impl Order {
             Self::Drain { .. } => Kind::Drain,
             Self::Probe => Kind::Probe,
             Self::Replace => Kind::Replace,
+            Self::LoginVolume { .. } => Kind::LoginVolume,
+            Self::LogoutVolume { .. } => Kind::LogoutVolume,
+            Self::CleanVolume { .. } => Kind::CleanVolume,
+            Self::Stop { .. } => Kind::Stop,
         }
     }
+}
+
+/// How far a command is that takes its time. Stored as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "progress", rename_all = "snake_case")]
+pub enum Progress {
+    /// A login waits for a person.
+    DeviceCode {
+        /// Page to open.
+        verification_url: String,
+        /// Code to enter there.
+        user_code: String,
+        /// Until then the code is good, in database time.
+        expires_at: DateTime<Utc>,
+    },
+    /// A login is stored and is being checked.
+    LoginStored,
 }
 
 /// How it went. Stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    /// Of a check: the check.
-    Checked(Preflight),
+    /// Of a check, a login and a logout: the check, and the volume as it was seen.
+    Checked {
+        /// The check.
+        check: Preflight,
+        /// The volume.
+        seen: Option<Seen>,
+    },
+    /// Of a clean-up.
+    Cleaned {
+        /// Bytes that are free now and were not before.
+        freed_bytes: i64,
+        /// The proto message VolumeDiagnostics as a document.
+        seen: Option<serde_json::Value>,
+    },
     /// Of a drain: it has begun.
     Drains {
         /// Jobs that the worker still has to finish.

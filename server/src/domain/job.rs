@@ -58,6 +58,8 @@ pub enum HoldReason {
     WaitingAuth,
     /// Its login is rate-limited for now.
     CoolingDown,
+    /// What is known of its login is too old: the shard's worker is asked to check it.
+    CheckingLogin,
 }
 
 /// Whose failure it is, which decides what happens next.

@@ -76,6 +76,9 @@ pub struct Preflight {
     /// When the worker made it, by the worker's clock; only compared with itself and never later than the database's time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<DateTime<Utc>>,
+    /// For a rate limit: after this long the account may be used again, where the agent said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<i64>,
     /// The volume that was checked.
     pub volume: String,
     /// The shard's queue.
@@ -114,6 +117,7 @@ mod tests {
                 exit_code: None,
                 duration_ms: 0,
                 checked_at: None,
+                retry_after_ms: None,
                 volume: "codex_auth_0".to_owned(),
                 queue: "codex-0".to_owned(),
                 worker_name: "w".to_owned(),

@@ -157,6 +157,7 @@ pub fn queue_timeout(queue: &str, waited: Duration, hold: Option<HoldReason>) ->
         Some(HoldReason::ShardDraining) => "let the shard take work again".to_owned(),
         Some(HoldReason::WaitingAuth) => format!("renew the shard's login (`moorline shard show {queue}` shows its volume)"),
         Some(HoldReason::CoolingDown) => "wait until the account's limit is over, or add a shard with another account".to_owned(),
+        Some(HoldReason::CheckingLogin) => format!("see why the shard's worker can't check its login (`moorline shard show {queue}`)"),
     };
     let mut details = BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
     details.extend(hold.map(|hold| ("hold_reason".to_owned(), hold.to_string())));

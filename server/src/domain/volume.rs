@@ -34,6 +34,17 @@ impl Status {
     }
 }
 
+/// A volume as its worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The proto message VolumeDiagnostics as a document.
+    pub diagnostics: serde_json::Value,
+    /// Keyed fingerprint of the stored login; empty when there is none that could be had twice.
+    pub login_fingerprint: String,
+    /// Jobs that may use the login at once, from 1.
+    pub capacity: i32,
+}
+
 /// Which agent a login is for. Stored as text.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray, Serialize, Deserialize, AsExpression, FromSqlRow,

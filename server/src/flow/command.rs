@@ -144,7 +144,7 @@ pub async fn finish(flow: &Flow, id: Uuid, instance_id: Uuid, answer: &Answer) -
 
 /// A login check is stored wherever it comes from.
 async fn keep_check(connection: &mut Connection, answer: &Answer) -> Result<(), Error> {
-    if let Answer::Checked(check) = answer {
+    if let Answer::Checked { check, .. } = answer {
         let now = runs::now(connection).await?;
         let check = check.clone().normalised();
         if preflights::insert_new(connection, &check, check.checked_at, now).await? {

@@ -38,16 +38,18 @@ pub async fn login(flow: &Flow, run_id: Uuid) -> Result<(), Error> {
         session_id: None,
         order: Order::CheckVolume {
             volume: volume.name.clone(),
+            probe: false,
+            run_id: None,
         },
         requested_by: "retry",
         deadline: DEADLINE,
     };
     match command::ask(flow, &asked).await? {
-        Answer::Checked(check) if check.status != preflight::Status::Failed => {
+        Answer::Checked { check, .. } if check.status != preflight::Status::Failed => {
             info!(%run_id, volume = volume.name, "login is good again");
             Ok(())
         }
-        Answer::Checked(check) => Err(still_bad(run_id, &volume.name, &check.normalised().message)),
+        Answer::Checked { check, .. } => Err(still_bad(run_id, &volume.name, &check.normalised().message)),
         Answer::Failed(failure) => {
             let message = format!("{known}; its worker could not check it again: {}", failure.message);
             Err(still_bad(run_id, &volume.name, &message))

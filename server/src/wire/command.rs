@@ -1,9 +1,10 @@
 //! Commands to workers, and their answers.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use moorline_proto::v1::{self, command, command_result};
 use uuid::Uuid;
 
-use super::{id, job, preflight};
+use super::{document, id, job, preflight};
 use crate::domain::{
     self,
     command::{Answer, Order},
@@ -12,7 +13,19 @@ use crate::domain::{
 /// A command as a frame; `None` for what servers ask of each other.
 pub fn frame(command_id: Uuid, order: &Order) -> Option<v1::Command> {
     let command = match order {
-        Order::CheckVolume { volume } => command::Command::CheckVolume(v1::CheckVolumeCommand { volume: volume.clone() }),
+        Order::CheckVolume { volume, probe, .. } => command::Command::CheckVolume(v1::CheckVolumeCommand {
+            volume: volume.clone(),
+            probe: *probe,
+        }),
+        Order::LoginVolume { volume, sealed_api_key } => command::Command::LoginVolume(v1::LoginVolumeCommand {
+            volume: volume.clone(),
+            method: Some(login_method(sealed_api_key.as_deref())),
+        }),
+        Order::LogoutVolume { volume } => command::Command::LogoutVolume(v1::LogoutVolumeCommand { volume: volume.clone() }),
+        Order::CleanVolume { volume } => command::Command::CleanVolume(v1::CleanVolumeCommand { volume: volume.clone() }),
+        Order::Stop { command_id } => command::Command::Stop(v1::StopCommand {
+            command_id: command_id.to_string(),
+        }),
         Order::Drain { reason } => command::Command::Drain(v1::DrainCommand { reason: reason.clone() }),
         Order::Probe | Order::Replace => return None,
     };
@@ -22,6 +35,17 @@ pub fn frame(command_id: Uuid, order: &Order) -> Option<v1::Command> {
     })
 }
 
+fn login_method(sealed_api_key: Option<&str>) -> v1::login_volume_command::Method {
+    use v1::login_volume_command::Method;
+    match sealed_api_key {
+        Some(key) => Method::ApiKey(v1::SealedApiKey {
+            // What isn't base64 was not sealed by a server, and no worker can open it.
+            sealed: BASE64.decode(key).unwrap_or_default().into(),
+        }),
+        None => Method::Device(v1::DeviceLogin {}),
+    }
+}
+
 /// A worker's answer out of its frame, and the command that it answers.
 ///
 /// # Errors
@@ -29,7 +53,18 @@ pub fn frame(command_id: Uuid, order: &Order) -> Option<v1::Command> {
 /// `INVALID_ID`, `INVALID_RESULT`.
 pub fn answer(wire: v1::CommandResult) -> Result<(Uuid, Answer), domain::Error> {
     let answer = match wire.result {
-        Some(command_result::Result::Preflight(check)) => Answer::Checked(preflight::check(check).normalised()),
+        Some(command_result::Result::VolumeChecked(checked)) => {
+            let capacity = checked.capacity;
+            Answer::Checked {
+                check: preflight::check(checked.preflight.unwrap_or_default()).normalised(),
+                seen: checked.diagnostics.map(|seen| document::seen(seen, capacity)),
+            }
+        }
+        Some(command_result::Result::VolumeCleaned(cleaned)) => Answer::Cleaned {
+            freed_bytes: cleaned.freed_bytes,
+            // A clean-up says nothing of the login.
+            seen: cleaned.diagnostics.map(document::diagnostics),
+        },
         Some(command_result::Result::Failure(failure)) => Answer::Failed(job::failure_of(failure)),
         Some(command_result::Result::DrainBegun(begun)) => Answer::Drains { running: begun.running },
         None => {

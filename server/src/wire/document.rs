@@ -4,6 +4,7 @@ use moorline_proto::v1;
 use serde::{Deserialize, Serialize};
 
 use super::{time, timestamp};
+use crate::domain::volume::Seen;
 
 /// [`v1::VolumeDiagnostics`] as stored.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -20,6 +21,14 @@ struct Diagnostics {
     credential_modified_at: Option<chrono::DateTime<chrono::Utc>>,
     login_method: String,
     token_expires_at: Option<chrono::DateTime<chrono::Utc>>,
+    session_bytes: i64,
+    log_bytes: i64,
+    free_bytes: i64,
+    quota_bytes: i64,
+    snapshot_at: Option<chrono::DateTime<chrono::Utc>>,
+    account_fingerprint: String,
+    login_fingerprint: String,
+    mended: Vec<String>,
 }
 
 /// What a worker sees of a volume, as a document.
@@ -27,6 +36,7 @@ pub fn diagnostics(wire: v1::VolumeDiagnostics) -> serde_json::Value {
     let document = Diagnostics {
         credential_modified_at: time(wire.credential_modified_at.as_ref()),
         token_expires_at: time(wire.token_expires_at.as_ref()),
+        snapshot_at: time(wire.snapshot_at.as_ref()),
         volume: wire.volume,
         exists: wire.exists,
         driver: wire.driver,
@@ -36,9 +46,25 @@ pub fn diagnostics(wire: v1::VolumeDiagnostics) -> serde_json::Value {
         other_bytes: wire.other_bytes,
         credential_mode: wire.credential_mode,
         login_method: wire.login_method,
+        session_bytes: wire.session_bytes,
+        log_bytes: wire.log_bytes,
+        free_bytes: wire.free_bytes,
+        quota_bytes: wire.quota_bytes,
+        account_fingerprint: wire.account_fingerprint,
+        login_fingerprint: wire.login_fingerprint,
+        mended: wire.mended,
     };
     // The document holds nothing that JSON can't: no map with other keys than text, no infinite number.
     serde_json::to_value(document).unwrap_or_default()
+}
+
+/// What a worker sees of its volume.
+pub fn seen(wire: v1::VolumeDiagnostics, capacity: i32) -> Seen {
+    Seen {
+        login_fingerprint: wire.login_fingerprint.clone(),
+        capacity: capacity.max(1),
+        diagnostics: diagnostics(wire),
+    }
 }
 
 /// The message that a document was made of.
@@ -47,6 +73,7 @@ pub fn diagnostics_message(document: serde_json::Value) -> v1::VolumeDiagnostics
     v1::VolumeDiagnostics {
         credential_modified_at: document.credential_modified_at.map(timestamp),
         token_expires_at: document.token_expires_at.map(timestamp),
+        snapshot_at: document.snapshot_at.map(timestamp),
         volume: document.volume,
         exists: document.exists,
         driver: document.driver,
@@ -56,6 +83,13 @@ pub fn diagnostics_message(document: serde_json::Value) -> v1::VolumeDiagnostics
         other_bytes: document.other_bytes,
         credential_mode: document.credential_mode,
         login_method: document.login_method,
+        session_bytes: document.session_bytes,
+        log_bytes: document.log_bytes,
+        free_bytes: document.free_bytes,
+        quota_bytes: document.quota_bytes,
+        account_fingerprint: document.account_fingerprint,
+        login_fingerprint: document.login_fingerprint,
+        mended: document.mended,
     }
 }
 

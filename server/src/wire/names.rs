@@ -50,7 +50,8 @@ same_names!(
     ShardDraining,
     ShardOffline,
     WaitingAuth,
-    CoolingDown
+    CoolingDown,
+    CheckingLogin
 );
 same_names!(job::FailureClass, v1::FailureClass, Job, Environment, Login, LostWorker);
 same_names!(preflight::Status, v1::PreflightStatus, Passed, Failed, Skipped);

@@ -22,12 +22,14 @@ pub fn message(row: &Row) -> v1::Preflight {
         exit_code: row.exit_code,
         duration_ms: row.duration_ms,
         checked_at: None,
+        retry_after_ms: None,
         volume: row.volume_name.clone(),
         queue: row.queue.clone(),
         worker_name: row.worker_name.clone(),
     };
     v1::Preflight {
         checked_at: Some(timestamp(row.checked_at)),
+        run_id: row.run_id.map(|id| id.to_string()).unwrap_or_default(),
         ..check_message(check)
     }
 }
@@ -44,6 +46,10 @@ pub fn check_message(check: Preflight) -> v1::Preflight {
         volume: check.volume,
         queue: check.queue,
         worker_name: check.worker_name,
+        retry_after: check
+            .retry_after_ms
+            .map(|after| super::duration(std::time::Duration::from_millis(after.unsigned_abs()))),
+        run_id: String::new(),
     }
 }
 
@@ -56,6 +62,7 @@ pub fn check(wire: v1::Preflight) -> Preflight {
         duration_ms: millis(wire.duration.as_ref()),
         // Microseconds, the database's own precision, or the same check would look like another.
         checked_at: time(wire.checked_at.as_ref()).and_then(|at| DateTime::from_timestamp_micros(at.timestamp_micros())),
+        retry_after_ms: wire.retry_after.as_ref().map(|after| millis(Some(after))),
         message: wire.message,
         volume: wire.volume,
         queue: wire.queue,

@@ -25,11 +25,13 @@ pub fn message(view: &ShardView) -> v1::Shard {
             last_verified_at: volume.last_verified_at.map(timestamp),
             notes: volume.notes.clone(),
             diagnostics: volume.diagnostics.clone().map(document::diagnostics_message),
+            ..v1::AuthVolume::default()
         }),
         queued_jobs: view.count.as_ref().map_or(0, |count| count.queued),
         running_jobs: view.count.as_ref().map_or(0, |count| count.running),
         latest_run_id: view.latest_run.map(|(id, _)| id.to_string()).unwrap_or_default(),
         latest_run_status: number::<_, v1::RunStatus>(view.latest_run.map(|(_, status)| status)),
         latest_preflight: view.preflight.as_ref().map(preflight::message),
+        ..v1::Shard::default()
     }
 }

@@ -79,6 +79,8 @@ pub fn welcome(registered: &Registered, timers: &Timers) -> v1::Welcome {
         keep: registered.keep.iter().map(held).collect(),
         kill: registered.kill.iter().map(held).collect(),
         acknowledged: registered.acknowledged.iter().map(held).collect(),
+        volume_generation: 0,
+        fingerprint_key: Vec::new().into(),
     }
 }
 
@@ -115,6 +117,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
                 String::new()
             },
             shard_index: routing::shard_index(&job.queue).and_then(|index| i32::try_from(index).ok()),
+            volume_generation: 0,
         }),
     }
 }
@@ -143,6 +146,7 @@ pub fn report(wire: v1::Report) -> Result<(Uuid, i64, i64, News), domain::Error>
         v1::report::News::Progress(progress) => News::Progress(clean(progress.message)?),
         v1::report::News::Preflight(check) => News::Preflight(clean(preflight::check(check))?),
         v1::report::News::VolumeDiagnostics(seen) => News::VolumeDiagnostics(seen.volume.clone(), clean(document::diagnostics(seen))?),
+        v1::report::News::CredentialAudit(_) => return Err(missing()),
         v1::report::News::Finished(finished) => match finished.outcome.ok_or_else(missing)? {
             v1::finished::Outcome::Result(result) => News::Succeeded(clean(job::outcome(result)?)?),
             v1::finished::Outcome::Failure(failure) => News::Failed(clean(job::failure_of(failure))?),

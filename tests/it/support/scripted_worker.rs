@@ -266,6 +266,7 @@ pub fn shard_hello(name: &str, index: u32) -> v1::Hello {
         preflight: Some(check(name, index, v1::PreflightStatus::Passed, "Logged in")),
         volume,
         queue: queue.clone(),
+        capacity: 1,
     };
     v1::Hello {
         volume: Some(binding),

@@ -173,6 +173,7 @@ fn hello(config: &Config, ready: startup::Ready) -> v1::Hello {
         volume: ready.volume,
         profile: Some(ready.profile),
         inventory: Vec::new(),
+        sealing_key: Vec::new().into(),
     }
 }
 

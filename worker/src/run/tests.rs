@@ -606,6 +606,7 @@ async fn a_worker_without_a_volume_says_so_when_asked_to_check_one() {
     let mut place = Place::new().await;
     let mut line = place.server.welcomed().await;
     let check = v1::command::Command::CheckVolume(v1::CheckVolumeCommand {
+        probe: false,
         volume: "codex_auth_0".to_owned(),
     });
     line.send(Answer::Command(v1::Command {

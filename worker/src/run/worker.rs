@@ -391,7 +391,7 @@ impl Worker {
                     }
                 });
             }
-            None => self.answer(id, startup::unknown_command()),
+            _ => self.answer(id, startup::unknown_command()),
         }
     }
 

@@ -47,6 +47,7 @@ pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str
             queue: queue.to_owned(),
             diagnostics: None,
             preflight: None,
+            capacity: 1,
         });
     } else if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in) {
         let (preflight, diagnostics) = login(config, engine, queue, volume).await;
@@ -60,6 +61,7 @@ pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str
             queue: queue.to_owned(),
             diagnostics: Some(diagnostics),
             preflight: Some(preflight),
+            capacity: 1,
         });
     }
     shard

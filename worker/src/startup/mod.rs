@@ -72,8 +72,12 @@ pub async fn check_volume(config: &Config, engine: &Arc<dyn Engine>, handle: &Ha
     match config.shard_queue() {
         Some(queue) if config.volume.as_deref() == Some(volume) => {
             let (preflight, diagnostics) = codex::login(config, engine, queue, volume).await;
-            handle.set_volume(Some(diagnostics), Some(preflight.clone()));
-            command_result::Result::Preflight(preflight)
+            handle.set_volume(Some(diagnostics.clone()), Some(preflight.clone()));
+            command_result::Result::VolumeChecked(v1::VolumeChecked {
+                preflight: Some(preflight),
+                diagnostics: Some(diagnostics),
+                capacity: 1,
+            })
         }
         _ => command_result::Result::Failure(failure(
             "VOLUME_NOT_HELD",

@@ -22,7 +22,17 @@ pub fn hello<'a>(args: &Args, instance: Uuid, held: impl Iterator<Item = &'a Hel
             exists: true,
             ..Default::default()
         }),
-        preflight: None,
+        preflight: Some(v1::Preflight {
+            status: v1::PreflightStatus::Passed.into(),
+            rung: v1::PreflightRung::Present.into(),
+            message: "Logged in using an API key".to_owned(),
+            exit_code: Some(0),
+            volume: format!("codex_auth_{index}"),
+            queue: args.queue.clone(),
+            worker_name: args.name.clone(),
+            ..Default::default()
+        }),
+        capacity: 1,
     });
     let inventory = held.map(|job| v1::HeldJob {
         job_id: job.accepted.job.to_string(),

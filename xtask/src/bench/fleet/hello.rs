@@ -43,5 +43,6 @@ fn binding(script: &Script) -> Option<v1::VolumeBinding> {
             ..Default::default()
         }),
         volume,
+        capacity: 1,
     })
 }
