@@ -271,10 +271,7 @@ fn a_stop_reaches_the_command_which_ends_as_it_likes() {
     for place in places() {
         // A SIGINT would be ignored where whoever runs the tests ignores it.
         for (sent, heard) in [(Signal::TERM, "TERM"), (Signal::HUP, "HUP")] {
-            let script = format!(
-                "trap 'echo stopped; exit 5' {heard}; echo up; while :; do read -r line; done <{}",
-                "/dev/zero"
-            );
+            let script = format!("sleep 1000 & trap \"kill $!; echo stopped; exit 5\" {heard}; echo up; wait");
             let (first, _) = place.start(&used("u1", Kind::Agent), &script);
             signal(first.id(), sent);
             let output = first.wait_with_output().unwrap();
