@@ -23,6 +23,7 @@ mod lost;
 pub mod names;
 pub mod outgoing;
 pub mod overdue;
+pub mod preflight;
 mod recheck;
 pub mod register;
 pub mod report;
