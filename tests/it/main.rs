@@ -19,6 +19,7 @@ mod fencing;
 mod foreign_clients;
 mod http;
 mod http_rpc;
+mod http_schema;
 mod http_server;
 mod list_runs;
 mod migrations;
