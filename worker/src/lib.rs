@@ -11,6 +11,7 @@
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
+//! - [`audit`]: what is known of a run's credentials before a stage needs them
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
@@ -18,6 +19,7 @@
 //! - [`startup`]: what is checked before work is taken
 
 pub mod agent;
+pub mod audit;
 mod beneath;
 mod boot;
 pub mod config;
