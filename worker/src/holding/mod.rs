@@ -166,6 +166,11 @@ impl Holding {
         self.0.gate.alone(what, PATIENCE).await
     }
 
+    /// The volume alone at once; `None` where it is in use.
+    pub fn alone_now(&self, what: &'static str) -> Option<Alone> {
+        self.0.gate.alone_now(what)
+    }
+
     /// Checks the login, for whoever has the volume alone or a share of it. What is found is kept for the next report.
     pub async fn check(&self) -> Checked {
         let inner = &self.0;
