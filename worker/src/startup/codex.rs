@@ -124,6 +124,12 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
 
 /// Checks the login of a volume.
 pub(super) async fn login(config: &Config, engine: &Arc<dyn Engine>, queue: &str, volume: &str) -> (Preflight, VolumeDiagnostics) {
-    let checked = preflight::check(engine.as_ref(), &Codex::new(config), config, queue, Some(volume)).await;
+    let ask = preflight::Ask {
+        queue,
+        volume: Some(volume),
+        generation: 0,
+        probe: false,
+    };
+    let checked = preflight::check(engine.as_ref(), &Codex::new(config), config, &ask).await;
     (checked.preflight, checked.diagnostics)
 }
