@@ -37,7 +37,8 @@ fn codex_status(checked: &Checked, now: DateTime<Utc>) -> Codex {
     let expires_at = checked.diagnostics.token_expires_at.as_ref();
     let expires_at = expires_at.and_then(|at| DateTime::from_timestamp(at.seconds, 0));
     match expires_at {
-        Some(at) if !checked.renews_itself && at - now < SOON => Codex::ExpiresSoon,
+        // What has a fingerprint has a refresh token, and renews itself.
+        Some(at) if checked.diagnostics.login_fingerprint.is_empty() && at - now < SOON => Codex::ExpiresSoon,
         _ => Codex::Valid,
     }
 }
@@ -66,10 +67,10 @@ mod tests {
             },
             diagnostics: v1::VolumeDiagnostics {
                 token_expires_at,
+                login_fingerprint: if renews_itself { "f".to_owned() } else { String::new() },
                 ..v1::VolumeDiagnostics::default()
             },
             cause: None,
-            renews_itself,
         }
     }
 

@@ -10,8 +10,10 @@
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
+//! - [`holding`]: the hold on the shard's volume: who may use it now, and what is known of it
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
 //! - [`audit`]: what is known of a run's credentials before a stage needs them
+//! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
@@ -24,14 +26,17 @@ mod beneath;
 mod boot;
 pub mod config;
 pub mod engine;
+pub mod fingerprint;
 pub mod forge;
 pub mod git;
 pub mod health;
+pub mod holding;
 pub mod link;
 pub mod login;
 pub mod preflight;
 pub mod redact;
 pub mod run;
+pub mod sealing;
 pub mod spool;
 pub mod stage;
 pub mod startup;

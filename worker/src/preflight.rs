@@ -30,8 +30,6 @@ pub struct Checked {
     pub diagnostics: v1::VolumeDiagnostics,
     /// For programs, why the check could not be run: `image_missing`, `engine_unreachable` or `program_missing`.
     pub cause: Option<&'static str>,
-    /// Whether the stored login renews itself before it expires.
-    pub renews_itself: bool,
 }
 
 /// Checks the login in `volume`, for the shard `queue`, and describes the volume. Never fails: what goes wrong is the result.

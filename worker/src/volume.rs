@@ -1,6 +1,7 @@
 //! Auth volumes from outside: what short commands see of them, and how they look.
 
 mod diagnostics;
+pub mod guard;
 mod probe;
 
 use std::{
@@ -14,8 +15,10 @@ use secrecy::SecretString;
 use crate::{
     agent::Agent,
     config::Config,
-    engine::{ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
+    engine::{Captured, ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
 };
+
+use self::guard::{Kind, Mode, Use};
 
 pub(crate) use self::diagnostics::timestamp;
 pub use self::probe::{CredentialFacts, Probe, probe};
@@ -45,13 +48,21 @@ impl Place {
         }))
     }
 
-    /// A short command of the agent on this volume, without a network.
-    pub fn command(&self, config: &Config, agent: &dyn Agent, what: &str, argv: Vec<String>) -> ContainerSpec {
+    /// A short command of the agent on this volume, under its lock and without a network. [`Place::run`] runs it.
+    pub fn command(&self, config: &Config, agent: &dyn Agent, kind: Kind, generation: i64, argv: Vec<String>) -> ContainerSpec {
+        let name = format!("moorline-{}-{}", kind.name(), uuid::Uuid::now_v7().simple());
+        let mut lock = Use::new(&name, kind, generation, &config.name);
+        // Half of the command's own limit: what then remains is for the command.
+        lock.patience = lock.patience.min(config.preflight_timeout / 2);
+        if config.api_key_capacity > 1 && !matches!(kind, Kind::Login | Kind::Logout) {
+            // What others may share with it depends on the login, which isn't known yet.
+            lock.mode = Mode::Either;
+        }
         ContainerSpec {
-            name: format!("moorline-{what}-{}", uuid::Uuid::now_v7().simple()),
+            name,
             image: login_image(config).to_owned(),
-            argv,
-            env: environment(agent, &self.home),
+            argv: lock.guard(&self.home, argv),
+            env: environment(config, agent, &self.home),
             labels: BTreeMap::from([
                 ("moorline.worker".to_owned(), config.name.clone()),
                 ("moorline.volume".to_owned(), self.volume.clone()),
@@ -75,6 +86,11 @@ impl Place {
             stderr: None,
         }
     }
+
+    /// Runs such a command to its end. Fails with [`Error::VolumeInUse`] or [`Error::Fenced`] where it could not begin.
+    pub async fn run(&self, engine: &dyn Engine, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
+        guard::begun(&self.volume, engine.capture(spec, input).await?)
+    }
 }
 
 /// The image that login commands run in.
@@ -82,12 +98,14 @@ pub fn login_image(config: &Config) -> &str {
     config.login_check_image.as_deref().unwrap_or(&config.job_image)
 }
 
-fn environment(agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
+fn environment(config: &Config, agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
     let path = |path: &Path| SecretString::from(path.display().to_string());
-    BTreeMap::from([
+    let mut environment = config.codex_env.clone();
+    environment.extend([
         (agent.home_variable().to_owned(), path(home)),
         ("HOME".to_owned(), path(home.parent().unwrap_or(home))),
-    ])
+    ]);
+    environment
 }
 
 /// What an engine may need beyond a command's own limit before it is taken for stuck.
