@@ -3,6 +3,7 @@
 //! | module | stands for |
 //! | --- | --- |
 //! | [`model`] | the model that an agent CLI talks to: the OpenAI Responses API, with scripted answers |
+//! | [`issuer`] | the issuer of ChatGPT logins: device login, and single-use refresh tokens |
 //! | [`forge`] | GitHub: git over smart HTTP, and the REST API for pull requests |
 //! | [`repo`] | a project with a Spec Kit feature: a bare origin and helpers |
 //! | [`db`] | nothing: a real Postgres database for each test |
@@ -13,6 +14,7 @@ pub mod check;
 pub mod db;
 pub mod forge;
 mod git;
+pub mod issuer;
 pub mod model;
 pub mod proxy;
 pub mod repo;
