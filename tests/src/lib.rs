@@ -8,6 +8,7 @@
 //! | [`repo`] | a project with a Spec Kit feature: a bare origin and helpers |
 //! | [`db`] | nothing: a real Postgres database for each test |
 //! | [`soak`], [`check`] | nothing: everything is broken at random, and held to what was promised |
+//! | [`logins`] | nothing: one login, many who want it at once, with a lease and without |
 //! | [`proxy`] | the network between two parts, and all that can go wrong with it |
 
 pub mod check;
@@ -15,6 +16,7 @@ pub mod db;
 pub mod forge;
 mod git;
 pub mod issuer;
+pub mod logins;
 pub mod model;
 pub mod proxy;
 pub mod repo;

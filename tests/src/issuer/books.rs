@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde_json::json;
+
 use super::{
     pause::{self, Brake, Pause, Point},
     token,
@@ -100,6 +102,17 @@ pub(super) struct Tokens {
     pub(super) id: String,
     pub(super) access: String,
     pub(super) refresh: String,
+}
+
+impl Tokens {
+    /// As Codex stores them.
+    pub(super) fn file(&self, account: &str) -> String {
+        let tokens = json!({
+            "id_token": self.id, "access_token": self.access, "refresh_token": self.refresh, "account_id": account,
+        });
+        let last_refresh = chrono::Utc::now().to_rfc3339();
+        json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": null, "tokens": tokens, "last_refresh": last_refresh}).to_string()
+    }
 }
 
 /// See the module.

@@ -119,6 +119,15 @@ impl Issuer {
         self.shared.lock().decide(user_code, decision)
     }
 
+    /// A new login as Codex stores it in `auth.json`.
+    pub fn credential(&self) -> String {
+        let mut books = self.shared.lock();
+        let grant = books.grant();
+        let account = books.account.clone();
+        let tokens = books.log_in(&grant).ok();
+        tokens.map(|tokens| tokens.file(&account)).unwrap_or_default()
+    }
+
     /// Stops the next refresh at a point.
     pub fn pause_at(&self, point: Point) -> Pause {
         self.shared.pause_at(point)
