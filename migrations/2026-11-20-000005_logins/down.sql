@@ -48,10 +48,16 @@ alter table worker_commands
 alter table worker_instances drop column sealing_key;
 drop table fleet_settings;
 drop table login_fingerprints;
+drop index jobs_held_idx;
 update jobs set hold_reason = 'WAITING_AUTH' where hold_reason = 'CHECKING_LOGIN';
 alter table jobs drop constraint jobs_hold_reason_check;
 alter table jobs add constraint jobs_hold_reason_check
     check (hold_reason in ('SHARD_DRAINING', 'SHARD_OFFLINE', 'WAITING_AUTH', 'COOLING_DOWN'));
+delete from preflights where rung = 'DUPLICATE';
+alter table preflights drop constraint preflights_rung_check;
+alter table preflights add constraint preflights_rung_check
+    check (rung in ('VOLUME_MISSING', 'UNREADABLE', 'CORRUPT', 'NOT_LOGGED_IN', 'EXPIRED', 'REVOKED', 'RATE_LIMITED', 'ENVIRONMENT_BROKEN',
+        'TIMED_OUT', 'UNKNOWN', 'PRESENT', 'UNEXPIRED', 'PROVEN'));
 alter table shards
     drop constraint shards_drain_check,
     drop column drain_reason,

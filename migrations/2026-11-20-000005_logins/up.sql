@@ -11,10 +11,15 @@ alter table auth_volumes
     add column asked_at timestamptz,
     add column reported_at timestamptz,
     add constraint auth_volumes_rung_check check (rung in ('VOLUME_MISSING', 'UNREADABLE', 'CORRUPT', 'NOT_LOGGED_IN', 'EXPIRED', 'REVOKED',
-        'RATE_LIMITED', 'ENVIRONMENT_BROKEN', 'TIMED_OUT', 'UNKNOWN', 'PRESENT', 'UNEXPIRED', 'PROVEN')),
+        'RATE_LIMITED', 'ENVIRONMENT_BROKEN', 'TIMED_OUT', 'UNKNOWN', 'PRESENT', 'UNEXPIRED', 'PROVEN', 'DUPLICATE')),
     add constraint auth_volumes_capacity_check check (capacity >= 1);
 -- A login that was ready counts as before until its next check.
 update auth_volumes set open_until = last_verified_at + interval '24 hours' where status = 'ready';
+
+alter table preflights drop constraint preflights_rung_check;
+alter table preflights add constraint preflights_rung_check
+    check (rung in ('VOLUME_MISSING', 'UNREADABLE', 'CORRUPT', 'NOT_LOGGED_IN', 'EXPIRED', 'REVOKED', 'RATE_LIMITED', 'ENVIRONMENT_BROKEN',
+        'TIMED_OUT', 'UNKNOWN', 'PRESENT', 'UNEXPIRED', 'PROVEN', 'DUPLICATE'));
 
 -- An operator's drain outlasts the worker's stream.
 alter table shards
@@ -26,13 +31,17 @@ alter table jobs drop constraint jobs_hold_reason_check;
 alter table jobs add constraint jobs_hold_reason_check
     check (hold_reason in ('SHARD_DRAINING', 'SHARD_OFFLINE', 'WAITING_AUTH', 'COOLING_DOWN', 'CHECKING_LOGIN'));
 
--- Keyed fingerprints of every login that a volume has had: a rotated token of one volume that turns up in another is the same login.
+-- What waits under another reason than it should is found by this, and what waits under none by jobs_claim_idx.
+create index jobs_held_idx on jobs (queue, hold_reason) where finished_at is null and hold_reason is not null;
+
+-- Keyed fingerprints of the logins that a volume has had since somebody last logged it in: a token of one volume, rotated away or not, that
+-- turns up in another is the same login. Who had it first keeps it.
 create table login_fingerprints (
     fingerprint text not null,
     volume_name text not null,
     first_seen_at timestamptz not null default now(),
     last_seen_at timestamptz not null default now(),
-    constraint login_fingerprints_pkey primary key (fingerprint, volume_name),
+    constraint login_fingerprints_pkey primary key (fingerprint),
     constraint login_fingerprints_volume_name_fkey foreign key (volume_name) references auth_volumes (name) on delete cascade,
     constraint login_fingerprints_hex_check check (fingerprint ~ '^[0-9a-f]{64}$')
 );

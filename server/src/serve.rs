@@ -200,7 +200,13 @@ async fn prepare(config: &Config, database: &SecretString, tasks: &TaskTracker) 
     let artifacts = LocalFileSystem::new_with_prefix(&config.artifact_root)
         .map_err(|source| artifacts_failed(source.into()))?
         .with_fsync(true);
-    let flow = Flow::start(db::connect(database)?, Arc::new(artifacts), config.timers, tasks);
+    let flow = Flow::start(
+        db::connect(database)?,
+        Arc::new(artifacts),
+        config.timers,
+        &config.volume_prefix,
+        tasks,
+    );
     seed::seed(&flow, config.shards, &config.volume_prefix).await?;
     Ok(flow)
 }

@@ -6,8 +6,10 @@ use clap::{Args as _, CommandFactory as _};
 
 use super::architecture::ROOT;
 
-/// Read outside of clap: the token, which has no flag since argv is no place for it, the logs' settings, and the embedded Postgres'.
-const OTHERS: [&str; 5] = [
+/// Read outside of clap: the token and the agent's environment, which have no flag since argv is no place for them, the logs' settings, and the
+/// embedded Postgres'.
+const OTHERS: [&str; 6] = [
+    "CODEX_ENV",
     "GITHUB_TOKEN",
     "MOORLINE_LOG",
     "MOORLINE_LOG_FORMAT",

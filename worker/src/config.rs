@@ -1,9 +1,10 @@
 //! Everything that can be set for a worker, read once at start.
 
 mod args;
+mod environment;
 mod timers;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use secrecy::SecretString;
@@ -72,6 +73,16 @@ pub struct Config {
     /// Further `key=value` settings that Codex is given with `-c`, TOML values, one a line (`MOORLINE_CODEX_CONFIG`), such as
     /// `openai_base_url="http://10.0.0.5:8000/v1"`. They show in the process list: no secrets.
     pub codex_config: Vec<String>,
+    /// Further environment of every container of Codex, jobs and login commands alike: `NAME=value` pairs, one a line or with commas between
+    /// them (`CODEX_ENV`). Unlike the above it may hold secrets.
+    pub codex_env: BTreeMap<String, SecretString>,
+    /// Issuer of logins by device code (`MOORLINE_CODEX_ISSUER`); Codex's own when unset.
+    pub codex_issuer: Option<String>,
+    /// Jobs that may use an API key at once (`MOORLINE_API_KEY_CAPACITY`, 1). Any other login serves one.
+    pub api_key_capacity: u32,
+    /// Bytes that everything in a volume but its credential may take before it is cleaned up after a use; 0 for no limit
+    /// (`MOORLINE_VOLUME_QUOTA_MIB`, 1024).
+    pub volume_quota_bytes: u64,
     /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`).
     pub github_token: Option<SecretString>,
     /// Where `owner/name` is found (`MOORLINE_GITHUB_URL`, `https://github.com`).

@@ -11,6 +11,7 @@
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
+//! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
@@ -22,6 +23,7 @@ mod beneath;
 mod boot;
 pub mod config;
 pub mod engine;
+pub mod fingerprint;
 pub mod forge;
 pub mod git;
 pub mod health;
@@ -30,6 +32,7 @@ pub mod login;
 pub mod preflight;
 pub mod redact;
 pub mod run;
+pub mod sealing;
 pub mod spool;
 pub mod stage;
 pub mod startup;

@@ -51,7 +51,7 @@ impl Place {
             name: format!("moorline-{what}-{}", uuid::Uuid::now_v7().simple()),
             image: login_image(config).to_owned(),
             argv,
-            env: environment(agent, &self.home),
+            env: environment(config, agent, &self.home),
             labels: BTreeMap::from([
                 ("moorline.worker".to_owned(), config.name.clone()),
                 ("moorline.volume".to_owned(), self.volume.clone()),
@@ -82,12 +82,14 @@ pub fn login_image(config: &Config) -> &str {
     config.login_check_image.as_deref().unwrap_or(&config.job_image)
 }
 
-fn environment(agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
+fn environment(config: &Config, agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
     let path = |path: &Path| SecretString::from(path.display().to_string());
-    BTreeMap::from([
+    let mut environment = config.codex_env.clone();
+    environment.extend([
         (agent.home_variable().to_owned(), path(home)),
         ("HOME".to_owned(), path(home.parent().unwrap_or(home))),
-    ])
+    ]);
+    environment
 }
 
 /// What an engine may need beyond a command's own limit before it is taken for stuck.

@@ -2,9 +2,11 @@
 
 mod auth;
 mod fleet_service;
+mod login;
 mod page;
 mod run_service;
 mod shard_service;
+mod stream;
 mod worker_service;
 
 use moorline_proto::v1::{

@@ -6,19 +6,36 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::{db::runs::Filter, domain::Error};
+use crate::domain::Error;
 
 #[derive(Serialize, Deserialize)]
 struct Token {
-    /// Creation time of the last run of the page, in microseconds, the database's own precision.
+    /// Time of the last row of the page, in microseconds, the database's own precision.
     at: i64,
     id: Uuid,
     /// Of the filters: a token goes with them.
     filter: String,
 }
 
-/// A token for the page after this run.
-pub fn after(filter: &Filter, created_at: DateTime<Utc>, id: Uuid) -> String {
+/// How many rows a page has, as asked for and as far as it may be.
+pub fn size(asked: i32) -> i64 {
+    const DEFAULT: i64 = 50;
+    const MAX: i32 = 500;
+    match asked {
+        size @ 1.. => i64::from(size.min(MAX)),
+        _ => DEFAULT,
+    }
+}
+
+/// Cuts rows to a page, and returns the token of the next one. One row more than the page has says that there is a next one.
+pub fn next<T>(rows: &mut Vec<T>, size: i64, token: impl FnOnce(&T) -> String) -> String {
+    let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > size;
+    rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+    rows.last().filter(|_| more).map(token).unwrap_or_default()
+}
+
+/// A token for the page after what has this time and id.
+pub fn after(filter: &impl std::fmt::Debug, created_at: DateTime<Utc>, id: Uuid) -> String {
     let token = Token {
         at: created_at.timestamp_micros(),
         id,
@@ -32,7 +49,7 @@ pub fn after(filter: &Filter, created_at: DateTime<Utc>, id: Uuid) -> String {
 /// # Errors
 ///
 /// `BAD_PAGE_TOKEN`.
-pub fn begin(filter: &Filter, token: &str) -> Result<Option<(DateTime<Utc>, Uuid)>, Error> {
+pub fn begin(filter: &impl std::fmt::Debug, token: &str) -> Result<Option<(DateTime<Utc>, Uuid)>, Error> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -53,13 +70,14 @@ pub fn begin(filter: &Filter, token: &str) -> Result<Option<(DateTime<Utc>, Uuid
     Ok(Some((at, token.id)))
 }
 
-fn digest(filter: &Filter) -> String {
+fn digest(filter: &impl std::fmt::Debug) -> String {
     hex::encode(&Sha256::digest(format!("{filter:?}"))[..8])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::runs::Filter;
 
     #[test]
     fn a_token_goes_with_its_filters_and_nothing_else_is_one() {

@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::StreamExt as _;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{Caller, PIECE, page};
+use super::{
+    Caller, PIECE, page,
+    stream::{Stream, async_stream, wait},
+};
 use crate::{
     db::runs::Filter,
     domain::{self, run, stage::Stage},
-    flow::{Error, Flow, Topic, artifact, cancel, hints::Subscription, logs, retry, start, view},
+    flow::{Error, Flow, Topic, artifact, cancel, logs, retry, start, view},
     session::Sessions,
     wire::{self, names::FromWire as _, status::status},
 };
@@ -43,8 +46,6 @@ fn refuse(refusal: domain::Error) -> Status {
 fn id(field: &'static str, text: &str) -> Result<uuid::Uuid, Status> {
     wire::id(field, text).map_err(refuse)
 }
-
-type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
 #[tonic::async_trait]
 impl v1::run_service_server::RunService for Service {
@@ -93,16 +94,13 @@ impl v1::run_service_server::RunService for Service {
             jobs: view.jobs.iter().map(wire::job::message).collect(),
             artifacts: view.artifacts.iter().map(wire::run::artifact).collect(),
             preflight: view.preflight.as_ref().map(wire::preflight::message),
-            credential_audit: None,
+            credential_audit: view.audit.map(wire::audit::stored),
         }))
     }
 
     async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
         let wire = request.into_inner();
-        let limit = match wire.page_size {
-            size @ 1.. => i64::from(size.min(PAGE_MAX)),
-            _ => PAGE_DEFAULT,
-        };
+        let limit = page::size(wire.page_size);
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let created_after = wire::moment("created_after", wire.created_after.as_ref()).map_err(refuse)?;
         let filter = Filter {
@@ -113,14 +111,8 @@ impl v1::run_service_server::RunService for Service {
             created_after,
         };
         let begin = page::begin(&filter, &wire.page_token).map_err(refuse)?;
-        // One more than asked for says whether there is another page.
         let mut runs = view::runs(&self.flow, filter.clone(), begin, limit + 1).await.map_err(status)?;
-        let more = i64::try_from(runs.len()).unwrap_or(i64::MAX) > limit;
-        runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next_page_token = match runs.last() {
-            Some(last) if more => page::after(&filter, last.created_at, last.id),
-            _ => String::new(),
-        };
+        let next_page_token = page::next(&mut runs, limit, |last| page::after(&filter, last.created_at, last.id));
         let failures = view::failures(&self.flow, &runs).await.map_err(status)?;
         let runs = runs
             .iter()
@@ -261,51 +253,4 @@ impl v1::run_service_server::RunService for Service {
     }
 }
 
-const PAGE_DEFAULT: i64 = 50;
-const PAGE_MAX: i32 = 500;
 const REASON_MAX: usize = 512;
-
-/// Waits until there may be more to see.
-///
-/// # Errors
-///
-/// `GONE` when the client has left; `SHUTTING_DOWN` when this server does: the client resumes on another.
-async fn wait<T>(flow: &Flow, subscription: &Subscription, shutdown: &CancellationToken, out: &Out<T>) -> Result<(), Status> {
-    tokio::select! {
-        () = subscription.woken() => Ok(()),
-        () = tokio::time::sleep(flow.timers.poll) => Ok(()),
-        () = shutdown.cancelled() => Err(wire::status::shutting_down()),
-        () = out.0.closed() => Err(wire::status::client_gone()),
-    }
-}
-
-/// Where a stream's messages go.
-struct Out<T>(tokio::sync::mpsc::Sender<Result<T, Status>>);
-
-impl<T> Out<T> {
-    /// Fails when the client has left.
-    async fn send(&self, message: T) -> Result<(), Status> {
-        self.0.send(Ok(message)).await.map_err(|_| wire::status::client_gone())
-    }
-}
-
-/// Runs `work` beside the response that it fills. It ends when the client has left: sending fails then, and waiting, too.
-fn async_stream<T, W, F>(work: W) -> Stream<T>
-where
-    T: Send + 'static,
-    W: FnOnce(Out<T>) -> F,
-    F: Future<Output = Result<(), Status>> + Send + 'static,
-{
-    /// Messages that may wait for a slow client; the database is read no faster.
-    const CAPACITY: usize = 16;
-    let (sender, receiver) = tokio::sync::mpsc::channel(CAPACITY);
-    let failed = sender.clone();
-    let work = work(Out(sender));
-    tokio::spawn(async move {
-        if let Err(status) = work.await {
-            // A client that is gone doesn't miss the reason.
-            drop(failed.send(Err(status)).await);
-        }
-    });
-    tokio_stream::wrappers::ReceiverStream::new(receiver).boxed()
-}

@@ -1,6 +1,7 @@
 //! What runs beside the requests: signs of life, hints and commands between servers, the renewal of leases, and the reaper.
 
 mod commands;
+mod gates;
 mod heartbeat;
 mod hints;
 mod leases;
@@ -59,6 +60,7 @@ pub fn start(around: &Surroundings) {
     spawn("reaper", Box::pin(reaper::run(around.clone(), renewals, beats)));
     spawn("hints out", Box::pin(hints::send(around.flow.clone())));
     spawn("hints in", Box::pin(hints::hear(around.flow.clone(), around.database.clone())));
+    spawn("gates", Box::pin(gates::run(around.clone())));
     spawn("commands", Box::pin(commands::run(around.clone())));
 }
 

@@ -8,7 +8,7 @@ use tracing::info;
 use super::{Calm, Surroundings, log, ticks};
 use crate::{
     db::reaper_lock::ReaperLock,
-    flow::{Error, command, expire, overdue, servers},
+    flow::{Error, command, expire, gate, overdue, servers},
 };
 
 /// How often commands that nobody answered are swept up.
@@ -36,6 +36,8 @@ pub(super) async fn run(around: Surroundings, renewals: Calm, beats: Calm) {
         }
         log(expire::offers(&around.flow).await);
         log(overdue::fail(&around.flow).await);
+        // What only time has moved: a check that has become too old, a limit that is over.
+        log(gate::pass(&around.flow).await);
         if beats.has_lasted(timers.server_timeout) {
             log(sessions(&around, &mut orphans_at).await);
         }

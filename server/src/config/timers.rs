@@ -54,6 +54,18 @@ pub struct TimerArgs {
     #[arg(long, env = "MOORLINE_QUEUE_TIMEOUT", value_name = "TIME", default_value = QUEUE, global = true, value_parser = time(QUEUE))]
     pub queue_timeout: Duration,
 
+    /// For so long a passing login check counts. Then the shard's worker is asked to check again before a job is offered.
+    #[arg(long, env = "MOORLINE_LOGIN_FRESHNESS", value_name = "TIME", default_value = FRESHNESS, global = true, value_parser = time(FRESHNESS))]
+    pub login_freshness: Duration,
+
+    /// How long a rate-limited account is left alone where the agent doesn't say how long.
+    #[arg(long, env = "MOORLINE_COOL_DOWN", value_name = "TIME", default_value = COOL_DOWN, global = true, value_parser = time(COOL_DOWN))]
+    pub cool_down: Duration,
+
+    /// How often a bad login is looked at again while jobs wait for it.
+    #[arg(long, env = "MOORLINE_LOGIN_RECHECK", value_name = "TIME", default_value = RECHECK, global = true, value_parser = time(RECHECK))]
+    pub login_recheck: Duration,
+
     /// Longest delay after the first failure of the environment; it doubles with each further one, and a random part of it is waited.
     #[arg(long, env = "MOORLINE_RETRY_BASE", value_name = "TIME", default_value = RETRY_BASE, global = true, value_parser = time(RETRY_BASE))]
     pub retry_base: Duration,
@@ -87,6 +99,9 @@ const DISCOVER: &str = "5m";
 const SUBMIT: &str = "1h";
 const PUBLISH: &str = "10m";
 const QUEUE: &str = "7days";
+const FRESHNESS: &str = "24h";
+const COOL_DOWN: &str = "5m";
+const RECHECK: &str = "5m";
 const RETRY_BASE: &str = "10s";
 const RETRY_CAP: &str = "5m";
 const DISCOVER_ATTEMPTS: &str = "3";
@@ -108,6 +123,9 @@ impl TimerArgs {
             submit_timeout: self.submit_timeout,
             publish_timeout: self.publish_timeout,
             queue_timeout: self.queue_timeout,
+            login_freshness: self.login_freshness,
+            cool_down: self.cool_down,
+            login_recheck: self.login_recheck,
             retry: Policy {
                 base: self.retry_base,
                 cap: self.retry_cap,

@@ -79,8 +79,16 @@ pub async fn take(connection: &mut Connection, server_id: Uuid) -> QueryResult<V
     .await
 }
 
-/// Stores the answer to an open command; 0 when it is answered already.
-pub async fn finish(connection: &mut Connection, id: Uuid, instance_id: Uuid, result: &serde_json::Value) -> QueryResult<usize> {
+/// A command that has ended needs no key, sealed or not.
+const WITHOUT_KEY: &str = "body - 'sealed_api_key'";
+
+/// Stores the answer to an open command, and returns what was asked; `None` when it is answered already. What it said on its way is forgotten.
+pub async fn finish(
+    connection: &mut Connection,
+    id: Uuid,
+    instance_id: Uuid,
+    result: &serde_json::Value,
+) -> QueryResult<Option<serde_json::Value>> {
     diesel::update(worker_commands::table.find(id))
         .filter(
             worker_commands::instance_id
@@ -90,7 +98,24 @@ pub async fn finish(connection: &mut Connection, id: Uuid, instance_id: Uuid, re
         .set((
             worker_commands::finished_at.eq(diesel::dsl::now),
             worker_commands::result.eq(Some(result)),
+            worker_commands::progress.eq(None::<serde_json::Value>),
+            worker_commands::body.eq(diesel::dsl::sql::<Jsonb>(WITHOUT_KEY)),
         ))
+        .returning(worker_commands::body)
+        .get_result(connection)
+        .await
+        .optional()
+}
+
+/// Notes how far an open command has come.
+pub async fn set_progress(connection: &mut Connection, id: Uuid, instance_id: Uuid, progress: &serde_json::Value) -> QueryResult<usize> {
+    diesel::update(worker_commands::table.find(id))
+        .filter(
+            worker_commands::instance_id
+                .eq(instance_id)
+                .and(worker_commands::finished_at.is_null()),
+        )
+        .set(worker_commands::progress.eq(Some(progress)))
         .execute(connection)
         .await
 }
@@ -101,6 +126,9 @@ pub struct State {
     /// The answer, once there is one.
     #[diesel(sql_type = Nullable<Jsonb>)]
     pub result: Option<serde_json::Value>,
+    /// How far it has come, where it said so.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    pub progress: Option<serde_json::Value>,
     /// Whether its time is up.
     #[diesel(sql_type = Bool)]
     pub expired: bool,
@@ -108,7 +136,7 @@ pub struct State {
 
 /// How a command stands; `None` when there is none with this id.
 pub async fn state(connection: &mut Connection, id: Uuid) -> QueryResult<Option<State>> {
-    sql_query("select result, expires_at < now() as expired from worker_commands where id = $1")
+    sql_query("select result, progress, expires_at < now() as expired from worker_commands where id = $1")
         .bind::<SqlUuid, _>(id)
         .get_result(connection)
         .await
@@ -118,7 +146,7 @@ pub async fn state(connection: &mut Connection, id: Uuid) -> QueryResult<Option<
 /// Ends the open commands whose time is up with this answer: one of them, or all.
 pub async fn expire(connection: &mut Connection, only: Option<Uuid>, result: &serde_json::Value) -> QueryResult<usize> {
     sql_query(
-        "update worker_commands set finished_at = now(), result = $2
+        "update worker_commands set finished_at = now(), result = $2, progress = null, body = body - 'sealed_api_key'
          where finished_at is null and expires_at < now() and ($1 is null or id = $1)",
     )
     .bind::<Nullable<SqlUuid>, _>(only)

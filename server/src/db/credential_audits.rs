@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{Connection, schema::credential_audits};
-use crate::domain::audit::{CodexStatus, GithubStatus};
+use crate::domain::audit::{Audit, CodexStatus, GithubStatus};
 
 /// An audit as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -24,21 +24,18 @@ pub struct Row {
     pub notes: String,
 }
 
-/// An audit to insert.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = credential_audits)]
-#[allow(missing_docs, reason = "the same columns as Row")]
-pub struct New<'a> {
-    pub id: Uuid,
-    pub run_id: Uuid,
-    pub codex_status: Option<CodexStatus>,
-    pub github_status: Option<GithubStatus>,
-    pub notes: &'a str,
-}
-
 /// Stores an audit.
-pub async fn insert(connection: &mut Connection, new: &New<'_>) -> QueryResult<usize> {
-    diesel::insert_into(credential_audits::table).values(new).execute(connection).await
+pub async fn insert(connection: &mut Connection, run_id: Uuid, audit: &Audit) -> QueryResult<usize> {
+    diesel::insert_into(credential_audits::table)
+        .values((
+            credential_audits::id.eq(Uuid::now_v7()),
+            credential_audits::run_id.eq(run_id),
+            credential_audits::codex_status.eq(audit.codex_status),
+            credential_audits::github_status.eq(audit.github_status),
+            credential_audits::notes.eq(&audit.notes),
+        ))
+        .execute(connection)
+        .await
 }
 
 /// The latest audit of a run.

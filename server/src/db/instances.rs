@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
     sql_query,
-    sql_types::{Array, Double, Text, Uuid as SqlUuid},
+    sql_types::{Array, Binary, Double, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -45,15 +45,34 @@ pub async fn upsert_worker(connection: &mut Connection, worker: &Worker<'_>) -> 
         .await
 }
 
-/// Starts or renews the lease of one instance.
-pub async fn upsert_instance(connection: &mut Connection, id: Uuid, worker_name: &str, lease_seconds: f64) -> QueryResult<usize> {
+/// The key that is sealed with for an instance, if it gave one.
+pub async fn sealing_key(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Vec<u8>>> {
+    let found: Option<Option<Vec<u8>>> = worker_instances::table
+        .find(id)
+        .select(worker_instances::sealing_key)
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// Starts or renews the lease of one instance. What is sealed for it is sealed with `sealing_key`.
+pub async fn upsert_instance(
+    connection: &mut Connection,
+    id: Uuid,
+    worker_name: &str,
+    lease_seconds: f64,
+    sealing_key: Option<&[u8; 32]>,
+) -> QueryResult<usize> {
     sql_query(
-        "insert into worker_instances (id, worker_name, lease_expires_at) values ($1, $2, now() + make_interval(secs => $3))
-         on conflict (id) do update set lease_expires_at = excluded.lease_expires_at",
+        "insert into worker_instances (id, worker_name, lease_expires_at, sealing_key)
+         values ($1, $2, now() + make_interval(secs => $3), $4)
+         on conflict (id) do update set lease_expires_at = excluded.lease_expires_at, sealing_key = excluded.sealing_key",
     )
     .bind::<SqlUuid, _>(id)
     .bind::<Text, _>(worker_name)
     .bind::<Double, _>(lease_seconds)
+    .bind::<Nullable<Binary>, _>(sealing_key.map(|key| key.to_vec()))
     .execute(connection)
     .await
 }

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod constraint;
 pub mod credential_audits;
 pub mod events;
+pub mod fingerprints;
 pub mod instances;
 pub mod jobs;
 pub mod logs;

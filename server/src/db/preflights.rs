@@ -30,6 +30,24 @@ pub struct Row {
     pub checked_at: DateTime<Utc>,
 }
 
+impl Row {
+    /// The check, without what only its worker knew.
+    pub fn check(&self) -> Preflight {
+        Preflight {
+            status: self.status,
+            rung: self.rung,
+            message: self.message.clone(),
+            exit_code: self.exit_code,
+            duration_ms: self.duration_ms,
+            checked_at: None,
+            retry_after_ms: None,
+            volume: self.volume_name.clone(),
+            queue: self.queue.clone(),
+            worker_name: self.worker_name.clone(),
+        }
+    }
+}
+
 /// Stores a check, made for a run or by the worker itself.
 pub async fn insert(connection: &mut Connection, check: &Preflight, run_id: Option<Uuid>, checked_at: DateTime<Utc>) -> QueryResult<usize> {
     let row = row(check, run_id, checked_at);
@@ -97,4 +115,42 @@ pub async fn latest_of_volume(connection: &mut Connection, volume: &str) -> Quer
         .first(connection)
         .await
         .optional()
+}
+
+/// Which checks to list.
+#[derive(Debug, Default, Clone)]
+pub struct Filter {
+    /// Only of this volume.
+    pub volume: Option<String>,
+    /// Only of this run.
+    pub run_id: Option<Uuid>,
+    /// Only with this result.
+    pub status: Option<preflight::Status>,
+}
+
+/// Lists checks, newest first, after the one that `after` names by its time and id.
+pub async fn list(connection: &mut Connection, filter: &Filter, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> QueryResult<Vec<Row>> {
+    let mut query = preflights::table.select(Row::as_select()).into_boxed();
+    if let Some(volume) = &filter.volume {
+        query = query.filter(preflights::volume_name.eq(volume));
+    }
+    if let Some(run_id) = filter.run_id {
+        query = query.filter(preflights::run_id.eq(run_id));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(preflights::status.eq(status));
+    }
+    if let Some((checked_at, id)) = after {
+        let before = diesel::dsl::sql::<diesel::sql_types::Bool>("(checked_at, id) < (")
+            .bind::<diesel::sql_types::Timestamptz, _>(checked_at)
+            .sql(", ")
+            .bind::<diesel::sql_types::Uuid, _>(id)
+            .sql(")");
+        query = query.filter(before);
+    }
+    query
+        .order((preflights::checked_at.desc(), preflights::id.desc()))
+        .limit(limit)
+        .load(connection)
+        .await
 }

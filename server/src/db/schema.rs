@@ -29,6 +29,7 @@ diesel::table! {
         worker_name -> Text,
         lease_expires_at -> Timestamptz,
         created_at -> Timestamptz,
+        sealing_key -> Nullable<Bytea>,
     }
 }
 
@@ -70,6 +71,7 @@ diesel::table! {
         delivered_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
         result -> Nullable<Jsonb>,
+        progress -> Nullable<Jsonb>,
     }
 }
 
@@ -258,5 +260,21 @@ diesel::table! {
         priority -> Int4,
         repository -> Text,
         rank -> Int8,
+    }
+}
+
+diesel::table! {
+    login_fingerprints (fingerprint) {
+        fingerprint -> Text,
+        volume_name -> Text,
+        first_seen_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    fleet_settings (id) {
+        id -> Bool,
+        fingerprint_key -> Bytea,
     }
 }

@@ -1,7 +1,11 @@
 //! Tables `shards` and `routing_settings`.
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_query, sql_types::Uuid as SqlUuid};
+use diesel::{
+    prelude::*,
+    sql_query,
+    sql_types::{Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -10,7 +14,7 @@ use super::{
     schema::{auth_volumes, routing_settings, shards, worker_instances},
     volumes::Volume,
 };
-use crate::domain::{run, shard};
+use crate::domain::{job::HoldReason, login::Known, preflight, run, shard, volume};
 
 /// A shard as stored.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -24,6 +28,8 @@ pub struct Shard {
     pub hash_modulo: i32,
     pub worker_hostname: Option<String>,
     pub last_heartbeat_at: Option<DateTime<Utc>>,
+    pub drained_at: Option<DateTime<Utc>>,
+    pub drain_reason: String,
 }
 
 /// Inserts a shard; one that is there already is left as it is.
@@ -136,17 +142,103 @@ pub async fn lock_if_served_by(connection: &mut Connection, queue: &str, instanc
     Ok(owner.flatten() == Some(instance_id))
 }
 
-/// Where in their lives the shards of these queues are; queues without a shard are left out.
-///
-/// The rows stay locked until the transaction ends: a shard that goes into or out of service meanwhile waits.
-pub async fn statuses(connection: &mut Connection, queues: &[String]) -> QueryResult<Vec<(String, shard::Status)>> {
-    shards::table
-        .filter(shards::queue_name.eq_any(queues))
-        .order(shards::queue_name)
-        .select((shards::queue_name, shards::status))
-        .for_share()
-        .load(connection)
-        .await
+/// All that decides whether a shard's jobs are offered.
+#[derive(Debug, Clone, QueryableByName)]
+#[allow(missing_docs, reason = "columns of shards and auth_volumes")]
+pub struct Gate {
+    #[diesel(sql_type = Text)]
+    pub queue: String,
+    #[diesel(sql_type = Text)]
+    pub status: shard::Status,
+    #[diesel(sql_type = Bool)]
+    pub drained: bool,
+    #[diesel(sql_type = Text)]
+    pub volume: String,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub owner_instance_id: Option<Uuid>,
+    #[diesel(sql_type = Text)]
+    volume_status: volume::Status,
+    #[diesel(sql_type = Nullable<Text>)]
+    rung: Option<preflight::Rung>,
+    #[diesel(sql_type = Text)]
+    status_message: String,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_verified_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    open_until: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    cooling_until: Option<DateTime<Utc>>,
+    /// Whether jobs wait in its queue.
+    #[diesel(sql_type = Bool)]
+    pub waiting: bool,
+    /// Database time.
+    #[diesel(sql_type = Timestamptz)]
+    pub now: DateTime<Utc>,
+}
+
+impl Gate {
+    /// What is known of its login.
+    pub fn known(&self) -> Known {
+        Known {
+            status: self.volume_status,
+            rung: self.rung,
+            message: self.status_message.clone(),
+            verified_at: self.last_verified_at,
+            open_until: self.open_until,
+            cooling_until: self.cooling_until,
+        }
+    }
+
+    /// Why jobs of the shard wait, if they do.
+    pub fn hold_reason(&self) -> Option<HoldReason> {
+        shard::hold_reason(self.status, self.drained, self.known().login(self.now))
+    }
+}
+
+const GATE: &str =
+    "select shards.queue_name as queue, shards.status, shards.drained_at is not null as drained, auth_volumes.name as volume,
+        auth_volumes.owner_instance_id, auth_volumes.status as volume_status, auth_volumes.rung, auth_volumes.status_message,
+        auth_volumes.last_verified_at, auth_volumes.open_until, auth_volumes.cooling_until, clock_timestamp() as now";
+
+/// The gates of all shards.
+pub async fn gates(connection: &mut Connection) -> QueryResult<Vec<Gate>> {
+    sql_query(format!(
+        "{GATE}, exists (select from jobs where jobs.queue = shards.queue_name and finished_at is null and lease_instance_id is null) as waiting
+         from shards join auth_volumes on auth_volumes.name = shards.volume_name order by shards.queue_name"
+    ))
+    .load(connection)
+    .await
+}
+
+/// The gates of some queues; queues without a shard are left out. The rows stay locked until the transaction ends: a gate that opens or shuts
+/// meanwhile waits.
+pub async fn lock_gates(connection: &mut Connection, queues: &[String]) -> QueryResult<Vec<Gate>> {
+    sql_query(format!(
+        "{GATE}, false as waiting from shards join auth_volumes on auth_volumes.name = shards.volume_name
+         where shards.queue_name = any($1) order by shards.queue_name for share"
+    ))
+    .bind::<diesel::sql_types::Array<Text>, _>(queues)
+    .load(connection)
+    .await
+}
+
+/// The gate of one queue, locked likewise.
+pub async fn lock_gate(connection: &mut Connection, queue: &str) -> QueryResult<Gate> {
+    let mut gates = lock_gates(connection, &[queue.to_owned()]).await?;
+    gates.pop().ok_or(diesel::result::Error::NotFound)
+}
+
+/// Drains a shard that the caller has locked, for good, or lets it take work again.
+pub async fn set_drained(connection: &mut Connection, queue: &str, reason: Option<&str>) -> QueryResult<usize> {
+    sql_query(
+        "update shards set drained_at = case when $2 is null then null else coalesce(drained_at, now()) end, drain_reason = coalesce($2, ''),
+            updated_at = now()
+         where queue_name = $1",
+    )
+    .bind::<Text, _>(queue)
+    .bind::<Nullable<Text>, _>(reason)
+    .execute(connection)
+    .await
 }
 
 /// The latest run of a queue.
@@ -195,6 +287,17 @@ pub async fn hash_modulo(connection: &mut Connection) -> QueryResult<Option<i32>
         .first(connection)
         .await
         .optional()
+}
+
+/// Routes new runs by another modulo.
+pub async fn set_hash_modulo(connection: &mut Connection, modulo: i32) -> QueryResult<usize> {
+    diesel::update(routing_settings::table)
+        .set((
+            routing_settings::hash_modulo.eq(modulo),
+            routing_settings::updated_at.eq(diesel::dsl::now),
+        ))
+        .execute(connection)
+        .await
 }
 
 /// Sets the modulo at the first start; afterwards the database wins.

@@ -1,15 +1,23 @@
 //! Table `auth_volumes`: logins, and who holds them.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_query,
+    sql_types::{Double, Text},
+};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{
     Connection,
-    schema::{auth_volumes, worker_instances, workers},
+    schema::{auth_volumes, shards, worker_instances, workers},
 };
-use crate::domain::{preflight, volume};
+use crate::domain::{
+    login::Known,
+    preflight,
+    volume::{self, Seen},
+};
 
 /// A volume as stored.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -28,6 +36,27 @@ pub struct Volume {
     pub last_verified_at: Option<DateTime<Utc>>,
     pub diagnostics: Option<serde_json::Value>,
     pub notes: String,
+    pub rung: Option<preflight::Rung>,
+    pub status_message: String,
+    pub open_until: Option<DateTime<Utc>>,
+    pub cooling_until: Option<DateTime<Utc>>,
+    pub capacity: i32,
+    pub asked_at: Option<DateTime<Utc>>,
+    pub reported_at: Option<DateTime<Utc>>,
+}
+
+impl Volume {
+    /// What is known of its login.
+    pub fn known(&self) -> Known {
+        Known {
+            status: self.status,
+            rung: self.rung,
+            message: self.status_message.clone(),
+            verified_at: self.last_verified_at,
+            open_until: self.open_until,
+            cooling_until: self.cooling_until,
+        }
+    }
 }
 
 /// Makes a volume known; one that is known already is left as it is.
@@ -52,7 +81,7 @@ pub struct Holder {
 
 /// The worker that holds a volume with a running lease.
 pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Option<Holder>> {
-    use diesel::{dsl::sql, sql_types::Double};
+    use diesel::dsl::sql;
     auth_volumes::table
         .inner_join(worker_instances::table.on(auth_volumes::owner_instance_id.eq(worker_instances::id.nullable())))
         .inner_join(workers::table.on(workers::name.eq(worker_instances::worker_name)))
@@ -71,8 +100,8 @@ pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Opti
         .optional()
 }
 
-/// Gives a volume, whose row the caller has locked, to an instance; a new owner raises the generation.
-pub async fn set_owner(connection: &mut Connection, volume: &Volume, instance_id: Uuid, worker_name: &str) -> QueryResult<usize> {
+/// Gives a volume, whose row the caller has locked, to an instance; a new owner raises the generation, which is returned.
+pub async fn set_owner(connection: &mut Connection, volume: &Volume, instance_id: Uuid, worker_name: &str) -> QueryResult<i64> {
     let new_owner = volume.owner_instance_id != Some(instance_id);
     diesel::update(auth_volumes::table.find(&volume.name))
         .set((
@@ -81,7 +110,8 @@ pub async fn set_owner(connection: &mut Connection, volume: &Volume, instance_id
             auth_volumes::generation.eq(volume.generation + i64::from(new_owner)),
             auth_volumes::updated_at.eq(diesel::dsl::now),
         ))
-        .execute(connection)
+        .returning(auth_volumes::generation)
+        .get_result(connection)
         .await
 }
 
@@ -108,30 +138,82 @@ pub async fn lock(connection: &mut Connection, name: &str) -> QueryResult<Option
         .optional()
 }
 
-/// What a login check makes of a volume that the caller has locked.
-pub async fn checked(connection: &mut Connection, volume: &Volume, check: preflight::Status, at: DateTime<Utc>) -> QueryResult<usize> {
-    let verified = if check == preflight::Status::Passed {
-        Some(at)
-    } else {
-        volume.last_verified_at
-    };
-    diesel::update(auth_volumes::table.find(&volume.name))
+/// Finds a volume.
+pub async fn find(connection: &mut Connection, name: &str) -> QueryResult<Option<Volume>> {
+    auth_volumes::table
+        .find(name)
+        .select(Volume::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Stores what is known of the login of a volume that the caller has locked.
+pub async fn set_known(connection: &mut Connection, name: &str, known: &Known) -> QueryResult<usize> {
+    diesel::update(auth_volumes::table.find(name))
         .set((
-            auth_volumes::status.eq(volume.status.after_check(check)),
-            auth_volumes::last_verified_at.eq(verified),
-            auth_volumes::updated_at.eq(at),
+            auth_volumes::status.eq(known.status),
+            auth_volumes::rung.eq(known.rung),
+            auth_volumes::status_message.eq(&known.message),
+            auth_volumes::last_verified_at.eq(known.verified_at),
+            auth_volumes::open_until.eq(known.open_until),
+            auth_volumes::cooling_until.eq(known.cooling_until),
+            auth_volumes::updated_at.eq(diesel::dsl::now),
         ))
         .execute(connection)
         .await
 }
 
 /// Stores what the volume's worker sees of it.
-pub async fn set_diagnostics(connection: &mut Connection, name: &str, diagnostics: serde_json::Value) -> QueryResult<usize> {
+pub async fn set_seen(connection: &mut Connection, name: &str, seen: &Seen) -> QueryResult<usize> {
     diesel::update(auth_volumes::table.find(name))
         .set((
-            auth_volumes::diagnostics.eq(diagnostics),
+            auth_volumes::diagnostics.eq(&seen.diagnostics),
+            seen.capacity.map(|capacity| auth_volumes::capacity.eq(capacity)),
+            auth_volumes::reported_at.eq(diesel::dsl::now),
             auth_volumes::updated_at.eq(diesel::dsl::now),
         ))
         .execute(connection)
         .await
+}
+
+/// Notes that a volume's login was renewed.
+pub async fn raise_generation(connection: &mut Connection, name: &str) -> QueryResult<usize> {
+    diesel::update(auth_volumes::table.find(name))
+        .set(auth_volumes::generation.eq(auth_volumes::generation + 1))
+        .execute(connection)
+        .await
+}
+
+/// Replaces the operators' notes.
+pub async fn set_notes(connection: &mut Connection, name: &str, notes: &str) -> QueryResult<usize> {
+    diesel::update(auth_volumes::table.find(name))
+        .set((auth_volumes::notes.eq(notes), auth_volumes::updated_at.eq(diesel::dsl::now)))
+        .execute(connection)
+        .await
+}
+
+/// Notes that the volume's worker is asked to check the login, unless that was noted within so many seconds. Whether it is to be asked now.
+pub async fn ask(connection: &mut Connection, name: &str, at_most_every: f64) -> QueryResult<bool> {
+    let asked = sql_query(
+        "update auth_volumes set asked_at = now()
+         where name = $1 and coalesce(asked_at < now() - make_interval(secs => $2), true)",
+    )
+    .bind::<Text, _>(name)
+    .bind::<Double, _>(at_most_every)
+    .execute(connection)
+    .await?;
+    Ok(asked == 1)
+}
+
+/// Generation of the lease of a queue's volume; 0 where it has none.
+pub async fn generation_of_queue(connection: &mut Connection, queue: &str) -> QueryResult<i64> {
+    let generation: Option<i64> = auth_volumes::table
+        .inner_join(shards::table.on(shards::volume_name.eq(auth_volumes::name)))
+        .filter(shards::queue_name.eq(queue))
+        .select(auth_volumes::generation)
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(generation.unwrap_or_default())
 }

@@ -1,6 +1,8 @@
 //! What is asked of a worker's process beside its jobs, and what it answers.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
@@ -113,6 +115,43 @@ pub enum Progress {
     LoginStored,
 }
 
+/// A step of a command, as the worker says it: times are durations, since clocks of workers are wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// See [`Progress::DeviceCode`].
+    DeviceCode {
+        /// Page to open.
+        verification_url: String,
+        /// Code to enter there.
+        user_code: String,
+        /// For this long the code is good.
+        expires_in: Duration,
+    },
+    /// See [`Progress::LoginStored`].
+    LoginStored,
+}
+
+impl Step {
+    /// The step, said at this time.
+    pub fn at(self, now: DateTime<Utc>) -> Progress {
+        match self {
+            Self::DeviceCode {
+                verification_url,
+                user_code,
+                expires_in,
+            } => Progress::DeviceCode {
+                verification_url,
+                user_code,
+                expires_at: TimeDelta::from_std(expires_in)
+                    .ok()
+                    .and_then(|left| now.checked_add_signed(left))
+                    .unwrap_or(now),
+            },
+            Self::LoginStored => Progress::LoginStored,
+        }
+    }
+}
+
 /// How it went. Stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -128,8 +167,10 @@ pub enum Answer {
     Cleaned {
         /// Bytes that are free now and were not before.
         freed_bytes: i64,
-        /// The proto message VolumeDiagnostics as a document.
-        seen: Option<serde_json::Value>,
+        /// Its name.
+        volume: String,
+        /// The volume.
+        seen: Option<Seen>,
     },
     /// Of a drain: it has begun.
     Drains {

@@ -5,6 +5,7 @@ use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use super::{
+    audit::Audit,
     job::{self, Failure, HoldReason},
     preflight::{self, Preflight},
     run,
@@ -77,6 +78,8 @@ pub enum Event {
         /// The latest login check.
         preflight_status: Option<preflight::Status>,
     },
+    /// The run's credentials were looked at.
+    CredentialAudit(Audit),
     /// A line of progress.
     Progress {
         /// The job.

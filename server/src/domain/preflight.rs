@@ -55,6 +55,37 @@ pub enum Rung {
     Unexpired,
     /// A real call worked lately.
     Proven,
+    /// Another volume holds the same login.
+    Duplicate,
+}
+
+impl Rung {
+    /// Whether it says that the login is no good, which only a person can mend. The other failures say nothing of the login.
+    #[must_use]
+    pub fn is_bad_login(self) -> bool {
+        match self {
+            Self::VolumeMissing
+            | Self::Unreadable
+            | Self::Corrupt
+            | Self::NotLoggedIn
+            | Self::Expired
+            | Self::Revoked
+            | Self::Duplicate => true,
+            Self::RateLimited
+            | Self::EnvironmentBroken
+            | Self::TimedOut
+            | Self::Unknown
+            | Self::Present
+            | Self::Unexpired
+            | Self::Proven => false,
+        }
+    }
+
+    /// Whether it leaves what was known of the login before as it was: the check could not be made.
+    #[must_use]
+    pub fn is_no_verdict(self) -> bool {
+        matches!(self, Self::EnvironmentBroken | Self::TimedOut)
+    }
 }
 
 /// Longest message of a check, in characters.

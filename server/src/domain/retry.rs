@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the job's own | the run fails: another attempt would fail the same way |
 //! | the environment's | another attempt after a back-off, on another worker, up to a maximum per stage |
-//! | the login's | the run fails with the remedy: no attempt mends a login |
+//! | the login's | the run fails with the remedy, since no attempt mends a login; or, where it asked to, waits for a renewed one |
 //! | a lost worker's | another attempt at once, counted apart from the others |
 //!
 //! Attempts are counted since the run was last retried by a client: a retried run gets all of them anew.

@@ -4,7 +4,7 @@ use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text}
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use super::job::HoldReason;
+use super::{job::HoldReason, login::Login};
 
 /// Where in its life a shard is. Stored as text.
 #[derive(
@@ -20,6 +20,15 @@ pub enum Status {
     Draining,
     /// Has a mounted volume and a live worker stream.
     Active,
+}
+
+/// Why jobs of a shard wait, if they do: what an operator wants comes first, then whether anybody could do them, then the login.
+#[must_use]
+pub fn hold_reason(status: Status, drained: bool, login: Login) -> Option<HoldReason> {
+    drained
+        .then_some(HoldReason::ShardDraining)
+        .or_else(|| status.hold_reason())
+        .or_else(|| login.hold_reason())
 }
 
 impl Status {

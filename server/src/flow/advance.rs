@@ -9,7 +9,7 @@ use crate::{
     domain::{
         job::{self, Failure, FailureClass, Payload},
         retry::{Decision, Tried},
-        run::{self, Phase},
+        run::{self, OnAuthFailure, Phase},
         stage::{Outcome, Stage},
     },
 };
@@ -50,6 +50,11 @@ pub fn after_failure(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result
         return finish::cancelled(ledger, job.cancel_reason.as_deref());
     }
     let tried = tried(ledger, job, failure.class);
+    if failure.class == FailureClass::Login && waits(ledger, job) {
+        ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
+        info!(run_id = %ledger.run.id, stage = %job.stage, code = failure.code, "stage waits for its login");
+        return ledger.queue_job(job.stage, job.payload(), |_| {}).map(drop);
+    }
     match ledger.timers.retry.decide(job.stage, failure.class, tried, fastrand::f64()) {
         Decision::Again { delay, elsewhere } => {
             ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
@@ -68,6 +73,17 @@ pub fn after_failure(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result
             fail(ledger, failure)
         }
     }
+}
+
+/// Most attempts that a run may lose to its login while it waits for a better one: each costs what the agent did before it failed.
+const LOGIN_ATTEMPTS_MAX: usize = 10;
+
+/// Whether a run that its login failed waits for a better one: the gate parks its next attempt until then.
+fn waits(ledger: &Ledger, job: &Job) -> bool {
+    let by_login = |other: &&Job| other.stage == job.stage && other.failure().is_some_and(|failure| failure.class == FailureClass::Login);
+    job.stage == Stage::Submit
+        && ledger.run.options().on_auth_failure == OnAuthFailure::Wait
+        && ledger.jobs.iter().filter(by_login).count() + 1 < LOGIN_ATTEMPTS_MAX
 }
 
 /// How often the job's stage has failed since a client last retried the run, this failure included.

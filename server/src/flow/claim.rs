@@ -11,6 +11,7 @@ use crate::{
     db::{
         jobs::{self, Job},
         runs::Run,
+        volumes,
     },
     domain::stage::Stage,
 };
@@ -28,6 +29,8 @@ pub struct Claimed {
     pub lease_token: i64,
     /// Longest time that the stage may take.
     pub timeout: Duration,
+    /// Generation of the lease of the queue's volume; 0 where it has none.
+    pub volume_generation: i64,
 }
 
 /// Claims jobs of a queue, at most one for each slot. They come in the order of the queue.
@@ -38,6 +41,10 @@ pub struct Claimed {
 pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<Claimed>, Error> {
     let mut connection = flow.connection().await?;
     let claimed = jobs::claim(&mut connection, queue, slots, flow.timers.accept_deadline.as_secs_f64()).await?;
+    let volume_generation = match claimed.first() {
+        Some((job, _)) if job.stage == Stage::Submit => volumes::generation_of_queue(&mut connection, queue).await?,
+        _ => 0,
+    };
     let offer = |(job, run): (Job, Run)| {
         let (lease_token, instance_id) = (job.lease_token?, job.lease_instance_id?);
         debug!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = job.worker_name, lease_token,
@@ -48,6 +55,7 @@ pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<C
             run,
             instance_id,
             lease_token,
+            volume_generation,
         })
     };
     Ok(claimed.into_iter().filter_map(offer).collect())

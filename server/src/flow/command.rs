@@ -9,10 +9,16 @@ use diesel_async::AsyncConnection as _;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic, ledger::store_check};
+use super::{
+    Error, Flow, Timers, Topic,
+    known::{self, Said},
+};
 use crate::{
-    db::{Connection, commands, preflights, runs},
-    domain::command::{Answer, Order},
+    db::{Connection, commands, fingerprints, runs, volumes},
+    domain::{
+        command::{Answer, Order, Progress, Step},
+        preflight,
+    },
 };
 
 /// Longest time between two looks for an answer, which has a deadline of seconds.
@@ -59,18 +65,49 @@ pub async fn send(flow: &Flow, request: &Request<'_>) -> Result<Uuid, Error> {
 ///
 /// When the database fails; the command goes on.
 pub async fn wait(flow: &Flow, id: Uuid) -> Result<Answer, Error> {
+    let mut seen = None;
+    loop {
+        if let News::Answer(answer) = news(flow, id, &mut seen).await? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// What is new of a command.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// It has come further.
+    Progress(Progress),
+    /// It has ended.
+    Answer(Answer),
+}
+
+/// Waits until a command has come further than what was `seen` of it, or has ended.
+///
+/// # Errors
+///
+/// When the database fails; the command goes on.
+pub async fn news(flow: &Flow, id: Uuid, seen: &mut Option<Progress>) -> Result<News, Error> {
     let subscription = flow.hints.subscribe([Topic::Answer(id)]);
     loop {
         let state = commands::state(&mut *flow.connection().await?, id).await?;
-        match state {
-            None => return Ok(Answer::Expired),
-            Some(commands::State { result: Some(result), .. }) => return Ok(serde_json::from_value(result)?),
-            Some(state) if state.expired => {
-                // Unless the answer comes in this moment: the next look tells.
-                commands::expire(&mut *flow.connection().await?, Some(id), &serde_json::to_value(Answer::Expired)?).await?;
-            }
+        let Some(state) = state else {
+            return Ok(News::Answer(Answer::Expired));
+        };
+        if let Some(result) = state.result {
+            return Ok(News::Answer(serde_json::from_value(result)?));
+        }
+        let progress: Option<Progress> = state.progress.map(serde_json::from_value).transpose()?;
+        if let Some(progress) = progress.filter(|progress| seen.as_ref() != Some(progress)) {
+            *seen = Some(progress.clone());
+            return Ok(News::Progress(progress));
+        }
+        if state.expired {
+            // Unless the answer comes in this moment: the next look tells.
+            commands::expire(&mut *flow.connection().await?, Some(id), &serde_json::to_value(Answer::Expired)?).await?;
+        } else {
             // Whoever waits doesn't hold a connection.
-            Some(_) => drop(tokio::time::timeout(flow.timers.poll.min(LOOK), subscription.woken()).await),
+            drop(tokio::time::timeout(flow.timers.poll.min(LOOK), subscription.woken()).await);
         }
     }
 }
@@ -130,27 +167,67 @@ pub async fn finish(flow: &Flow, id: Uuid, instance_id: Uuid, answer: &Answer) -
     let mut connection = flow.connection().await?;
     let stored = connection
         .transaction(async |connection| {
-            let stored = commands::finish(connection, id, instance_id, &result).await? == 1;
-            if stored {
-                keep_check(connection, answer).await?;
-            }
-            Ok::<_, Error>(stored)
+            let Some(order) = commands::finish(connection, id, instance_id, &result).await? else {
+                return Ok::<_, Error>(false);
+            };
+            keep(connection, &flow.timers, serde_json::from_value(order).ok(), answer).await?;
+            Ok(true)
         })
         .await?;
     info!(command_id = %id, %instance_id, stored, ?answer, "command answered");
-    flow.hints.wake(&Topic::Answer(id));
+    flow.hints.wake_all([Topic::Answer(id), Topic::Gates]);
     Ok(())
 }
 
-/// A login check is stored wherever it comes from.
-async fn keep_check(connection: &mut Connection, answer: &Answer) -> Result<(), Error> {
-    if let Answer::Checked { check, .. } = answer {
-        let now = runs::now(connection).await?;
-        let check = check.clone().normalised();
-        if preflights::insert_new(connection, &check, check.checked_at, now).await? {
-            store_check(connection, &check, now).await?;
+/// What an answer says of a volume is stored, whoever asked for it.
+async fn keep(connection: &mut Connection, timers: &Timers, order: Option<Order>, answer: &Answer) -> Result<(), Error> {
+    let now = runs::now(connection).await?;
+    match answer {
+        Answer::Checked { check, seen } => {
+            let run_id = match &order {
+                Some(Order::CheckVolume { run_id, .. }) => *run_id,
+                _ => None,
+            };
+            let renewed = matches!(order, Some(Order::LoginVolume { .. } | Order::LogoutVolume { .. }));
+            if renewed {
+                fingerprints::forget(connection, &check.volume).await?;
+            }
+            let said = Said {
+                check: Some(check.clone()),
+                seen: seen.clone(),
+                run_id,
+                may_repeat: false,
+            };
+            known::take(connection, timers, &check.volume, said, now).await?;
+            if renewed && check.status == preflight::Status::Passed {
+                volumes::raise_generation(connection, &check.volume).await?;
+            }
         }
+        Answer::Cleaned {
+            volume, seen: Some(seen), ..
+        } => {
+            let said = Said {
+                seen: Some(seen.clone()),
+                ..Said::default()
+            };
+            known::take(connection, timers, volume, said, now).await?;
+        }
+        _ => {}
     }
+    Ok(())
+}
+
+/// Notes how far a command has come. What comes after its answer changes nothing.
+///
+/// # Errors
+///
+/// When the database fails; then whoever asked doesn't hear of it.
+pub async fn progress(flow: &Flow, id: Uuid, instance_id: Uuid, step: Step) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    let now = runs::now(&mut connection).await?;
+    let progress = serde_json::to_value(step.at(now))?;
+    commands::set_progress(&mut connection, id, instance_id, &progress).await?;
+    flow.hints.wake(&Topic::Answer(id));
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub async fn leases(flow: &Flow) -> Result<(), Error> {
         connection
             .transaction(async |connection| take_out(connection, &queue).await)
             .await?;
+        flow.hints.wake(&Topic::Gates);
     }
     Ok(())
 }
@@ -50,7 +51,6 @@ async fn take_out(connection: &mut Connection, queue: &str) -> Result<(), Error>
     if !shards::abandoned(connection, Some(queue)).await?.is_empty() {
         info!(queue, "shard offline: the lease of its worker has run out");
         shards::set_status(connection, queue, shard::Status::Offline, None).await?;
-        jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await?;
     }
     Ok(())
 }

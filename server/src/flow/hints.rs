@@ -24,8 +24,10 @@ pub enum Topic {
     Instance(Uuid),
     /// There are commands for workers.
     Commands,
-    /// This command is answered.
+    /// This command is answered, or has come further.
     Answer(Uuid),
+    /// A gate has opened or shut, or a job waits before one; what is known of a shard has changed.
+    Gates,
 }
 
 type Waiters = HashMap<Topic, Vec<Arc<Notify>>>;

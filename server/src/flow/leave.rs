@@ -43,6 +43,9 @@ pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
         return Ok(());
     };
     flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
+    if left.shard_queue.is_some() {
+        flow.hints.wake(&Topic::Gates);
+    }
     let (cheap, costly): (Vec<_>, Vec<_>) = jobs::running_of_instance(&mut connection, left.instance_id)
         .await?
         .into_iter()
@@ -95,7 +98,6 @@ async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec
     };
     if let Some(queue) = left.shard_queue.as_ref().filter(|_| served) {
         shards::set_status(connection, queue, shard::Status::Offline, None).await?;
-        jobs::set_hold(connection, queue, shard::Status::Offline.hold_reason()).await?;
     }
     Ok(Some(queues))
 }

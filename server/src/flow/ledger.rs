@@ -7,24 +7,28 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, Hints, Timers, Topic};
+use super::{
+    Error, Hints, Timers, Topic,
+    known::{self, Said},
+};
 use crate::{
     db::{
         Connection,
         batch::{self, Batch},
-        events,
+        credential_audits, events,
         jobs::Job,
-        preflights,
         runs::Run,
-        shards, volumes,
+        shards,
     },
     domain::{
         self,
+        audit::Audit,
         event::Event,
-        job::{self, Failure, Payload},
+        job::{self, Failure, HoldReason, Payload},
         preflight::Preflight,
-        run, shard,
+        run,
         stage::Stage,
+        volume::Seen,
     },
 };
 
@@ -58,7 +62,9 @@ pub enum Also {
     /// A login check, which also moves its volume.
     Preflight(Preflight),
     /// What a worker sees of a volume.
-    VolumeDiagnostics(String, serde_json::Value),
+    Seen(String, Seen),
+    /// What is known of the run's credentials.
+    Audit(Audit),
 }
 
 impl Ledger {
@@ -317,6 +323,9 @@ impl Ledgers {
     ///
     /// When the database fails, or refuses a step.
     pub async fn write(mut self, connection: &mut Connection) -> Result<Written, Error> {
+        let Some(timers) = self.0.first().map(|ledger| ledger.timers) else {
+            return Ok(Written(self.0));
+        };
         let mut also = Vec::new();
         for ledger in &mut self.0 {
             also.extend(
@@ -328,12 +337,14 @@ impl Ledgers {
         }
         // Volumes are locked in the order of their names.
         also.sort_by(|(one, ..), (other, ..)| one.volume().cmp(other.volume()));
+        let mut gates_moved = false;
         for (also, run_id, now) in also {
-            also.store(connection, run_id, now).await?;
+            gates_moved |= also.store(connection, &timers, run_id, now).await?;
         }
         self.hold_new_jobs(connection).await?;
         let batch = self.batch()?;
         batch::change(connection, &batch).await?;
+        self.wake_gates(gates_moved);
         Ok(Written(self.0))
     }
 
@@ -369,22 +380,24 @@ impl Ledgers {
                 queues.insert(ledger.jobs[index].queue.clone());
             }
         }
-        let statuses: HashMap<String, shard::Status> = shards::statuses(connection, &queues.into_iter().collect::<Vec<_>>())
-            .await?
-            .into_iter()
+        let gates = shards::lock_gates(connection, &queues.into_iter().collect::<Vec<_>>()).await?;
+        let holds: HashMap<&str, HoldReason> = gates
+            .iter()
+            .filter_map(|gate| Some((gate.queue.as_str(), gate.hold_reason()?)))
             .collect();
         for ledger in &mut self.0 {
             for index in new_jobs(ledger) {
-                let job = &mut ledger.jobs[index];
-                let hold = statuses.get(&job.queue).copied().and_then(shard::Status::hold_reason);
-                if let Some(hold) = hold.filter(|_| job.status == job::Status::Queued) {
-                    job.hold_reason = Some(hold);
-                    let id = job.id;
-                    ledger.note_hold(id, hold);
-                }
+                ledger.hold(index, &holds);
             }
         }
         Ok(())
+    }
+
+    /// Whoever looks after the gates is told after the commit.
+    fn wake_gates(&mut self, moved: bool) {
+        if let Some(ledger) = self.0.first_mut().filter(|_| moved) {
+            ledger.wake.push(Topic::Gates);
+        }
     }
 
     fn batch(&mut self) -> Result<Batch<'_>, Error> {
@@ -409,6 +422,20 @@ impl Ledgers {
 }
 
 impl Ledger {
+    /// Parks a new job whose gate is shut. One whose login is bad is left to the gate, which knows whether to park it or to end it.
+    fn hold(&mut self, index: usize, holds: &HashMap<&str, HoldReason>) {
+        let job = &mut self.jobs[index];
+        let Some(hold) = holds.get(job.queue.as_str()).copied().filter(|_| job.status == job::Status::Queued) else {
+            return;
+        };
+        self.wake.push(Topic::Gates);
+        if hold != HoldReason::WaitingAuth {
+            job.hold_reason = Some(hold);
+            let id = job.id;
+            self.note_hold(id, hold);
+        }
+    }
+
     /// The event of a job's queueing says why it waits.
     fn note_hold(&mut self, id: Uuid, hold: job::HoldReason) {
         for event in &mut self.events {
@@ -430,30 +457,36 @@ impl Also {
     fn volume(&self) -> &str {
         match self {
             Self::Preflight(check) => &check.volume,
-            Self::VolumeDiagnostics(volume, _) => volume,
+            Self::Seen(volume, _) => volume,
+            Self::Audit(_) => "",
         }
     }
 
-    async fn store(self, connection: &mut Connection, run_id: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+    /// Returns whether a gate may have opened or shut.
+    async fn store(self, connection: &mut Connection, timers: &Timers, run_id: Uuid, now: DateTime<Utc>) -> Result<bool, Error> {
         match self {
             Self::Preflight(check) => {
-                preflights::insert(connection, &check, Some(run_id), now).await?;
-                store_check(connection, &check, now).await
+                let volume = check.volume.clone();
+                let said = Said {
+                    check: Some(check),
+                    run_id: Some(run_id),
+                    ..Said::default()
+                };
+                known::take(connection, timers, &volume, said, now).await
             }
-            Self::VolumeDiagnostics(volume, diagnostics) => {
-                volumes::set_diagnostics(connection, &volume, diagnostics).await?;
-                Ok(())
+            Self::Seen(volume, seen) => {
+                let said = Said {
+                    seen: Some(seen),
+                    ..Said::default()
+                };
+                known::take(connection, timers, &volume, said, now).await
+            }
+            Self::Audit(audit) => {
+                credential_audits::insert(connection, run_id, &audit).await?;
+                Ok(false)
             }
         }
     }
-}
-
-/// Moves the volume as the check says.
-pub async fn store_check(connection: &mut Connection, check: &Preflight, now: DateTime<Utc>) -> Result<(), Error> {
-    if let Some(volume) = volumes::lock(connection, &check.volume).await? {
-        volumes::checked(connection, &volume, check.status, now).await?;
-    }
-    Ok(())
 }
 
 /// Runs as written, and whom to wake once the transaction has committed.

@@ -14,8 +14,10 @@ pub mod expire;
 pub mod finish;
 pub mod fleet;
 pub mod frame;
+pub mod gate;
 pub mod group;
 pub mod hints;
+mod known;
 pub mod leave;
 mod ledger;
 pub mod logs;
@@ -23,16 +25,20 @@ mod lost;
 pub mod names;
 pub mod outgoing;
 pub mod overdue;
+pub mod preflight;
 mod recheck;
 pub mod register;
 pub mod report;
 pub mod retry;
 pub mod route;
+mod seal;
 pub mod seed;
 pub mod servers;
+pub mod shard;
 pub mod start;
 pub mod timers;
 pub mod view;
+pub mod volume;
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,6 +63,8 @@ pub struct Flow {
     pub artifacts: Arc<dyn ObjectStore>,
     /// How long things may take.
     pub timers: Timers,
+    /// What the names of new shards' volumes begin with.
+    pub volume_prefix: Arc<str>,
     /// This server's own id, new at each start.
     pub server_id: Uuid,
     /// Where runs are brought to be started.
@@ -67,7 +75,7 @@ pub struct Flow {
 
 impl Flow {
     /// The use cases of one server. The groups that it starts are tasks of `tasks`, and end when the last clone is dropped.
-    pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, tasks: &TaskTracker) -> Self {
+    pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, volume_prefix: &str, tasks: &TaskTracker) -> Self {
         let hints = Hints::default();
         Self {
             starts: start::Starts::start(&pool, &hints, timers, tasks),
@@ -76,6 +84,7 @@ impl Flow {
             hints,
             artifacts,
             timers,
+            volume_prefix: Arc::from(volume_prefix),
             server_id: Uuid::now_v7(),
         }
     }

@@ -116,6 +116,7 @@ fn word(topic: &Topic) -> String {
         Topic::Run(id) => format!("r{}", id.simple()),
         Topic::Instance(id) => format!("i{}", id.simple()),
         Topic::Commands => "c".to_owned(),
+        Topic::Gates => "g".to_owned(),
         Topic::Answer(id) => format!("a{}", id.simple()),
     }
 }
@@ -128,6 +129,7 @@ fn topic(word: &str) -> Option<Topic> {
         "r" => id().map(Topic::Run),
         "i" => id().map(Topic::Instance),
         "c" => Some(Topic::Commands),
+        "g" => Some(Topic::Gates),
         "a" => id().map(Topic::Answer),
         _ => None,
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tracing::info;
 use uuid::Uuid;
 
-use super::{Error, Flow, command};
+use super::{Error, Flow, command, volume::connected_holder};
 use crate::{
-    db::{jobs, preflights, runs, sessions, shards, volumes::Volume},
+    db::{jobs, preflights, runs, shards, volumes::Volume},
     domain::{
         self,
         command::{Answer, Order},
@@ -83,16 +83,6 @@ async fn suspect(flow: &Flow, run_id: Uuid) -> Result<Option<(Volume, String)>, 
     let latest = preflights::latest_of_volume(&mut connection, &volume.name).await?;
     let failed = latest.filter(|check| check.status == preflight::Status::Failed && volume.status != volume::Status::Ready);
     Ok(failed.map(|check| (volume, check.message)))
-}
-
-/// The process that holds the volume, if it has a stream.
-async fn connected_holder(flow: &Flow, volume: &Volume) -> Result<Option<Uuid>, Error> {
-    let (Some(owner), Some(worker)) = (volume.owner_instance_id, volume.worker_affinity.as_deref()) else {
-        return Ok(None);
-    };
-    let lease = flow.timers.lease.as_secs_f64();
-    let seen = sessions::workers(&mut *flow.connection().await?, Some(worker), lease).await?;
-    Ok(seen.iter().any(|seen| seen.connected && seen.instance_id == owner).then_some(owner))
 }
 
 fn still_bad(run_id: Uuid, volume: &str, message: &str) -> Error {

@@ -8,19 +8,20 @@ use uuid::Uuid;
 
 use super::{
     Error, Flow, Topic,
-    frame::{Frame, Said},
-    ledger::{DEFAULT_QUEUE, store_check},
+    frame::{self, Frame},
+    known::{self, Said},
+    ledger::DEFAULT_QUEUE,
     lost::{self, When},
     names,
     route::GEMINI_QUEUE,
 };
 use crate::{
     db::{
-        Connection,
+        Connection, fingerprints,
         instances::{self, Worker},
-        jobs, preflights, runs, shards, volumes,
+        jobs, runs, shards, volumes,
     },
-    domain::{self, job, preflight::Preflight, shard},
+    domain::{self, job, preflight::Preflight, shard, volume::Seen},
 };
 
 /// A worker as it introduces itself.
@@ -36,6 +37,7 @@ pub struct Hello {
     pub profile: serde_json::Value,
     pub volume: Option<Binding>,
     pub inventory: Vec<Held>,
+    pub sealing_key: Option<[u8; 32]>,
 }
 
 /// The volume that a worker presents.
@@ -44,7 +46,7 @@ pub struct Hello {
 pub struct Binding {
     pub volume: String,
     pub queue: String,
-    pub diagnostics: Option<serde_json::Value>,
+    pub seen: Option<Seen>,
     pub preflight: Option<Preflight>,
 }
 
@@ -73,6 +75,10 @@ pub struct Registered {
     pub moved_from: Vec<Uuid>,
     /// Queues to which offers of earlier processes went back.
     pub queues: Vec<String>,
+    /// Generation of the volume's lease; 0 without a volume.
+    pub volume_generation: i64,
+    /// Key of the fleet's fingerprints.
+    pub fingerprint_key: Vec<u8>,
 }
 
 /// Registers a worker and begins its session.
@@ -86,7 +92,7 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     let late = accepted_late(&mut connection, hello).await?;
     drop(connection);
     for held in late {
-        let frame = Frame::new(Some(hello.instance_id), held.job_id, held.lease_token, Said::Accept);
+        let frame = Frame::new(Some(hello.instance_id), held.job_id, held.lease_token, frame::Said::Accept);
         // What can't be accepted any more is killed below.
         if let Err(error) = flow.frames.take(frame).await {
             info!(job_id = %held.job_id, %error, "an offer could not be accepted late");
@@ -107,6 +113,9 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
     flow.hints
         .wake_all(hello.queues.iter().chain(&registered.queues).cloned().map(Topic::Queue));
+    if hello.volume.is_some() {
+        flow.hints.wake(&Topic::Gates);
+    }
     Ok(registered)
 }
 
@@ -170,24 +179,33 @@ async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Resul
     // From here on the name's row is locked.
     instances::upsert_worker(connection, &worker).await?;
     let settled = names::settle(connection, flow, hello).await?;
-    instances::upsert_instance(connection, hello.instance_id, &hello.worker_name, flow.timers.lease.as_secs_f64()).await?;
+    let lease = flow.timers.lease.as_secs_f64();
+    instances::upsert_instance(connection, hello.instance_id, &hello.worker_name, lease, hello.sealing_key.as_ref()).await?;
     let session_id = Uuid::now_v7();
     instances::open_session(connection, session_id, hello.instance_id, flow.server_id, &hello.hostname).await?;
     // Jobs before the shard, as everywhere.
     let registered = take_stock(connection, hello, session_id).await?;
-    let registered = Registered {
+    let volume_generation = match &hello.volume {
+        Some(binding) => bind(connection, flow, hello, binding, now).await?,
+        None => 0,
+    };
+    Ok(Registered {
         moved_from: settled.moved_from,
         queues: settled.queues,
+        volume_generation,
+        fingerprint_key: fingerprints::key(connection).await?,
         ..registered
-    };
-    if let Some(binding) = &hello.volume {
-        bind(connection, hello, binding, now).await?;
-    }
-    Ok(registered)
+    })
 }
 
-/// Takes the volume for this worker, and its shard into service.
-async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now: chrono::DateTime<chrono::Utc>) -> Result<(), Error> {
+/// Takes the volume for this worker, and its shard into service. Returns the generation of the volume's lease.
+async fn bind(
+    connection: &mut Connection,
+    flow: &Flow,
+    hello: &Hello,
+    binding: &Binding,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<i64, Error> {
     let volume = volumes::lock(connection, &binding.volume)
         .await?
         .ok_or_else(|| unknown_volume(&binding.volume))?;
@@ -196,22 +214,23 @@ async fn bind(connection: &mut Connection, hello: &Hello, binding: &Binding, now
     if let Some(holder) = holder.filter(|holder| holder.worker != hello.worker_name) {
         return Err(held(&volume.name, holder));
     }
-    volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
-    // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands.
-    if let Some(diagnostics) = binding.diagnostics.clone() {
-        volumes::set_diagnostics(connection, &binding.volume, diagnostics).await?;
-    }
-    if let Some(check) = binding.preflight.clone() {
-        let said = check.checked_at;
-        let check = check.normalised();
-        // A Hello repeats the worker's last check at each redial; it is stored once, with the time at which the server first heard of it.
-        if preflights::insert_new(connection, &check, said, now).await? {
-            store_check(connection, &check, now).await?;
-        }
-    }
-    shards::set_status(connection, &binding.queue, shard::Status::Active, Some(&hello.hostname)).await?;
-    jobs::set_hold(connection, &binding.queue, None).await?;
-    Ok(())
+    let generation = volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
+    // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands. A Hello repeats the worker's
+    // last check at each redial; it counts once, with the time at which the server first heard of it.
+    let said = Said {
+        check: binding.preflight.clone(),
+        seen: binding.seen.clone(),
+        may_repeat: true,
+        ..Said::default()
+    };
+    known::take(connection, &flow.timers, &volume.name, said, now).await?;
+    let shard = shards::lock(connection, &binding.queue).await?;
+    let status = match shard.and_then(|shard| shard.drained_at) {
+        Some(_) => shard::Status::Draining,
+        None => shard::Status::Active,
+    };
+    shards::set_status(connection, &binding.queue, status, Some(&hello.hostname)).await?;
+    Ok(generation)
 }
 
 /// A standby should dial just when the holder's lease lapses, but look now and then whether the holder has said goodbye.

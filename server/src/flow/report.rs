@@ -1,22 +1,26 @@
 //! A worker reports on a job that it runs. Each report counts once, in its order, and only under the job's lease.
 
+use diesel_async::AsyncConnection as _;
 use tracing::info;
 use uuid::Uuid;
 
 use super::{
-    Error, Flow,
+    Error, Flow, Topic,
     accept::fenced,
     finish,
-    frame::{Frame, Said},
+    frame::{self, Frame},
+    known::{self, Said},
     ledger::{Also, Ledger},
 };
 use crate::{
-    db::jobs::Job,
+    db::{jobs::Job, runs, volumes},
     domain::{
+        audit::Audit,
         event::Event,
         job::{self, Failure},
         preflight::Preflight,
         stage::Outcome,
+        volume::Seen,
     },
 };
 
@@ -28,7 +32,9 @@ pub enum News {
     /// A login check made for the job.
     Preflight(Preflight),
     /// The volume as it is now: its name, and what the worker sees of it.
-    VolumeDiagnostics(String, serde_json::Value),
+    Seen(String, Seen),
+    /// The run's credentials, as the stage found them.
+    Audit(Audit),
     /// It succeeded.
     Succeeded(Outcome),
     /// It failed.
@@ -44,8 +50,38 @@ pub enum News {
 ///
 /// `FENCED` when the lease has passed on.
 pub async fn report(flow: &Flow, job_id: Uuid, lease_token: i64, sequence: i64, news: News) -> Result<i64, Error> {
-    let said = Said::Report(sequence, Box::new(news));
+    let said = frame::Said::Report(sequence, Box::new(news));
     flow.frames.take(Frame::new(None, job_id, lease_token, said)).await
+}
+
+/// Stores what the holder of a volume says of it outside of a job.
+///
+/// # Errors
+///
+/// When the database fails; the worker says it again.
+pub async fn volume(flow: &Flow, instance_id: Uuid, name: &str, check: Option<Preflight>, seen: Option<Seen>) -> Result<(), Error> {
+    let mut connection = flow.connection().await?;
+    let moved = connection
+        .transaction(async |connection| {
+            // A process that has lost the volume meanwhile has no say in it.
+            let held = volumes::lock(connection, name).await?;
+            if held.is_none_or(|volume| volume.owner_instance_id != Some(instance_id)) {
+                return Ok::<_, Error>(false);
+            }
+            let now = runs::now(connection).await?;
+            let said = Said {
+                check,
+                seen,
+                may_repeat: true,
+                ..Said::default()
+            };
+            known::take(connection, &flow.timers, name, said, now).await
+        })
+        .await?;
+    if moved {
+        flow.hints.wake(&Topic::Gates);
+    }
+    Ok(())
 }
 
 /// Decides on a report.
@@ -72,7 +108,11 @@ pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64, sequenc
             message,
         }),
         News::Preflight(check) => preflight(ledger, &job, check),
-        News::VolumeDiagnostics(volume, diagnostics) => ledger.store(Also::VolumeDiagnostics(volume, diagnostics)),
+        News::Seen(volume, seen) => ledger.store(Also::Seen(volume, seen)),
+        News::Audit(audit) => {
+            ledger.record(Event::CredentialAudit(audit.clone()));
+            ledger.store(Also::Audit(audit));
+        }
         News::Succeeded(outcome) => finish::succeeded(ledger, &job, outcome)?,
         News::Failed(failure) => finish::failed(ledger, &job, failure)?,
         News::Stopped(how) => finish::stopped(ledger, &job, &how)?,

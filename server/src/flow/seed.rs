@@ -3,14 +3,8 @@
 use diesel_async::AsyncConnection as _;
 use tracing::{info, warn};
 
-use super::{Error, Flow};
-use crate::{
-    db::{
-        shards::{self, Shard},
-        volumes,
-    },
-    domain::{routing, shard, volume},
-};
+use super::{Error, Flow, shard};
+use crate::db::shards;
 
 /// Seeds an empty database with `count` shards. In a seeded one a difference from the settings is logged.
 ///
@@ -30,18 +24,7 @@ pub async fn seed(flow: &Flow, count: u32, volume_prefix: &str) -> Result<(), Er
             }
             shards::seed_hash_modulo(connection, modulo).await?;
             for index in 0..modulo {
-                let volume_name = format!("{volume_prefix}{index}");
-                volumes::insert(connection, &volume_name, volume::Provider::Codex).await?;
-                let shard = Shard {
-                    queue_name: routing::queue_name(index.unsigned_abs()),
-                    shard_index: index,
-                    volume_name,
-                    status: shard::Status::Offline,
-                    hash_modulo: modulo,
-                    worker_hostname: None,
-                    last_heartbeat_at: None,
-                };
-                shards::insert(connection, &shard).await?;
+                shard::add(connection, index, modulo, volume_prefix).await?;
             }
             info!(shards = modulo, "database seeded");
             Ok(())

@@ -25,7 +25,7 @@ use crate::{
         event::Event,
         job::Payload,
         repository,
-        run::{self, Agent, OnAuthFailure, OnShardUnavailable, Options, Phase},
+        run::{self, Agent, OnShardUnavailable, Options, Phase},
         shard,
         stage::{Outcome, Stage},
     },
@@ -118,10 +118,6 @@ fn check(request: &Request) -> Result<(), Error> {
     }
     if request.agent == Agent::Gemini {
         return Err(domain::Error::unsupported("Gemini runs are not served yet: leave agent at codex").into());
-    }
-    if request.options.on_auth_failure == OnAuthFailure::Wait {
-        let message = "waiting for a renewed login is not served yet: leave on_auth_failure at fail, and retry the run after the login";
-        return Err(domain::Error::unsupported(message).into());
     }
     let too_long = [
         ("notes", request.notes.chars().count() > NOTES_MAX),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::{retry::Policy, run::Options, stage::Stage};
+use crate::domain::{login::Windows, retry::Policy, run::Options, stage::Stage};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub struct Timers {
     pub publish_timeout: Duration,
     /// Longest time that a job may wait in its queue, unless the run says otherwise.
     pub queue_timeout: Duration,
+    /// For so long a passing login check counts; then a worker is asked to check again before a job is offered.
+    pub login_freshness: Duration,
+    /// How long a rate-limited account is left alone where the agent doesn't say how long.
+    pub cool_down: Duration,
+    /// How often a bad login is looked at again while jobs wait for it: somebody may have renewed it without a word.
+    pub login_recheck: Duration,
     /// Which failed attempts are followed by another, and when.
     pub retry: Policy,
 }
@@ -52,6 +58,9 @@ impl Default for Timers {
             submit_timeout: Duration::from_secs(3600),
             publish_timeout: Duration::from_secs(600),
             queue_timeout: Duration::from_secs(7 * 86_400),
+            login_freshness: Duration::from_secs(86_400),
+            cool_down: Duration::from_secs(300),
+            login_recheck: Duration::from_secs(300),
             retry: Policy::default(),
         }
     }
@@ -123,7 +132,7 @@ impl Timers {
             .map_or(Ok(()), Err)
     }
 
-    fn durations(&self) -> [(&'static str, Duration); 13] {
+    fn durations(&self) -> [(&'static str, Duration); 16] {
         [
             ("MOORLINE_HELLO_DEADLINE", self.hello_deadline),
             ("MOORLINE_PING_INTERVAL", self.ping_interval),
@@ -136,6 +145,9 @@ impl Timers {
             ("MOORLINE_SUBMIT_TIMEOUT", self.submit_timeout),
             ("MOORLINE_PUBLISH_TIMEOUT", self.publish_timeout),
             ("MOORLINE_QUEUE_TIMEOUT", self.queue_timeout),
+            ("MOORLINE_LOGIN_FRESHNESS", self.login_freshness),
+            ("MOORLINE_COOL_DOWN", self.cool_down),
+            ("MOORLINE_LOGIN_RECHECK", self.login_recheck),
             ("MOORLINE_RETRY_BASE", self.retry.base),
             ("MOORLINE_RETRY_CAP", self.retry.cap),
         ]
@@ -215,6 +227,15 @@ impl Timers {
                 "the first delay would be cut already",
             ),
         ]
+    }
+
+    /// For how long what is known of a login counts. Times of more than a year are refused at the start.
+    pub fn windows(&self) -> Windows {
+        let delta = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+        Windows {
+            freshness: delta(self.login_freshness),
+            cool_down: delta(self.cool_down),
+        }
     }
 
     /// When a job that waits from `since` on has waited long enough; `None` where calendars end.
@@ -308,7 +329,7 @@ mod tests {
 
     #[test]
     fn no_time_is_zero_or_longer_than_a_year_and_no_stage_goes_without_an_attempt() {
-        let fields: [fn(&mut Timers) -> &mut Duration; 13] = [
+        let fields: [fn(&mut Timers) -> &mut Duration; 16] = [
             |t| &mut t.hello_deadline,
             |t| &mut t.ping_interval,
             |t| &mut t.ping_timeout,
@@ -320,6 +341,9 @@ mod tests {
             |t| &mut t.submit_timeout,
             |t| &mut t.publish_timeout,
             |t| &mut t.queue_timeout,
+            |t| &mut t.login_freshness,
+            |t| &mut t.cool_down,
+            |t| &mut t.login_recheck,
             |t| &mut t.retry.base,
             |t| &mut t.retry.cap,
         ];

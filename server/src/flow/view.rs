@@ -7,14 +7,17 @@ use uuid::Uuid;
 use super::{Error, Flow, ledger::not_found};
 use crate::{
     db::{
-        artifacts, events,
+        artifacts, credential_audits, events,
         jobs::{self, Count, Job},
         preflights,
         runs::{self, Filter, Run},
         shards::{self, Shard},
         volumes::{self, Volume},
     },
-    domain::{self, job::Failure, run},
+    domain::{
+        job::{Failure, HoldReason},
+        run, shard,
+    },
 };
 
 /// A run with everything that belongs to it.
@@ -28,6 +31,8 @@ pub struct RunView {
     pub artifacts: Vec<artifacts::Row>,
     /// Its latest login check.
     pub preflight: Option<preflights::Row>,
+    /// What was last known of its credentials.
+    pub audit: Option<credential_audits::Row>,
 }
 
 /// Shows a run.
@@ -42,6 +47,7 @@ pub async fn run(flow: &Flow, id: Uuid) -> Result<RunView, Error> {
         jobs: jobs::of_run(&mut connection, id).await?,
         artifacts: artifacts::of_run(&mut connection, id).await?,
         preflight: preflights::latest_of_run(&mut connection, id).await?,
+        audit: credential_audits::latest_of_run(&mut connection, id).await?,
         run,
     })
 }
@@ -120,6 +126,10 @@ pub struct ShardView {
     pub latest_run: Option<(Uuid, run::Status)>,
     /// Its latest login check.
     pub preflight: Option<preflights::Row>,
+    /// Why its jobs are offered to nobody, if so.
+    pub hold: Option<HoldReason>,
+    /// Whether new runs are routed to it by the hash.
+    pub routed: bool,
 }
 
 /// Shows all shards, or the one of a queue.
@@ -131,11 +141,11 @@ pub async fn shards(flow: &Flow, queue: Option<&str>) -> Result<Vec<ShardView>, 
     let mut connection = flow.connection().await?;
     let found = shards::with_volumes(&mut connection, queue).await?;
     if let (Some(queue), true) = (queue, found.is_empty()) {
-        let message = format!("there is no shard with queue {queue:?}: `moorline shard list` shows those that there are");
-        return Err(domain::Error::not_found("SHARD_NOT_FOUND", message).with("queue", queue).into());
+        return Err(super::shard::not_found(queue));
     }
     let queues: Vec<String> = found.iter().map(|(shard, _)| shard.queue_name.clone()).collect();
     let counts = jobs::counts(&mut connection, &queues).await?;
+    let (now, modulo) = (runs::now(&mut connection).await?, shards::hash_modulo(&mut connection).await?);
     let mut views = Vec::with_capacity(found.len());
     for (shard, volume) in found {
         views.push(ShardView {
@@ -143,11 +153,33 @@ pub async fn shards(flow: &Flow, queue: Option<&str>) -> Result<Vec<ShardView>, 
             count: counts.iter().find(|count| count.queue == shard.queue_name).cloned(),
             latest_run: shards::latest_run(&mut connection, &shard.queue_name).await?,
             preflight: preflights::latest_of_volume(&mut connection, &volume.name).await?,
+            hold: shard::hold_reason(shard.status, shard.drained_at.is_some(), volume.known().login(now)),
+            routed: modulo.is_some_and(|modulo| shard.shard_index < modulo),
             shard,
             volume,
         });
     }
     Ok(views)
+}
+
+/// Shows the shard of a volume.
+///
+/// # Errors
+///
+/// `VOLUME_NOT_FOUND`.
+pub async fn shard_of_volume(flow: &Flow, name: &str) -> Result<ShardView, Error> {
+    let all = shards(flow, None).await?;
+    let found = all.into_iter().find(|view| view.volume.name == name);
+    found.ok_or_else(|| super::volume::not_found(name))
+}
+
+/// Database time.
+///
+/// # Errors
+///
+/// When the database doesn't answer.
+pub async fn now(flow: &Flow) -> Result<chrono::DateTime<chrono::Utc>, Error> {
+    Ok(runs::now(&mut *flow.connection().await?).await?)
 }
 
 /// Whether the database answers.

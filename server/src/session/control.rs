@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::{Control, End, Session, answer::Awaited};
 use crate::{
     domain::command::Answer,
-    flow::{command, fleet},
+    flow::{command, fleet, report},
     wire,
 };
 
@@ -49,6 +49,28 @@ impl Session {
         }
         if let Err(error) = command::finish(&self.sessions.flow, id, self.hello.instance_id, &answer).await {
             warn!(%error, command_id = %id, "the answer to a command could not be stored; whoever asked is told that nobody answered");
+        }
+        Ok(())
+    }
+
+    /// Stores how far a command has come.
+    pub(super) async fn progressed(&mut self, progress: v1::CommandProgress) -> Result<(), End> {
+        let step = wire::command::step(progress).map_err(|refusal| End::Protocol(Box::new(refusal)))?;
+        if let Some((id, step)) = step
+            && let Err(error) = command::progress(&self.sessions.flow, id, self.hello.instance_id, step).await
+        {
+            warn!(%error, command_id = %id, "how far a command has come could not be stored; whoever asked waits on");
+        }
+        Ok(())
+    }
+
+    /// Stores what the worker says of its own volume. What it says of another counts for nothing.
+    pub(super) async fn reported(&mut self, report: v1::VolumeReport) -> Result<(), End> {
+        let Some(binding) = &self.hello.volume else { return Ok(()) };
+        let (volume, instance_id) = (binding.volume.clone(), self.hello.instance_id);
+        let (check, seen) = wire::worker::volume_report(report, &volume);
+        if let Err(error) = report::volume(&self.sessions.flow, instance_id, &volume, check, seen).await {
+            warn!(%error, volume, "what a worker said of its volume could not be stored; it says it again on its next stream");
         }
         Ok(())
     }

@@ -95,7 +95,8 @@ impl Session {
                 Ok(())
             }
             Some(Frame::CommandResult(result)) => Box::pin(self.answered(result)).await,
-            Some(Frame::CommandProgress(_) | Frame::VolumeReport(_)) => Ok(()),
+            Some(Frame::CommandProgress(progress)) => Box::pin(self.progressed(progress)).await,
+            Some(Frame::VolumeReport(report)) => Box::pin(self.reported(report)).await,
             Some(Frame::Hello(_)) => Err(protocol("HELLO_TWICE", "a stream has one Hello: dial again for another")),
             // A frame of a newer protocol; the version in Hello says that it isn't needed.
             None => Ok(()),

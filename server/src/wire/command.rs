@@ -1,13 +1,13 @@
 //! Commands to workers, and their answers.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use moorline_proto::v1::{self, command, command_result};
+use moorline_proto::v1::{self, command, command_progress, command_result};
 use uuid::Uuid;
 
 use super::{document, id, job, preflight};
 use crate::domain::{
     self,
-    command::{Answer, Order},
+    command::{Answer, Order, Step},
 };
 
 /// A command as a frame; `None` for what servers ask of each other.
@@ -57,13 +57,13 @@ pub fn answer(wire: v1::CommandResult) -> Result<(Uuid, Answer), domain::Error> 
             let capacity = checked.capacity;
             Answer::Checked {
                 check: preflight::check(checked.preflight.unwrap_or_default()).normalised(),
-                seen: checked.diagnostics.map(|seen| document::seen(seen, capacity)),
+                seen: checked.diagnostics.map(|seen| document::seen(seen, Some(capacity))),
             }
         }
         Some(command_result::Result::VolumeCleaned(cleaned)) => Answer::Cleaned {
             freed_bytes: cleaned.freed_bytes,
-            // A clean-up says nothing of the login.
-            seen: cleaned.diagnostics.map(document::diagnostics),
+            volume: cleaned.diagnostics.as_ref().map(|seen| seen.volume.clone()).unwrap_or_default(),
+            seen: cleaned.diagnostics.map(|seen| document::seen(seen, None)),
         },
         Some(command_result::Result::Failure(failure)) => Answer::Failed(job::failure_of(failure)),
         Some(command_result::Result::DrainBegun(begun)) => Answer::Drains { running: begun.running },
@@ -73,4 +73,23 @@ pub fn answer(wire: v1::CommandResult) -> Result<(Uuid, Answer), domain::Error> 
         }
     };
     Ok((id("command_id", &wire.command_id)?, answer))
+}
+
+/// A step out of its frame, and the command that it belongs to; `None` for a step of a newer worker.
+///
+/// # Errors
+///
+/// `INVALID_ID`.
+pub fn step(wire: v1::CommandProgress) -> Result<Option<(Uuid, Step)>, domain::Error> {
+    let command_id = id("command_id", &wire.command_id)?;
+    let step = match wire.progress {
+        Some(command_progress::Progress::DeviceCode(code)) => Step::DeviceCode {
+            verification_url: code.verification_url,
+            user_code: code.user_code,
+            expires_in: code.expires_in.and_then(|left| left.try_into().ok()).unwrap_or_default(),
+        },
+        Some(command_progress::Progress::LoginStored(_)) => Step::LoginStored,
+        None => return Ok(None),
+    };
+    Ok(Some((command_id, step)))
 }

@@ -59,10 +59,10 @@ pub fn diagnostics(wire: v1::VolumeDiagnostics) -> serde_json::Value {
 }
 
 /// What a worker sees of its volume.
-pub fn seen(wire: v1::VolumeDiagnostics, capacity: i32) -> Seen {
+pub fn seen(wire: v1::VolumeDiagnostics, capacity: Option<i32>) -> Seen {
     Seen {
         login_fingerprint: wire.login_fingerprint.clone(),
-        capacity: capacity.max(1),
+        capacity: capacity.map(|capacity| capacity.max(1)),
         diagnostics: diagnostics(wire),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Shared by `api` and `session`. [`status`] is the only maker of [`tonic::Status`].
 
+pub mod audit;
 pub mod command;
 pub mod document;
 pub mod fleet;

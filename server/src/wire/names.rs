@@ -2,7 +2,7 @@
 
 use moorline_proto::v1;
 
-use crate::domain::{job, preflight, run, shard, stage::Stage, volume};
+use crate::domain::{audit, job, preflight, run, shard, stage::Stage, volume};
 
 /// Maps an enum of ours to one of the proto files and back; `Unspecified` comes back as `None`.
 macro_rules! same_names {
@@ -71,7 +71,10 @@ same_names!(
     Present,
     Unexpired,
     Proven,
+    Duplicate,
 );
+same_names!(audit::CodexStatus, v1::CodexCredentialStatus, Valid, Invalid, ExpiresSoon);
+same_names!(audit::GithubStatus, v1::GithubCredentialStatus, Valid, Invalid, ScopeMissing);
 same_names!(shard::Status, v1::ShardStatus, Offline, Draining, Active);
 same_names!(volume::Status, v1::VolumeStatus, NeedsAuth, Ready, Error);
 same_names!(volume::Provider, v1::Provider, Codex, Gemini);

@@ -15,22 +15,10 @@ use crate::{
 
 /// A stored check as a message.
 pub fn message(row: &Row) -> v1::Preflight {
-    let check = Preflight {
-        status: row.status,
-        rung: row.rung,
-        message: row.message.clone(),
-        exit_code: row.exit_code,
-        duration_ms: row.duration_ms,
-        checked_at: None,
-        retry_after_ms: None,
-        volume: row.volume_name.clone(),
-        queue: row.queue.clone(),
-        worker_name: row.worker_name.clone(),
-    };
     v1::Preflight {
         checked_at: Some(timestamp(row.checked_at)),
         run_id: row.run_id.map(|id| id.to_string()).unwrap_or_default(),
-        ..check_message(check)
+        ..check_message(row.check())
     }
 }
 

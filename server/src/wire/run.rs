@@ -160,6 +160,10 @@ pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
             checked_at: Some(timestamp(row.created_at)),
             ..preflight::check_message(check)
         }),
+        Event::CredentialAudit(audit) => Wire::CredentialAudit(v1::CredentialAudit {
+            checked_at: Some(timestamp(row.created_at)),
+            ..super::audit::message(audit)
+        }),
         Event::ArtifactStored {
             artifact_id,
             artifact_type,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{document, duration, id, job, preflight, timestamp};
 use crate::{
     db::runs::Run,
-    domain::{self, routing, run::Phase, stage::Stage},
+    domain::{self, preflight::Preflight, routing, run::Phase, stage::Stage, volume::Seen},
     flow::{
         Timers,
         claim::Claimed,
@@ -35,13 +35,14 @@ pub fn hello(wire: v1::Hello) -> Result<Hello, domain::Error> {
         return Err(domain::Error::precondition("PROTOCOL_VERSION", message).with("supported", PROTOCOL_VERSION.to_string()));
     }
     let binding = |binding: v1::VolumeBinding| Binding {
-        diagnostics: binding.diagnostics.map(document::diagnostics),
+        seen: binding.diagnostics.map(|seen| document::seen(seen, Some(binding.capacity))),
         preflight: binding.preflight.map(preflight::check),
         volume: binding.volume,
         queue: binding.queue,
     };
     Ok(Hello {
         instance_id: id("instance_id", &wire.instance_id)?,
+        sealing_key: <[u8; 32]>::try_from(&*wire.sealing_key).ok(),
         profile: document::profile(wire.profile.unwrap_or_default()),
         volume: wire.volume.map(binding),
         inventory: wire.inventory.iter().map(held).collect::<Result<_, _>>()?,
@@ -79,8 +80,8 @@ pub fn welcome(registered: &Registered, timers: &Timers) -> v1::Welcome {
         keep: registered.keep.iter().map(held).collect(),
         kill: registered.kill.iter().map(held).collect(),
         acknowledged: registered.acknowledged.iter().map(held).collect(),
-        volume_generation: 0,
-        fingerprint_key: Vec::new().into(),
+        volume_generation: registered.volume_generation,
+        fingerprint_key: registered.fingerprint_key.clone().into(),
     }
 }
 
@@ -117,7 +118,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
                 String::new()
             },
             shard_index: routing::shard_index(&job.queue).and_then(|index| i32::try_from(index).ok()),
-            volume_generation: 0,
+            volume_generation: claimed.volume_generation,
         }),
     }
 }
@@ -127,6 +128,14 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
 fn started_at(run: &Run) -> DateTime<Utc> {
     let publish_is_first = run.force_phase == Some(Phase::Publish);
     run.started_at.filter(|_| !publish_is_first).unwrap_or(run.created_at)
+}
+
+/// What a worker says of its volume, as far as it is of this one.
+pub fn volume_report(wire: v1::VolumeReport, volume: &str) -> (Option<Preflight>, Option<Seen>) {
+    let capacity = wire.capacity;
+    let check = wire.preflight.filter(|check| check.volume == volume).map(preflight::check);
+    let seen = wire.diagnostics.filter(|seen| seen.volume == volume);
+    (check, seen.map(|seen| document::seen(seen, Some(capacity))))
 }
 
 /// A report out of its frame: the job, the lease, the number, the news.
@@ -145,8 +154,8 @@ pub fn report(wire: v1::Report) -> Result<(Uuid, i64, i64, News), domain::Error>
     let news = match wire.news.ok_or_else(missing)? {
         v1::report::News::Progress(progress) => News::Progress(clean(progress.message)?),
         v1::report::News::Preflight(check) => News::Preflight(clean(preflight::check(check))?),
-        v1::report::News::VolumeDiagnostics(seen) => News::VolumeDiagnostics(seen.volume.clone(), clean(document::diagnostics(seen))?),
-        v1::report::News::CredentialAudit(_) => return Err(missing()),
+        v1::report::News::VolumeDiagnostics(seen) => News::Seen(seen.volume.clone(), clean(document::seen(seen, None))?),
+        v1::report::News::CredentialAudit(audit) => News::Audit(clean(super::audit::audit(audit))?),
         v1::report::News::Finished(finished) => match finished.outcome.ok_or_else(missing)? {
             v1::finished::Outcome::Result(result) => News::Succeeded(clean(job::outcome(result)?)?),
             v1::finished::Outcome::Failure(failure) => News::Failed(clean(job::failure_of(failure))?),

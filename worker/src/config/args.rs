@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{Config, EngineChoice, Error, Timers, shard_index};
+use super::{Config, EngineChoice, Error, Timers, environment, shard_index};
 
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -109,6 +109,15 @@ pub struct Args {
     /// Further key=value settings of Codex, TOML values, one a line; they show in the process list
     #[arg(long, env = "MOORLINE_CODEX_CONFIG", value_name = "LINES")]
     codex_config: Option<String>,
+    /// Issuer of logins by device code (default: Codex's own)
+    #[arg(long, env = "MOORLINE_CODEX_ISSUER", value_name = "URL")]
+    codex_issuer: Option<String>,
+    /// Jobs that may use an API key at once; any other login serves one (default: `1`)
+    #[arg(long, env = "MOORLINE_API_KEY_CAPACITY", value_name = "N")]
+    api_key_capacity: Option<String>,
+    /// Size of everything in the volume but its credential, in MiB, beyond which it is cleaned up after a use; 0 for no limit (default: `1024`)
+    #[arg(long, env = "MOORLINE_VOLUME_QUOTA_MIB", value_name = "MIB")]
+    volume_quota_mib: Option<String>,
     /// Where owner/name is found (default: `https://github.com`)
     #[arg(long, env = "MOORLINE_GITHUB_URL", value_name = "URL")]
     github_url: Option<String>,
@@ -187,6 +196,11 @@ impl TryFrom<Args> for Config {
             codex_model: given(args.codex_model),
             codex_profile: given(args.codex_profile),
             codex_config: codex_config(args.codex_config)?,
+            // Only from the environment, as the token below.
+            codex_env: environment::parse("CODEX_ENV", given(std::env::var("CODEX_ENV").ok()).as_deref())?,
+            codex_issuer: issuer(args.codex_issuer)?,
+            api_key_capacity: number("MOORLINE_API_KEY_CAPACITY", args.api_key_capacity, 1, 1, 64)?,
+            volume_quota_bytes: number::<u64>("MOORLINE_VOLUME_QUOTA_MIB", args.volume_quota_mib, 1024, 0, 1 << 24)? << 20,
             // Only from the environment: the process list would show it.
             github_token: given(std::env::var("GITHUB_TOKEN").ok()).map(Into::into),
             github_url: address("MOORLINE_GITHUB_URL", args.github_url, "https://github.com")?,
@@ -333,6 +347,11 @@ fn job_user(value: Option<String>) -> Result<String, Error> {
             format!("is `{value}`: set two numbers such as 1000:1000; jobs never run as root"),
         )),
     }
+}
+
+fn issuer(value: Option<String>) -> Result<Option<String>, Error> {
+    let parse = |value| address("MOORLINE_CODEX_ISSUER", Some(value), "https://auth.openai.com");
+    given(value).map(parse).transpose()
 }
 
 fn codex_config(value: Option<String>) -> Result<Vec<String>, Error> {

@@ -37,6 +37,10 @@ fn a_shard_worker_serves_its_queue_and_what_else_is_named() {
     assert_eq!(config.shard_queue(), Some("codex-12"));
     let config = parse(&["--codex-config", "a=1\n\n b=\"x\" \n"]).expect("settings of Codex");
     assert_eq!(config.codex_config, ["a=1", "b=\"x\""]);
+    assert_eq!(
+        (config.codex_issuer, config.api_key_capacity, config.volume_quota_bytes),
+        (None, 1, 1 << 30)
+    );
 }
 
 #[test]
@@ -57,6 +61,9 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--engine", "podman"],
         ["--job-user", "0:0"],
         ["--codex-config", "model"],
+        ["--codex-issuer", "auth.openai.com"],
+        ["--api-key-capacity", "0"],
+        ["--volume-quota-mib", "1G"],
         ["--git-author", "Moorline"],
         ["--require-login", "maybe"],
         ["--drain-seconds", "10m"],
@@ -78,6 +85,9 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_ENGINE is `podman`: set auto, docker or process
     MOORLINE_JOB_USER is `0:0`: set two numbers such as 1000:1000; jobs never run as root
     MOORLINE_CODEX_CONFIG has the line `model`: write key=value on each
+    MOORLINE_CODEX_ISSUER is `auth.openai.com`: set a URL such as https://auth.openai.com
+    MOORLINE_API_KEY_CAPACITY is `0`: set a whole number from 1 to 64, or leave it unset for 1
+    MOORLINE_VOLUME_QUOTA_MIB is `1G`: set a whole number from 0 to 16777216, or leave it unset for 1024
     MOORLINE_GIT_AUTHOR is `Moorline`: set a name and an address, such as Moorline <moorline@example.com>
     MOORLINE_REQUIRE_LOGIN is `maybe`: set 1 or 0
     MOORLINE_DRAIN_SECONDS is `10m`: set a whole number from 0 to 86400, or leave it unset for 600

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
     sql_query,
-    sql_types::{Array, BigInt, Nullable, Text},
+    sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -122,20 +122,28 @@ pub async fn overdue(connection: &mut Connection, limit: i64) -> QueryResult<Vec
         .await
 }
 
-/// Parks or frees what is queued on a queue. Rows are locked in the order of their ids, see [`lease`].
-pub async fn set_hold(connection: &mut Connection, queue: &str, hold: Option<job::HoldReason>) -> QueryResult<usize> {
-    sql_query(
-        "with queued as (
-             select id from jobs
-             where queue = $1 and finished_at is null and status = 'queued' and hold_reason is distinct from $2
-                 and (hold_reason is null or hold_reason in ('SHARD_OFFLINE', 'SHARD_DRAINING'))
-             order by id for update)
-         update jobs set hold_reason = $2 from queued where jobs.id = queued.id",
+/// Jobs that wait in a queue under another reason than this one, or none.
+pub async fn held_otherwise(connection: &mut Connection, queue: &str, hold: Option<job::HoldReason>, limit: i64) -> QueryResult<Vec<Uuid>> {
+    // Each part has an index of its own, so that a long queue that waits as it should costs nothing.
+    let rows: Vec<JobId> = sql_query(
+        "(select id from jobs where $2 is not null and queue = $1 and finished_at is null and lease_instance_id is null and hold_reason is null
+            limit $3)
+         union all
+         (select id from jobs where queue = $1 and finished_at is null and lease_instance_id is null and hold_reason is not null
+            and hold_reason is distinct from $2 limit $3)",
     )
     .bind::<Text, _>(queue)
     .bind::<Nullable<Text>, _>(hold)
-    .execute(connection)
-    .await
+    .bind::<BigInt, _>(limit)
+    .load(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+#[derive(QueryableByName)]
+struct JobId {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
 }
 
 /// How many jobs are queued and running on each of some queues.

@@ -55,7 +55,7 @@ impl Server {
             ..Timers::default()
         };
         // Its groups end with the last clone of it.
-        let flow = Flow::start(pool, Arc::new(InMemory::new()), timers, &TaskTracker::new());
+        let flow = Flow::start(pool, Arc::new(InMemory::new()), timers, "codex_auth_", &TaskTracker::new());
         seed::seed(&flow, 1, "codex_auth_").await.expect("a shard");
         let client = database.connect().await.expect("a connection");
         Self {

@@ -47,17 +47,21 @@ impl Submit<'_> {
         let agent_home = folder.home.join(self.agent.home_folder());
         let text = |path: &std::path::Path| SecretString::from(path.display().to_string());
         let label = |name: &str, value: String| (format!("moorline.{name}"), value);
+        let mut env = BTreeMap::from([
+            ("LANG".to_owned(), SecretString::from("C.UTF-8")),
+            // Nobody could answer.
+            ("GIT_TERMINAL_PROMPT".to_owned(), SecretString::from("0")),
+        ]);
+        env.extend(config.codex_env.clone());
+        env.extend([
+            ("HOME".to_owned(), text(&folder.home)),
+            (self.agent.home_variable().to_owned(), text(&agent_home)),
+        ]);
         ContainerSpec {
             name: format!("moorline-{}-{}", ctx.offer.job_id, ctx.offer.lease_token),
             image: config.job_image.clone(),
             argv: self.agent.work_command(&folder.repo),
-            env: BTreeMap::from([
-                ("HOME".to_owned(), text(&folder.home)),
-                (self.agent.home_variable().to_owned(), text(&agent_home)),
-                ("LANG".to_owned(), SecretString::from("C.UTF-8")),
-                // Nobody could answer.
-                ("GIT_TERMINAL_PROMPT".to_owned(), SecretString::from("0")),
-            ]),
+            env,
             labels: BTreeMap::from([
                 label("run", ctx.offer.run_id.clone()),
                 label("job", ctx.offer.job_id.clone()),
