@@ -27,6 +27,7 @@ mod real_publish;
 mod real_run;
 mod retries;
 mod retry_after_login;
+mod runbook;
 mod serving;
 mod sessions;
 mod several_servers;
