@@ -18,6 +18,7 @@ mod faults;
 mod fencing;
 mod foreign_clients;
 mod list_runs;
+mod logins;
 mod migrations;
 mod model;
 mod queue_times;
