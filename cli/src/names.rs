@@ -106,7 +106,7 @@ mod tests {
         unspecified queued running succeeded failed skipped cancelled
         unspecified starting waiting_for_user checking done
         unspecified discover submit publish complete
-        UNSPECIFIED VOLUME_MISSING UNREADABLE CORRUPT NOT_LOGGED_IN EXPIRED REVOKED RATE_LIMITED ENVIRONMENT_BROKEN TIMED_OUT UNKNOWN PRESENT UNEXPIRED PROVEN
+        UNSPECIFIED VOLUME_MISSING UNREADABLE CORRUPT NOT_LOGGED_IN EXPIRED REVOKED RATE_LIMITED ENVIRONMENT_BROKEN TIMED_OUT UNKNOWN PRESENT UNEXPIRED PROVEN DUPLICATE
         unspecified passed failed skipped
         unspecified codex gemini
         unspecified resume_failed_stage restart_from_discovery
