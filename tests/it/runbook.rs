@@ -8,7 +8,8 @@ mod site;
 
 use std::collections::BTreeSet;
 
-use moorline_proto::v1::{RunStatus, ShardStatus, VolumeStatus};
+use moorline_proto::v1::{RunStatus, SetShardCountRequest, ShardStatus, VolumeStatus};
+use moorline_tests::db::TestDb;
 
 use self::{
     document::{Place, procedures},
@@ -148,6 +149,42 @@ async fn what_there_is_to_watch_names_what_the_document_says() {
             assert!(shown.contains(&format!("\"{name}\":")), "{field}: {shown}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_quickstart_leads_to_a_run() {
+    let site = Site::with_login().await;
+    // One shard's worker is all that there is, and the hash would choose among three.
+    let count = SetShardCountRequest { count: 1 };
+    site.app.shards().set_shard_count(count).await.expect("one shard");
+    let shown = site.run_whole("specs/001-celery-oauth-volumes/quickstart.md", &[]).await;
+    for told in [
+        "succeeded (phase complete)",
+        "\n84f147a28320df01\n0\n",
+        "PROVEN",
+        "\"queue\": \"codex-0\"",
+    ] {
+        assert!(shown.contains(told), "{told}:\n{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_quickstart_goes_from_nothing_to_a_run() {
+    let site = Site::start().await;
+    // Its server is one of its own.
+    let database = TestDb::new().await.expect("a database");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    let (url, artifacts) = (format!("http://{address}"), site.root.path().join("artifacts"));
+    let variables = [
+        ("MOORLINE_SERVER", url.as_str()),
+        ("MOORLINE_LISTEN", &address),
+        ("MOORLINE_DATABASE_URL", database.url()),
+        ("SPEC_WORKFLOW_ARTIFACT_ROOT", artifacts.to_str().expect("a path")),
+    ];
+    let shown = site.run_whole("specs/007-scalable-codex-worker/quickstart.md", &variables).await;
+    assert!(shown.contains("succeeded (phase complete)"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

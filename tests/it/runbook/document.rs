@@ -139,17 +139,17 @@ e
     let bad = Block {
         revoke: true,
         exit: 8,
-        ..block(14, "c\n")
+        ..block(16, "c\n")
     };
     let approved = Block {
         approve: true,
-        ..block(21, "d\n")
+        ..block(23, "d\n")
     };
     let idle = Block {
         place: Place::Nowhere,
-        ..block(26, "e\n")
+        ..block(28, "e\n")
     };
-    let (one, two) = (vec![block(7, "a\nb\n"), bad], vec![approved, idle]);
+    let (one, two) = (vec![block(9, "a\nb\n"), bad], vec![approved, idle]);
     let expected = [("One", one), ("Two", two)].map(|(heading, blocks)| Procedure {
         heading: heading.to_owned(),
         blocks,

@@ -11,7 +11,7 @@ use moorline_tests::{
 use tempfile::TempDir;
 
 use super::{
-    document::{Place, procedure},
+    document::{Place, Procedure, procedure, procedures},
     shell,
 };
 use crate::support::{Process, TestApp, app::request, eventually, fleet::open_folder, program};
@@ -41,12 +41,16 @@ impl Site {
         };
         let bin = site.root.path().join("bin");
         fs::create_dir(&bin).expect("a folder");
-        let buf = program("MOORLINE_TEST_BUF", "buf");
+        let (buf, python) = (
+            program("MOORLINE_TEST_BUF", "buf"),
+            program("MOORLINE_TEST_PYTHON", "/usr/bin/python3"),
+        );
         for (name, program) in [
             ("moorline", env!("CARGO_BIN_EXE_moorline-under-test")),
             ("moorline-server", env!("CARGO_BIN_EXE_moorline-server-under-test")),
             ("moorline-worker", env!("CARGO_BIN_EXE_moorline-worker-under-test")),
             ("buf", &buf),
+            ("python3", &python),
         ] {
             symlink(program, bin.join(name)).expect("a link");
         }
@@ -75,9 +79,22 @@ impl Site {
 
     /// Runs a procedure of a document, with these variables beside the site's own, and returns what was shown.
     pub async fn run(&self, document: &str, heading: &str, further: &[(&str, &str)]) -> String {
+        self.run_blocks(&procedure(document, heading), further).await
+    }
+
+    /// The same for a document that is one procedure from top to bottom.
+    pub async fn run_whole(&self, document: &str, further: &[(&str, &str)]) -> String {
+        let whole = Procedure {
+            heading: document.to_owned(),
+            blocks: procedures(document).into_iter().flat_map(|procedure| procedure.blocks).collect(),
+        };
+        self.run_blocks(&whole, further).await
+    }
+
+    async fn run_blocks(&self, procedure: &Procedure, further: &[(&str, &str)]) -> String {
         let mut variables = self.variables();
         variables.extend(further.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        shell::run(&procedure(document, heading), Place::Here, &variables, Some(&self.issuer)).await
+        shell::run(procedure, Place::Here, &variables, Some(&self.issuer)).await
     }
 
     /// A run of the sample feature on shard 0, when it has ended.
