@@ -11,10 +11,11 @@ use clap::{
 use clap_complete::Shell;
 
 use crate::{
+    client,
     console::Format,
     dev, exit,
     names::{self, Named},
-    route, run, shard, time, worker,
+    preflight, route, run, shard, time, volume, worker,
 };
 
 /// Moorline: runs of coding agents, routed by hash to shards that each hold one login.
@@ -39,14 +40,14 @@ pub struct Global {
         help_heading = "Options of every command",
         env = "MOORLINE_SERVER",
         hide_env_values = true,
-        default_value = crate::client::DEFAULT_SERVER,
+        default_value = client::DEFAULT_SERVER,
         value_name = "URL"
     )]
     pub server: String,
     /// Form of the output: tables for people, JSON for programs.
     #[arg(long, short, global = true, help_heading = "Options of every command", value_enum, default_value_t = Format::Table)]
     pub output: Format,
-    /// Longest time for a call to be answered, or for a stream to begin.
+    /// Longest time for a call to be answered, or for a stream to begin. Where a worker has to look at a login first it is 5m unless given.
     #[arg(long, global = true, help_heading = "Options of every command", default_value = "30s", value_parser = time::parse_duration, value_name = "DURATION")]
     pub timeout: Duration,
 }
@@ -57,9 +58,14 @@ pub enum Command {
     /// Start, show, watch, cancel and retry runs.
     #[command(subcommand)]
     Run(run::Command),
-    /// Show shards and their logins.
+    /// Show and watch shards; drain, activate and count them.
     #[command(subcommand)]
     Shard(shard::Command),
+    /// Show, check, renew and clean up the volumes that hold logins.
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// Check the login that a run needs.
+    Preflight(preflight::Args),
     /// Show workers, and drain them.
     #[command(subcommand)]
     Worker(worker::Command),
@@ -77,14 +83,28 @@ pub enum Command {
 /// Reads a command line, the program's name first.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches_from(args)?;
-    let cli = Cli::from_arg_matches(&matches)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
     let given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     // An option that would be ignored is a mistake that the user should hear of.
     if matches!(cli.command, Command::Dev(_)) && (given("server") || given("timeout")) {
         let message = "`moorline dev` starts a server of its own: give --listen instead of --server and --timeout";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
     }
+    if cli.command.asks_a_worker() && !given("timeout") {
+        cli.global.timeout = client::WORKER_TIMEOUT;
+    }
     Ok(cli)
+}
+
+impl Command {
+    /// Whether the server has to ask a worker, which looks at a login or changes it, before it answers.
+    fn asks_a_worker(&self) -> bool {
+        match self {
+            Self::Preflight(_) => true,
+            Self::Volume(command) => command.asks_a_worker(),
+            Self::Run(_) | Self::Shard(_) | Self::Worker(_) | Self::Route(_) | Self::Completions { .. } | Self::Dev(_) => false,
+        }
+    }
 }
 
 /// Accepts some of the names of an enum of the contract.

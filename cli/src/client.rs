@@ -15,6 +15,12 @@ const LARGEST_ANSWER: usize = 32 << 20;
 /// Half of the time after which a dead connection is noticed while a stream is silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
+/// Longest time for an answer where a worker has to look at a login first, which may take it a call to the model.
+pub const WORKER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Longest time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A client of the run service. It dials with the first call, so that all failures to connect show up there.
 pub fn runs(global: &Global) -> Result<RunServiceClient<Channel>, Error> {
     Ok(RunServiceClient::new(channel(global)?).max_decoding_message_size(LARGEST_ANSWER))
@@ -51,7 +57,7 @@ fn channel(global: &Global) -> Result<Channel, Error> {
         .map_err(|_| Error::Usage(format!("{} is no URL: give --server as http://HOST:PORT", global.server)))?
         .user_agent(concat!("moorline/", env!("CARGO_PKG_VERSION")))
         .map_err(|error| Error::Other(error.into()))?
-        .connect_timeout(global.timeout)
+        .connect_timeout(global.timeout.min(CONNECT_TIMEOUT))
         .timeout(global.timeout)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);

@@ -15,7 +15,7 @@ pub enum Exit {
     RunFailed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The run, shard or artifact does not exist.
+    /// The run, shard, volume or artifact does not exist.
     NotFound = 3,
     /// The server refused: an invalid value, a state that forbids it, something that exists already, no permission.
     Refused = 4,
@@ -25,6 +25,10 @@ pub enum Exit {
     RunCancelled = 6,
     /// Anything else: a fault of the server, a file that can't be written, a part of `moorline dev` that broke.
     Fault = 7,
+    /// The login that was checked is bad; the output says why and what mends it.
+    LoginBad = 8,
+    /// Ctrl-C, where a command has something to stop first; shells say the same of any command that it ends.
+    Stopped = 130,
 }
 
 /// The list as `moorline --help` shows it; a test compares it with [`Exit`].
@@ -36,7 +40,9 @@ pub const HELP: &str = "Exit codes:
   4  refused: invalid value, wrong state, exists already, no permission
   5  server not reachable, or no answer in time
   6  the watched run was cancelled
-  7  any other fault: of the server, of a file, of a part of `moorline dev`";
+  7  any other fault: of the server, of a file, of a part of `moorline dev`
+  8  the login that was checked is bad
+  130  stopped by Ctrl-C";
 
 impl Exit {
     /// The exit code of a watched run that ended with `status`.
@@ -78,7 +84,7 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
 
-    const ALL: [Exit; 8] = [
+    const ALL: [Exit; 10] = [
         Exit::Ok,
         Exit::RunFailed,
         Exit::Usage,
@@ -87,6 +93,8 @@ mod tests {
         Exit::Unreachable,
         Exit::RunCancelled,
         Exit::Fault,
+        Exit::LoginBad,
+        Exit::Stopped,
     ];
 
     #[test]

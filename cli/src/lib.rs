@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //!
-//! - [`args`]: the command line; a module per noun (`run`, `shard`, `worker`, …), a file per verb
+//! - [`args`]: the command line; a module per noun (`run`, `shard`, `volume`, …), a file per verb
 //! - `client`: calls to the server; `resume`: streams that survive a lost connection
 //! - [`console`]: where output goes and in which form; `view`: what is shown; `table`, `names`, `time`: how
 //! - `dev`: everything in one process
@@ -18,6 +18,7 @@ mod dev;
 mod error;
 pub mod exit;
 mod names;
+mod preflight;
 mod resume;
 mod route;
 mod run;
@@ -25,6 +26,7 @@ mod shard;
 mod table;
 mod time;
 mod view;
+mod volume;
 mod worker;
 
 use std::ffi::OsString;
@@ -53,6 +55,8 @@ async fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Exit, Error> {
     match &cli.command {
         Command::Run(command) => run::execute(command, &cli.global, console).await,
         Command::Shard(command) => shard::execute(command, &cli.global, console).await,
+        Command::Volume(command) => volume::execute(command, &cli.global, console).await,
+        Command::Preflight(args) => preflight::execute(args, &cli.global, console).await,
         Command::Worker(command) => worker::execute(command, &cli.global, console).await,
         Command::Route(args) => route::execute(args, &cli.global, console).await,
         Command::Completions { shell } => completions::execute(*shell, console),

@@ -4,8 +4,9 @@
 //! domain writes in upper case (`NOT_LOGGED_IN`). So a new value needs no line here.
 
 use moorline_proto::v1::{
-    Agent, ArtifactType, AuthFailurePolicy, FailureClass, HoldReason, JobStatus, Phase, PreflightRung, PreflightStatus, Provider,
-    RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage, VolumeStatus, WorkerStatus,
+    Agent, ArtifactType, AuthFailurePolicy, CodexCredentialStatus, FailureClass, GithubCredentialStatus, HoldReason, JobStatus, LoginState,
+    Phase, PreflightRung, PreflightStatus, Provider, RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage,
+    VolumeStatus, WorkerStatus,
 };
 
 /// An enum of the contract.
@@ -39,9 +40,12 @@ named! {
     Agent, "AGENT_", false;
     ArtifactType, "ARTIFACT_TYPE_", false;
     AuthFailurePolicy, "AUTH_FAILURE_POLICY_", false;
+    CodexCredentialStatus, "CODEX_CREDENTIAL_STATUS_", false;
     FailureClass, "FAILURE_CLASS_", false;
+    GithubCredentialStatus, "GITHUB_CREDENTIAL_STATUS_", false;
     HoldReason, "HOLD_REASON_", true;
     JobStatus, "JOB_STATUS_", false;
+    LoginState, "LOGIN_STATE_", false;
     Phase, "PHASE_", false;
     PreflightRung, "PREFLIGHT_RUNG_", true;
     PreflightStatus, "PREFLIGHT_STATUS_", false;
@@ -87,18 +91,22 @@ mod tests {
     #[test]
     fn names_are_those_of_the_domain() {
         insta::assert_snapshot!([
-            all::<Agent>(), all::<ArtifactType>(), all::<AuthFailurePolicy>(), all::<FailureClass>(), all::<HoldReason>(), all::<JobStatus>(),
+            all::<Agent>(), all::<ArtifactType>(), all::<AuthFailurePolicy>(), all::<CodexCredentialStatus>(),
+            all::<FailureClass>(), all::<GithubCredentialStatus>(), all::<HoldReason>(), all::<JobStatus>(), all::<LoginState>(),
             all::<Phase>(), all::<PreflightRung>(), all::<PreflightStatus>(), all::<Provider>(), all::<RetryMode>(), all::<RouteReason>(),
             all::<RunStatus>(), all::<ShardStatus>(), all::<ShardUnavailablePolicy>(), all::<Stage>(), all::<VolumeStatus>(), all::<WorkerStatus>(),
         ].join("\n"), @"
         unspecified codex gemini
         unspecified codex_logs codex_patch apply_output push_log pr_response run_summary retry_context
         unspecified fail wait
+        unspecified valid invalid expires_soon
         unspecified job environment login lost_worker
-        UNSPECIFIED SHARD_DRAINING SHARD_OFFLINE WAITING_AUTH COOLING_DOWN
+        unspecified valid invalid scope_missing
+        UNSPECIFIED SHARD_DRAINING SHARD_OFFLINE WAITING_AUTH COOLING_DOWN CHECKING_LOGIN
         unspecified queued running succeeded failed skipped cancelled
+        unspecified starting waiting_for_user checking done
         unspecified discover submit publish complete
-        UNSPECIFIED VOLUME_MISSING UNREADABLE CORRUPT NOT_LOGGED_IN EXPIRED REVOKED RATE_LIMITED ENVIRONMENT_BROKEN TIMED_OUT UNKNOWN PRESENT UNEXPIRED PROVEN
+        UNSPECIFIED VOLUME_MISSING UNREADABLE CORRUPT NOT_LOGGED_IN EXPIRED REVOKED RATE_LIMITED ENVIRONMENT_BROKEN TIMED_OUT UNKNOWN PRESENT UNEXPIRED PROVEN DUPLICATE
         unspecified passed failed skipped
         unspecified codex gemini
         unspecified resume_failed_stage restart_from_discovery

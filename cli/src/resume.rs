@@ -6,7 +6,18 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use crate::error::{Error, is_transient};
+use crate::{
+    error::{Error, is_transient},
+    time,
+};
+
+/// How long to go on without a connection.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Reconnect {
+    /// How long to try again when the connection is lost while following.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = time::parse_duration)]
+    pub reconnect_for: Duration,
+}
 
 /// A stream that knows how far it has been read.
 pub trait Resumable {

@@ -12,9 +12,18 @@ pub fn rfc3339(time: Option<&Timestamp>) -> Option<String> {
 
 /// For people: `2026-01-02 03:04:05Z`; empty when unset.
 pub fn short(time: Option<&Timestamp>) -> String {
-    time.and_then(utc)
-        .map(|time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
-        .unwrap_or_default()
+    time.and_then(utc).as_ref().map(people).unwrap_or_default()
+}
+
+/// The current time for people, by this machine's clock.
+pub fn now() -> String {
+    people(&Utc::now())
+}
+
+/// The form for people of a time in RFC 3339; empty when unset.
+pub fn plain(time: Option<&str>) -> String {
+    let time = time.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    time.map(|time| people(&time.to_utc())).unwrap_or_default()
 }
 
 /// From one time to another, to the second (under one second, to the millisecond); empty when either is unset.
@@ -65,6 +74,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn people(time: &DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
 fn utc(time: &Timestamp) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?)
 }
@@ -85,6 +98,8 @@ mod tests {
         );
         assert_eq!(short(Some(&at(1_767_323_045, 0))), "2026-01-02 03:04:05Z");
         assert_eq!((rfc3339(None), short(None)), (None, String::new()));
+        assert_eq!(plain(Some("2026-01-02T03:04:05.120Z")), "2026-01-02 03:04:05Z");
+        assert_eq!(plain(None), "");
     }
 
     #[test]

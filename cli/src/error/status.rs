@@ -81,6 +81,13 @@ fn next(code: Code, info: Option<&ErrorInfo>) -> Option<String> {
         ("RUN_NOT_FOUND", _) => "list the runs with `moorline run list`".to_owned(),
         ("ARTIFACT_NOT_FOUND", _) => "list a run's artifacts with `moorline run artifacts RUN_ID`".to_owned(),
         ("SHARD_NOT_FOUND" | "UNKNOWN_QUEUE" | "SHARD_UNAVAILABLE", _) => "list the shards with `moorline shard list`".to_owned(),
+        ("VOLUME_NOT_FOUND", _) => "list the volumes with `moorline volume list`".to_owned(),
+        ("VOLUME_NOT_HELD", _) => "start the shard's worker; `moorline worker list` shows which are connected".to_owned(),
+        ("VOLUME_IN_USE", _) => "try again when its job has ended: `moorline shard watch` shows when".to_owned(),
+        ("RUN_IN_SUBMIT", _) => format!("see how far its agent is with `moorline run watch {run_id}`"),
+        ("LOGIN_DENIED" | "LOGIN_EXPIRED" | "LOGIN_FAILED", _) => {
+            "begin again with `moorline volume login VOLUME`; with --api-key-stdin it takes a key instead".to_owned()
+        }
         ("WORKER_AWAY" | "WORKER_NOT_FOUND" | "WORKER_REFUSED" | "WORKER_SILENT", _) => {
             "list the workers with `moorline worker list`".to_owned()
         }

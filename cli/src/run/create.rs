@@ -10,6 +10,7 @@ use crate::{
     console::{Console, Format},
     error::Error,
     exit::Exit,
+    resume::Reconnect,
     run::{answered, watch},
     time, view,
 };
@@ -69,7 +70,7 @@ pub struct Args {
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
-    reconnect: watch::Reconnect,
+    reconnect: Reconnect,
 }
 
 /// Starts a run.

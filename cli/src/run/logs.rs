@@ -13,8 +13,8 @@ use crate::{
     error::Error,
     exit::Exit,
     names,
-    resume::{self, Resumable},
-    run::watch::{Reconnect, is_terminal},
+    resume::{self, Reconnect, Resumable},
+    run::watch::is_terminal,
 };
 
 /// Print the output of a run's jobs.

@@ -1,7 +1,5 @@
 //! `moorline run watch`: the events of a run, until it ends.
 
-use std::time::Duration;
-
 use moorline_proto::v1::{self, RunStatus, run_event::Event as Kind, run_service_client::RunServiceClient};
 use tonic::{Status, Streaming, transport::Channel};
 
@@ -11,9 +9,8 @@ use crate::{
     console::{Console, Format},
     error::Error,
     exit::{self, Exit},
-    resume::{self, Resumable},
+    resume::{self, Reconnect, Resumable},
     run::progress::Progress,
-    time,
     view::{Event, RunDetail},
 };
 
@@ -28,14 +25,6 @@ pub struct Args {
     after: i64,
     #[command(flatten)]
     reconnect: Reconnect,
-}
-
-/// How long to go on without a connection.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub struct Reconnect {
-    /// How long to try again when the connection is lost while following.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = time::parse_duration)]
-    pub reconnect_for: Duration,
 }
 
 /// Follows a run until it ends; the exit code says how.

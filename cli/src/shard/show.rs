@@ -2,9 +2,9 @@
 
 use moorline_proto::v1::GetShardRequest;
 
-use crate::{args::Global, client, console::Console, error::Error, exit::Exit, view::Shard};
+use crate::{args::Global, client, console::Console, error::Error, exit::Exit, shard::answered};
 
-/// Show one shard.
+/// Show one shard with its login and its latest check.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Its queue, such as codex-0.
@@ -13,10 +13,8 @@ pub struct Args {
 
 /// Shows one shard.
 pub async fn execute(args: &Args, global: &Global, console: &mut Console<'_>) -> Result<Exit, Error> {
-    let answer = client::shards(global)?
-        .get_shard(GetShardRequest { queue: args.queue.clone() })
-        .await?
-        .into_inner();
-    console.show(&Shard::from(answer.shard.ok_or(Error::Incomplete("shard"))?))?;
+    let request = GetShardRequest { queue: args.queue.clone() };
+    let answer = client::shards(global)?.get_shard(request).await?.into_inner();
+    console.show(&answered(answer.shard)?)?;
     Ok(Exit::Ok)
 }

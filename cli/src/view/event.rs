@@ -7,7 +7,7 @@ use crate::{
     names,
     table::one_line,
     time,
-    view::{Artifact, Failure, Preflight, set, shown},
+    view::{Artifact, CredentialAudit, Failure, Preflight, set, shown},
 };
 
 /// An event.
@@ -43,6 +43,7 @@ pub enum What {
     },
     JobChanged(JobChanged),
     Preflight(Preflight),
+    CredentialAudit(CredentialAudit),
     ArtifactStored(Artifact),
     Diagnostics(RunDiagnostics),
     Progress {
@@ -124,7 +125,7 @@ impl From<Kind> for What {
                 stage: names::of::<v1::Stage>(progress.stage),
                 message: progress.message,
             },
-            Kind::CredentialAudit(_) => Self::Unknown,
+            Kind::CredentialAudit(audit) => Self::CredentialAudit(audit.into()),
         }
     }
 }
@@ -158,13 +159,8 @@ impl What {
                 )
             }
             Self::JobChanged(job) => (stage_or_job(&job.stage), job.line()),
-            Self::Preflight(check) => {
-                let rung = check.rung.as_ref().map(|rung| format!(" ({rung})"));
-                (
-                    "preflight",
-                    format!("{}{}: {}", shown(check.status.as_ref()), shown(rung), shown(check.message.as_ref())),
-                )
-            }
+            Self::Preflight(check) => ("preflight", check.line()),
+            Self::CredentialAudit(audit) => ("logins", audit.line()),
             Self::ArtifactStored(artifact) => (
                 "artifact",
                 format!("{}, {} bytes", shown(artifact.r#type.as_ref()), artifact.size_bytes),

@@ -4,21 +4,29 @@
 //! there; what is unset is `null`.
 
 mod artifact;
+mod audit;
+mod diagnostics;
 mod event;
 mod job;
+mod login;
 mod preflight;
 mod route;
 mod run;
 mod shard;
+mod volume;
 mod worker;
 
 pub use artifact::{Artifact, Artifacts};
+pub use audit::CredentialAudit;
+pub use diagnostics::Diagnostics;
 pub use event::Event;
 pub use job::{Failure, Job};
-pub use preflight::{Diagnostics, Preflight};
+pub use login::LoginStep;
+pub use preflight::{Checked, Preflight, Preflights, RunChecked};
 pub use route::Route;
 pub use run::{CreatedRun, Run, RunDetail, Runs};
 pub use shard::{Shard, Shards};
+pub use volume::{Cleaned, ListedVolume, Volume, VolumeDetail, Volumes};
 pub use worker::{Drained, Workers};
 
 /// A text that the contract leaves empty when it is unset.

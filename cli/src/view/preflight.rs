@@ -1,9 +1,16 @@
-//! Login checks and what is known of volumes.
+//! Login checks: one, one with what it led to, many.
 
 use moorline_proto::v1;
 use serde::Serialize;
 
-use crate::{names, time, view::set};
+use crate::{
+    console::View,
+    exit::Exit,
+    names,
+    table::{self, one_line},
+    time,
+    view::{Run, Volume, set, shown},
+};
 
 /// A login check.
 #[derive(Debug, Serialize)]
@@ -26,6 +33,10 @@ pub struct Preflight {
     pub queue: Option<String>,
     /// The worker that checked.
     pub worker_name: Option<String>,
+    /// After this long a rate-limited account may be used again.
+    pub retry_after_seconds: Option<f64>,
+    /// The run that it was made for; unset for one that was made for the volume alone.
+    pub run_id: Option<String>,
 }
 
 impl From<v1::Preflight> for Preflight {
@@ -40,48 +51,122 @@ impl From<v1::Preflight> for Preflight {
             volume: set(check.volume),
             queue: set(check.queue),
             worker_name: set(check.worker_name),
+            retry_after_seconds: check.retry_after.as_ref().map(time::seconds),
+            run_id: set(check.run_id),
         }
     }
 }
 
-/// What a worker sees of a volume from outside.
-#[derive(Debug, Serialize)]
-pub struct Diagnostics {
-    /// Whether it exists.
-    pub exists: bool,
-    /// The engine's volume driver.
-    pub driver: Option<String>,
-    /// Owner of its root, `uid:gid`.
-    pub owner: Option<String>,
-    /// Permissions of its root, octal.
-    pub mode: Option<String>,
-    /// Bytes of credential files.
-    pub credential_bytes: i64,
-    /// Bytes of everything else.
-    pub other_bytes: i64,
-    /// Permissions of the credential file, octal.
-    pub credential_mode: Option<String>,
-    /// When the credential was last rewritten.
-    pub credential_modified_at: Option<String>,
-    /// How the login was made.
-    pub login_method: Option<String>,
-    /// When the stored token expires.
-    pub token_expires_at: Option<String>,
+impl Preflight {
+    /// The exit code of a command that was to check.
+    pub fn exit(&self) -> Exit {
+        match self.status.as_deref() {
+            Some("failed") => Exit::LoginBad,
+            _ => Exit::Ok,
+        }
+    }
+
+    /// Result and rung, such as `failed (EXPIRED)`.
+    pub fn result(&self) -> String {
+        let rung = self.rung.as_ref().map(|rung| format!(" ({rung})"));
+        format!("{}{}", shown(self.status.as_ref()), shown(rung))
+    }
+
+    /// One line: the result and what was found.
+    pub fn line(&self) -> String {
+        one_line(&format!("{}: {}", self.result(), shown(self.message.as_ref())))
+    }
+
+    fn took(&self) -> String {
+        shown(self.duration_seconds.map(|seconds| format!("{}ms", (seconds * 1e3).round())))
+    }
+
+    /// Names and values for a card.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("checked", time::plain(self.checked_at.as_deref())),
+            ("result", shown(self.status.as_ref())),
+            ("found", shown(self.rung.as_ref())),
+            ("message", shown(self.message.as_ref())),
+            ("by worker", shown(self.worker_name.as_ref())),
+            ("took", self.took()),
+            ("exit code", shown(self.exit_code)),
+            ("retry after", shown(self.retry_after_seconds.map(|seconds| format!("{seconds}s")))),
+            ("for run", shown(self.run_id.as_ref())),
+        ]
+    }
 }
 
-impl From<v1::VolumeDiagnostics> for Diagnostics {
-    fn from(seen: v1::VolumeDiagnostics) -> Self {
-        Self {
-            exists: seen.exists,
-            driver: set(seen.driver),
-            owner: set(seen.owner),
-            mode: set(seen.mode),
-            credential_bytes: seen.credential_bytes,
-            other_bytes: seen.other_bytes,
-            credential_mode: set(seen.credential_mode),
-            credential_modified_at: time::rfc3339(seen.credential_modified_at.as_ref()),
-            login_method: set(seen.login_method),
-            token_expires_at: time::rfc3339(seen.token_expires_at.as_ref()),
+/// A check that was asked for, and the volume after it.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    /// The check.
+    pub preflight: Preflight,
+    /// The volume after it.
+    pub volume: Option<Volume>,
+}
+
+impl View for Checked {
+    fn table(&self, color: bool) -> String {
+        let mut parts = vec![table::card(self.preflight.rows(), color)];
+        parts.extend(self.volume.as_ref().map(|volume| volume.table(color)));
+        parts.join("\n\n")
+    }
+}
+
+/// The check of the login that a run needs.
+#[derive(Debug, Serialize)]
+pub struct RunChecked {
+    /// The check.
+    pub preflight: Preflight,
+    /// Whether the volume's last check was recent enough and stands.
+    pub reused: bool,
+    /// The run with it.
+    pub run: Option<Run>,
+}
+
+impl View for RunChecked {
+    fn table(&self, color: bool) -> String {
+        let mut rows = self.preflight.rows();
+        rows.insert(0, ("queue", shown(self.preflight.queue.as_ref())));
+        rows.insert(1, ("volume", shown(self.preflight.volume.as_ref())));
+        let reused = self.reused.then_some("yes, an earlier check is recent enough; --force checks anew");
+        rows.push(("reused", shown(reused)));
+        table::card(rows, color)
+    }
+}
+
+/// Login checks.
+#[derive(Debug, Serialize)]
+pub struct Preflights {
+    /// Newest first.
+    pub preflights: Vec<Preflight>,
+    /// For the checks after these; unset when there are none.
+    pub next_page_token: Option<String>,
+}
+
+impl View for Preflights {
+    fn table(&self, color: bool) -> String {
+        if self.preflights.is_empty() {
+            return "No login checks.".to_owned();
         }
+        let rows = self.preflights.iter().map(|check| {
+            let [status, rung, volume, worker, run, message] = [
+                &check.status,
+                &check.rung,
+                &check.volume,
+                &check.worker_name,
+                &check.run_id,
+                &check.message,
+            ]
+            .map(|text| shown(text.as_ref()));
+            let at = time::plain(check.checked_at.as_deref());
+            [at, status, rung, volume, worker, check.took(), run, message]
+        });
+        table::grid(
+            ["CHECKED", "RESULT", "FOUND", "VOLUME", "WORKER", "TOOK", "RUN", "MESSAGE"],
+            rows,
+            color,
+        )
     }
 }

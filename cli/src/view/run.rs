@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     console::View,
     names, table, time,
-    view::{Artifact, Failure, Job, Preflight, set, shown},
+    view::{Artifact, CredentialAudit, Failure, Job, Preflight, set, shown},
 };
 
 /// A run.
@@ -175,6 +175,8 @@ pub struct RunDetail {
     pub artifacts: Vec<Artifact>,
     /// Its latest login check.
     pub preflight: Option<Preflight>,
+    /// What was last known of its credentials.
+    pub credential_audit: Option<CredentialAudit>,
 }
 
 impl TryFrom<v1::GetRunResponse> for RunDetail {
@@ -186,6 +188,7 @@ impl TryFrom<v1::GetRunResponse> for RunDetail {
             jobs: answer.jobs.into_iter().map(Job::from).collect(),
             artifacts: answer.artifacts.into_iter().map(Artifact::from).collect(),
             preflight: answer.preflight.map(Preflight::from),
+            credential_audit: answer.credential_audit.map(CredentialAudit::from),
         })
     }
 }
@@ -193,6 +196,10 @@ impl TryFrom<v1::GetRunResponse> for RunDetail {
 impl View for RunDetail {
     fn table(&self, color: bool) -> String {
         let mut parts = vec![self.run.table(color)];
+        if let Some(audit) = &self.credential_audit {
+            let checked = time::plain(audit.checked_at.as_deref());
+            parts.push(table::card([("credentials", audit.line()), ("looked at", checked)], color));
+        }
         if !self.jobs.is_empty() {
             let rows = self.jobs.iter().map(|job| {
                 let said = job

@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use crate::{
     console::View,
-    names, table, time,
-    view::{Diagnostics, Preflight, set, shown},
+    names,
+    table::{self, one_line},
+    time,
+    view::{Preflight, Volume, set, shown},
 };
 
 /// A shard.
@@ -25,9 +27,11 @@ pub struct Shard {
     pub latest_run_id: Option<String>,
     pub latest_run_status: Option<String>,
     pub latest_preflight: Option<Preflight>,
-    /// `last_heartbeat_at` for people.
-    #[serde(skip)]
-    heard: String,
+    pub hold_reason: Option<String>,
+    pub drain_reason: Option<String>,
+    pub drained_at: Option<String>,
+    pub worker_name: Option<String>,
+    pub routed: bool,
 }
 
 impl From<v1::Shard> for Shard {
@@ -35,7 +39,6 @@ impl From<v1::Shard> for Shard {
         Self {
             status: names::of::<v1::ShardStatus>(shard.status),
             last_heartbeat_at: time::rfc3339(shard.last_heartbeat_at.as_ref()),
-            heard: time::short(shard.last_heartbeat_at.as_ref()),
             latest_run_status: names::of::<v1::RunStatus>(shard.latest_run_status),
             volume: shard.volume.map(Volume::from),
             latest_preflight: shard.latest_preflight.map(Preflight::from),
@@ -46,6 +49,11 @@ impl From<v1::Shard> for Shard {
             queued_jobs: shard.queued_jobs,
             running_jobs: shard.running_jobs,
             latest_run_id: set(shard.latest_run_id),
+            hold_reason: names::of::<v1::HoldReason>(shard.hold_reason),
+            drain_reason: set(shard.drain_reason),
+            drained_at: time::rfc3339(shard.drained_at.as_ref()),
+            worker_name: set(shard.worker_name),
+            routed: shard.routed,
         }
     }
 }
@@ -55,67 +63,51 @@ impl Shard {
         shown(self.volume.as_ref().and_then(of))
     }
 
-    fn preflight(&self, of: impl Fn(&Preflight) -> Option<String>) -> String {
-        shown(self.latest_preflight.as_ref().and_then(of))
-    }
-}
-
-/// A login.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "the fields are those of the message `AuthVolume`, described there")]
-pub struct Volume {
-    pub name: String,
-    pub provider: Option<String>,
-    pub status: Option<String>,
-    pub worker_affinity: Option<String>,
-    pub owner_worker: Option<String>,
-    pub generation: i64,
-    pub last_verified_at: Option<String>,
-    pub notes: Option<String>,
-    pub diagnostics: Option<Diagnostics>,
-}
-
-impl From<v1::AuthVolume> for Volume {
-    fn from(volume: v1::AuthVolume) -> Self {
-        Self {
-            provider: names::of::<v1::Provider>(volume.provider),
-            status: names::of::<v1::VolumeStatus>(volume.status),
-            last_verified_at: time::rfc3339(volume.last_verified_at.as_ref()),
-            diagnostics: volume.diagnostics.map(Diagnostics::from),
-            name: volume.name,
-            worker_affinity: set(volume.worker_affinity),
-            owner_worker: set(volume.owner_worker),
-            generation: volume.generation,
-            notes: set(volume.notes),
-        }
+    /// One line for people who watch, without what changes all the time.
+    pub fn line(&self) -> String {
+        let [status, held, worker] = [&self.status, &self.hold_reason, &self.worker_name].map(|text| shown(text.as_ref()));
+        let held = set(held).map(|reason| format!(", held: {reason}"));
+        let login = self.volume.as_ref().map(|volume| {
+            let rung = volume.rung.as_ref().map(|rung| format!(" ({rung})"));
+            let why = volume.status_message.as_ref().map(|why| format!(": {why}"));
+            let status = shown(volume.status.as_ref());
+            format!("; {} {status}{}{}", volume.name, shown(rung), shown(why))
+        });
+        let worker = set(worker).map_or_else(|| "no worker".to_owned(), |worker| format!("worker {worker}"));
+        let jobs = format!("{} queued, {} running", self.queued_jobs, self.running_jobs);
+        one_line(&format!("{} {status}{}; {worker}; {jobs}{}", self.queue, shown(held), shown(login)))
     }
 }
 
 impl View for Shard {
     fn table(&self, color: bool) -> String {
-        table::card(
+        let routed = if self.routed {
+            "yes"
+        } else {
+            "no, beyond the shard count: it serves the runs that it has"
+        };
+        let mut parts = vec![table::card(
             [
                 ("queue", self.queue.clone()),
                 ("status", shown(self.status.as_ref())),
+                ("jobs are held", shown(self.hold_reason.as_ref())),
+                ("drained", time::plain(self.drained_at.as_deref())),
+                ("because", shown(self.drain_reason.as_ref())),
+                ("new runs", routed.to_owned()),
                 ("hash modulo", self.hash_modulo.to_string()),
-                ("volume", self.volume(|volume| Some(volume.name.clone()))),
-                ("login", self.volume(|volume| volume.status.clone())),
-                ("last verified", self.volume(|volume| volume.last_verified_at.clone())),
-                ("generation", self.volume(|volume| Some(volume.generation.to_string()))),
-                ("worker", self.volume(|volume| volume.owner_worker.clone())),
+                ("worker", shown(self.worker_name.as_ref())),
                 ("host", shown(self.worker_hostname.as_ref())),
-                ("last heard", self.heard.clone()),
-                ("preflight", self.preflight(|check| check.status.clone())),
-                ("found", self.preflight(|check| check.rung.clone())),
-                ("message", self.preflight(|check| check.message.clone())),
+                ("last heard", time::plain(self.last_heartbeat_at.as_deref())),
                 ("queued jobs", self.queued_jobs.to_string()),
                 ("running jobs", self.running_jobs.to_string()),
                 ("latest run", shown(self.latest_run_id.as_ref())),
                 ("its status", shown(self.latest_run_status.as_ref())),
-                ("notes", self.volume(|volume| volume.notes.clone())),
             ],
             color,
-        )
+        )];
+        parts.extend(self.volume.as_ref().map(|volume| volume.table(color)));
+        parts.extend(self.latest_preflight.as_ref().map(|check| table::card(check.rows(), color)));
+        parts.join("\n\n")
     }
 }
 
@@ -132,22 +124,26 @@ impl View for Shards {
             [
                 shard.queue.clone(),
                 shown(shard.status.as_ref()),
+                shown(shard.hold_reason.as_ref()),
+                if shard.routed { "yes" } else { "no" }.to_owned(),
                 shard.volume(|volume| Some(volume.name.clone())),
                 shard.volume(|volume| volume.status.clone()),
-                shard.preflight(|check| check.status.clone()),
-                shard.volume(|volume| volume.owner_worker.clone()),
+                shard.volume(|volume| volume.rung.clone()),
+                shown(shard.worker_name.as_ref()),
                 shard.queued_jobs.to_string(),
                 shard.running_jobs.to_string(),
-                shard.heard.clone(),
+                time::plain(shard.last_heartbeat_at.as_deref()),
             ]
         });
         table::grid(
             [
                 "QUEUE",
                 "STATUS",
+                "HELD",
+                "NEW RUNS",
                 "VOLUME",
                 "LOGIN",
-                "PREFLIGHT",
+                "FOUND",
                 "WORKER",
                 "QUEUED",
                 "RUNNING",

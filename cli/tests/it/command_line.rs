@@ -17,7 +17,9 @@ async fn help_lists_commands_and_exit_codes() {
 
     Commands:
       run          Start, show, watch, cancel and retry runs
-      shard        Show shards and their logins
+      shard        Show and watch shards; drain, activate and count them
+      volume       Show, check, renew and clean up the volumes that hold logins
+      preflight    Check the login that a run needs
       worker       Show workers, and drain them
       route        Say which shard a key goes to, and why
       completions  Print a completion script for a shell
@@ -48,7 +50,7 @@ async fn help_lists_commands_and_exit_codes() {
               [default: table]
 
           --timeout <DURATION>
-              Longest time for a call to be answered, or for a stream to begin
+              Longest time for a call to be answered, or for a stream to begin. Where a worker has to look at a login first it is 5m unless given
               
               [default: 30s]
 
@@ -61,6 +63,8 @@ async fn help_lists_commands_and_exit_codes() {
       5  server not reachable, or no answer in time
       6  the watched run was cancelled
       7  any other fault: of the server, of a file, of a part of `moorline dev`
+      8  the login that was checked is bad
+      130  stopped by Ctrl-C
     ");
 }
 
@@ -96,7 +100,7 @@ async fn help_of_create_explains_every_option() {
     Options of every command:
           --server <URL>        Server to talk to [env: MOORLINE_SERVER] [default: http://127.0.0.1:7420]
       -o, --output <OUTPUT>     Form of the output: tables for people, JSON for programs [default: table] [possible values: table, json]
-          --timeout <DURATION>  Longest time for a call to be answered, or for a stream to begin [default: 30s]
+          --timeout <DURATION>  Longest time for a call to be answered, or for a stream to begin. Where a worker has to look at a login first it is 5m unless given [default: 30s]
     ");
 }
 

@@ -1,5 +1,7 @@
 //! A stand-in for the server: it answers from what a test puts in, over real gRPC.
 
+mod shards;
+
 use std::{
     pin::Pin,
     sync::{
@@ -9,7 +11,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use moorline_proto::v1::{self, run_service_server::RunService, shard_service_server::ShardService};
+use moorline_proto::v1::{self, run_service_server::RunService};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -36,6 +38,14 @@ pub struct Fake {
     pub ends_after: usize,
     /// How often watching, or reading logs, was begun.
     pub watched: AtomicUsize,
+    /// Jobs of the first run; the sample jobs when unset.
+    pub jobs: Option<Vec<v1::Job>>,
+    /// What login checks find; the sample check when unset.
+    pub found: Option<v1::Preflight>,
+    /// What a login leads to.
+    pub login: Login,
+    /// Cancelled when a login that waited for its user was given up by the client.
+    pub login_stopped: CancellationToken,
 }
 
 /// How a stream of events goes wrong, after so many of them.
@@ -47,6 +57,18 @@ pub enum Watch {
     Farewell(usize),
     /// The stream ends as if it were over.
     End(usize),
+}
+
+/// How a login goes on once the code has been shown.
+#[derive(Clone, Copy, Default)]
+pub enum Login {
+    /// The user enters it.
+    #[default]
+    Entered,
+    /// The user never does.
+    Awaited,
+    /// The issuer says no.
+    Denied,
 }
 
 /// A running stand-in; it ends when dropped.
@@ -117,6 +139,7 @@ impl Fake {
     }
 }
 
+/// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -135,9 +158,10 @@ impl RunService for Fake {
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::GetRunResponse>, Status> {
         self.answer(&request, |_| v1::GetRunResponse {
             run: self.run(),
-            jobs: samples::jobs(),
+            jobs: self.jobs.clone().unwrap_or_else(samples::jobs),
             artifacts: vec![samples::artifact()],
             preflight: Some(samples::preflight()),
+            credential_audit: Some(samples::audit()),
         })
     }
 
@@ -209,32 +233,6 @@ impl RunService for Fake {
             content: two,
         };
         self.answer(&request, |_| stream::iter([Ok(first), Ok(second)]).boxed())
-    }
-}
-
-#[tonic::async_trait]
-impl ShardService for Fake {
-    async fn list_shards(&self, request: Request<v1::ListShardsRequest>) -> Result<Response<v1::ListShardsResponse>, Status> {
-        self.answer(&request, |_| v1::ListShardsResponse { shards: samples::shards() })
-    }
-
-    async fn get_shard(&self, request: Request<v1::GetShardRequest>) -> Result<Response<v1::GetShardResponse>, Status> {
-        self.answer(&request, |_| v1::GetShardResponse {
-            shard: samples::shards().into_iter().next(),
-        })
-    }
-
-    async fn resolve_route(&self, request: Request<v1::ResolveRouteRequest>) -> Result<Response<v1::ResolveRouteResponse>, Status> {
-        self.answer(&request, |asked| v1::ResolveRouteResponse {
-            affinity_key: asked.affinity_key.clone(),
-            queue: "codex-1".into(),
-            shard_index: Some(1),
-            hash_modulo: Some(3),
-            hash_prefix: "0011223344556677".into(),
-            reason: v1::RouteReason::Hash.into(),
-            volume: "codex_auth_1".into(),
-            shard_status: v1::ShardStatus::Active.into(),
-        })
     }
 }
 

@@ -7,10 +7,12 @@ mod dev;
 mod errors;
 mod fake;
 mod files;
+mod logins;
 mod proxy;
 mod route;
 mod samples;
 mod tables;
+mod volumes;
 mod watch;
 
 use moorline::exit::Exit;

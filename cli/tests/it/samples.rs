@@ -42,7 +42,7 @@ pub fn succeeded() -> v1::Run {
         started_at: at(1),
         finished_at: at(76),
         updated_at: at(76),
-        last_event_sequence: 6,
+        last_event_sequence: 7,
         ..Default::default()
     }
 }
@@ -159,6 +159,73 @@ pub fn preflight() -> v1::Preflight {
         volume: "codex_auth_1".into(),
         queue: "codex-1".into(),
         worker_name: "w1".into(),
+        ..Default::default()
+    }
+}
+
+/// A check that failed, made for the sample run.
+pub fn bad_preflight() -> v1::Preflight {
+    v1::Preflight {
+        status: v1::PreflightStatus::Failed.into(),
+        rung: v1::PreflightRung::RateLimited.into(),
+        message: "the account of volume codex_auth_1 (shard codex-1, worker w1) is rate-limited: wait".into(),
+        exit_code: Some(1),
+        checked_at: at(20),
+        retry_after: Some(Duration { seconds: 600, nanos: 0 }),
+        run_id: RUN.into(),
+        ..preflight()
+    }
+}
+
+pub fn audit() -> v1::CredentialAudit {
+    v1::CredentialAudit {
+        codex_status: v1::CodexCredentialStatus::ExpiresSoon.into(),
+        github_status: v1::GithubCredentialStatus::ScopeMissing.into(),
+        checked_at: at(12),
+        notes: "GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo\u{1b}[31m".into(),
+    }
+}
+
+pub fn diagnostics() -> v1::VolumeDiagnostics {
+    v1::VolumeDiagnostics {
+        volume: "codex_auth_0".into(),
+        exists: true,
+        driver: "directory".into(),
+        owner: "1000:1000".into(),
+        mode: "0700".into(),
+        credential_bytes: 4_213,
+        other_bytes: 12_288,
+        credential_mode: "0600".into(),
+        credential_modified_at: at(10),
+        login_method: "chatgpt".into(),
+        token_expires_at: at(3_600),
+        session_bytes: 1_258_291,
+        log_bytes: 3 << 20,
+        free_bytes: 20 << 30,
+        quota_bytes: 1 << 30,
+        snapshot_at: at(11),
+        account_fingerprint: "3f".repeat(32),
+        login_fingerprint: "a9".repeat(32),
+        mended: vec!["mode of auth.json".into()],
+    }
+}
+
+/// The volume of the first sample shard, in good health.
+pub fn volume() -> v1::AuthVolume {
+    v1::AuthVolume {
+        name: "codex_auth_0".into(),
+        provider: v1::Provider::Codex.into(),
+        status: v1::VolumeStatus::Ready.into(),
+        worker_affinity: "w0".into(),
+        owner_worker: "w0".into(),
+        generation: 2,
+        last_verified_at: at(12),
+        notes: "account of the platform team".into(),
+        diagnostics: Some(diagnostics()),
+        rung: v1::PreflightRung::Proven.into(),
+        capacity: 1,
+        fresh_until: at(86_412),
+        ..Default::default()
     }
 }
 
@@ -167,35 +234,39 @@ pub fn shards() -> Vec<v1::Shard> {
         queue: "codex-0".into(),
         status: v1::ShardStatus::Active.into(),
         hash_modulo: 3,
+        worker_name: "w0".into(),
         worker_hostname: "host-a".into(),
         last_heartbeat_at: at(70),
-        volume: Some(v1::AuthVolume {
-            name: "codex_auth_0".into(),
-            provider: v1::Provider::Codex.into(),
-            status: v1::VolumeStatus::Ready.into(),
-            owner_worker: "w0".into(),
-            generation: 2,
-            last_verified_at: at(12),
-            ..Default::default()
-        }),
+        volume: Some(volume()),
         running_jobs: 1,
         queued_jobs: 4,
+        latest_run_id: RUN.into(),
+        latest_run_status: v1::RunStatus::Succeeded.into(),
         latest_preflight: Some(preflight()),
+        routed: true,
         ..Default::default()
     };
-    let offline = v1::Shard {
+    let held = v1::Shard {
         queue: "codex-1".into(),
         shard_index: 1,
-        status: v1::ShardStatus::Offline.into(),
+        status: v1::ShardStatus::Draining.into(),
         hash_modulo: 3,
         volume: Some(v1::AuthVolume {
             name: "codex_auth_1".into(),
-            status: v1::VolumeStatus::NeedsAuth.into(),
+            status: v1::VolumeStatus::Error.into(),
+            rung: v1::PreflightRung::RateLimited.into(),
+            status_message: "the account of volume codex_auth_1 is rate-limited: wait, or add a shard with another account".into(),
+            cooling_until: at(620),
             ..Default::default()
         }),
+        queued_jobs: 2,
+        latest_preflight: Some(bad_preflight()),
+        hold_reason: v1::HoldReason::ShardDraining.into(),
+        drain_reason: "new kernel".into(),
+        drained_at: at(30),
         ..Default::default()
     };
-    vec![active, offline]
+    vec![active, held]
 }
 
 pub fn workers() -> Vec<v1::Worker> {
@@ -258,6 +329,7 @@ pub fn events() -> Vec<v1::RunEvent> {
         job(v1::JobStatus::Queued, v1::HoldReason::ShardOffline, ""),
         job(v1::JobStatus::Running, v1::HoldReason::Unspecified, "w1"),
         Kind::Preflight(preflight()),
+        Kind::CredentialAudit(audit()),
         progress,
         run(v1::RunStatus::Succeeded, v1::Phase::Complete),
     ])

@@ -70,6 +70,9 @@ async fn get_shows_a_run_with_its_jobs_and_artifacts() {
     created       2026-01-02 03:04:05Z
     took          1m 15s
 
+    credentials  codex expires_soon, github scope_missing: GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo [31m
+    looked at    2026-01-02 03:04:17Z
+
     STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  RESULT
     discover  1        succeeded  default  w0      10s   phase 2: Foundational (1 task)
     submit    1        succeeded  codex-1  w1      10s   2 files, +30 -4
@@ -133,7 +136,7 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
       "started_at": "2026-01-02T03:04:06Z",
       "finished_at": "2026-01-02T03:05:21Z",
       "updated_at": "2026-01-02T03:05:21Z",
-      "last_event_sequence": 6,
+      "last_event_sequence": 7,
       "jobs": [
         {
           "job_id": "019a0000-0000-7000-8000-0000000000a1",
@@ -241,7 +244,15 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
         "duration_seconds": 0.25,
         "volume": "codex_auth_1",
         "queue": "codex-1",
-        "worker_name": "w1"
+        "worker_name": "w1",
+        "retry_after_seconds": null,
+        "run_id": null
+      },
+      "credential_audit": {
+        "codex_status": "expires_soon",
+        "github_status": "scope_missing",
+        "checked_at": "2026-01-02T03:04:17Z",
+        "notes": "GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo\u001b[31m"
       }
     }
     "#);
@@ -317,35 +328,57 @@ async fn cancel_and_retry_show_the_run() {
 
     let server = one().start().await;
     let seen = moorline(&server.url, &format!("run retry {RUN} --mode restart")).await;
-    insta::assert_snapshot!(seen.err, @"
-    Follow it with: moorline run watch 019a0000-0000-7000-8000-000000000001 --after 6
-    ");
+    insta::assert_snapshot!(seen.err, @"Follow it with: moorline run watch 019a0000-0000-7000-8000-000000000001 --after 7");
     insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"RetryRunRequest { run_id: "019a0000-0000-7000-8000-000000000001", mode: RestartFromDiscovery }"#);
 }
 
 #[tokio::test]
 async fn shards_are_shown_with_their_logins() {
     insta::assert_snapshot!(shown(one(), "shard list").await, @"
-    QUEUE    STATUS   VOLUME        LOGIN       PREFLIGHT  WORKER  QUEUED  RUNNING  LAST HEARD
-    codex-0  active   codex_auth_0  ready       passed     w0      4       1        2026-01-02 03:05:15Z
-    codex-1  offline  codex_auth_1  needs_auth                     0       0
+    QUEUE    STATUS    HELD            NEW RUNS  VOLUME        LOGIN  FOUND         WORKER  QUEUED  RUNNING  LAST HEARD
+    codex-0  active                    yes       codex_auth_0  ready  PROVEN        w0      4       1        2026-01-02 03:05:15Z
+    codex-1  draining  SHARD_DRAINING  no        codex_auth_1  error  RATE_LIMITED          2       0
     ");
     insta::assert_snapshot!(shown(one(), "shard show codex-0").await, @"
-    queue          codex-0
-    status         active
-    hash modulo    3
-    volume         codex_auth_0
-    login          ready
-    last verified  2026-01-02T03:04:17Z
-    generation     2
-    worker         w0
-    host           host-a
-    last heard     2026-01-02 03:05:15Z
-    preflight      passed
-    found          UNEXPIRED
-    message        Logged in using ChatGPT
-    queued jobs    4
-    running jobs   1
+    queue         codex-0
+    status        active
+    new runs      yes
+    hash modulo   3
+    worker        w0
+    host          host-a
+    last heard    2026-01-02 03:05:15Z
+    queued jobs   4
+    running jobs  1
+    latest run    019a0000-0000-7000-8000-000000000001
+    its status    succeeded
+
+    volume               codex_auth_0
+    provider             codex
+    status               ready
+    known of it          PROVEN
+    held by              w0
+    generation           2
+    jobs at once         1
+    last verified        2026-01-02 03:04:17Z
+    fresh until          2026-01-03 03:04:17Z
+    on disk              directory, 1000:1000, 0700, 20.00 GiB free
+    login made by        chatgpt
+    credential           4.11 KiB, 0600, written 2026-01-02 03:04:15Z
+    token expires        2026-01-02 04:04:05Z
+    snapshot of          2026-01-02 03:04:16Z
+    beside it            1.20 MiB sessions, 3.00 MiB logs, 12.00 KiB other, cleaned up above 1.00 GiB
+    account fingerprint  3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f
+    login fingerprint    a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9
+    mended               mode of auth.json
+    notes                account of the platform team
+
+    checked    2026-01-02 03:04:17Z
+    result     passed
+    found      UNEXPIRED
+    message    Logged in using ChatGPT
+    by worker  w1
+    took       250ms
+    exit code  0
     ");
 }
 
@@ -363,17 +396,43 @@ async fn a_shard_is_a_document_for_programs() {
         "name": "codex_auth_0",
         "provider": "codex",
         "status": "ready",
-        "worker_affinity": null,
+        "rung": "PROVEN",
+        "status_message": null,
+        "worker_affinity": "w0",
         "owner_worker": "w0",
         "generation": 2,
+        "capacity": 1,
         "last_verified_at": "2026-01-02T03:04:17Z",
-        "notes": null,
-        "diagnostics": null
+        "fresh_until": "2026-01-03T03:04:17Z",
+        "cooling_until": null,
+        "notes": "account of the platform team",
+        "diagnostics": {
+          "exists": true,
+          "driver": "directory",
+          "owner": "1000:1000",
+          "mode": "0700",
+          "free_bytes": 21474836480,
+          "quota_bytes": 1073741824,
+          "credential_bytes": 4213,
+          "session_bytes": 1258291,
+          "log_bytes": 3145728,
+          "other_bytes": 12288,
+          "credential_mode": "0600",
+          "credential_modified_at": "2026-01-02T03:04:15Z",
+          "login_method": "chatgpt",
+          "token_expires_at": "2026-01-02T04:04:05Z",
+          "snapshot_at": "2026-01-02T03:04:16Z",
+          "account_fingerprint": "3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f3f",
+          "login_fingerprint": "a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9",
+          "mended": [
+            "mode of auth.json"
+          ]
+        }
       },
       "queued_jobs": 4,
       "running_jobs": 1,
-      "latest_run_id": null,
-      "latest_run_status": null,
+      "latest_run_id": "019a0000-0000-7000-8000-000000000001",
+      "latest_run_status": "succeeded",
       "latest_preflight": {
         "status": "passed",
         "rung": "UNEXPIRED",
@@ -383,8 +442,15 @@ async fn a_shard_is_a_document_for_programs() {
         "duration_seconds": 0.25,
         "volume": "codex_auth_1",
         "queue": "codex-1",
-        "worker_name": "w1"
-      }
+        "worker_name": "w1",
+        "retry_after_seconds": null,
+        "run_id": null
+      },
+      "hold_reason": null,
+      "drain_reason": null,
+      "drained_at": null,
+      "worker_name": "w0",
+      "routed": true
     }
     "#);
 }

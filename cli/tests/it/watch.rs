@@ -29,8 +29,9 @@ async fn events_are_lines_for_people_and_the_run_follows() {
     2026-01-02 03:04:07Z  submit     queued on codex-1, held: SHARD_OFFLINE
     2026-01-02 03:04:08Z  submit     running on w1
     2026-01-02 03:04:09Z  preflight  passed (UNEXPIRED): Logged in using ChatGPT
-    2026-01-02 03:04:10Z  submit     edits [2J src/login.rs
-    2026-01-02 03:04:11Z  run        succeeded (phase complete)
+    2026-01-02 03:04:10Z  logins     codex expires_soon, github scope_missing: GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo [31m
+    2026-01-02 03:04:11Z  submit     edits [2J src/login.rs
+    2026-01-02 03:04:12Z  run        succeeded (phase complete)
 
     run id        019a0000-0000-7000-8000-000000000001
     status        succeeded
@@ -48,6 +49,9 @@ async fn events_are_lines_for_people_and_the_run_follows() {
     login check   Logged in using ChatGPT
     created       2026-01-02 03:04:05Z
     took          1m 15s
+
+    credentials  codex expires_soon, github scope_missing: GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo [31m
+    looked at    2026-01-02 03:04:17Z
 
     STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  RESULT
     discover  1        succeeded  default  w0      10s   phase 2: Foundational (1 task)
@@ -68,9 +72,10 @@ async fn events_are_json_lines_for_programs() {
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":1,"created_at":"2026-01-02T03:04:06Z","event":"run_changed","data":{"status":"running","phase":"submit","failure":null,"reason":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":2,"created_at":"2026-01-02T03:04:07Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"queued","queue":"codex-1","worker_name":null,"hold_reason":"SHARD_OFFLINE","failure":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":3,"created_at":"2026-01-02T03:04:08Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"running","queue":"codex-1","worker_name":"w1","hold_reason":null,"failure":null}}
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":4,"created_at":"2026-01-02T03:04:09Z","event":"preflight","data":{"status":"passed","rung":"UNEXPIRED","message":"Logged in using ChatGPT","exit_code":0,"checked_at":"2026-01-02T03:04:17Z","duration_seconds":0.25,"volume":"codex_auth_1","queue":"codex-1","worker_name":"w1"}}
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":5,"created_at":"2026-01-02T03:04:10Z","event":"progress","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","message":"edits\u001b[2J src/login.rs"}}
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":6,"created_at":"2026-01-02T03:04:11Z","event":"run_changed","data":{"status":"succeeded","phase":"complete","failure":null,"reason":null}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":4,"created_at":"2026-01-02T03:04:09Z","event":"preflight","data":{"status":"passed","rung":"UNEXPIRED","message":"Logged in using ChatGPT","exit_code":0,"checked_at":"2026-01-02T03:04:17Z","duration_seconds":0.25,"volume":"codex_auth_1","queue":"codex-1","worker_name":"w1","retry_after_seconds":null,"run_id":null}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":5,"created_at":"2026-01-02T03:04:10Z","event":"credential_audit","data":{"codex_status":"expires_soon","github_status":"scope_missing","checked_at":"2026-01-02T03:04:17Z","notes":"GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo\u001b[31m"}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":6,"created_at":"2026-01-02T03:04:11Z","event":"progress","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","message":"edits\u001b[2J src/login.rs"}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":7,"created_at":"2026-01-02T03:04:12Z","event":"run_changed","data":{"status":"succeeded","phase":"complete","failure":null,"reason":null}}
     "#);
 }
 
@@ -116,7 +121,7 @@ async fn a_cut_line_is_opened_again_after_the_last_event_seen() {
     let exit = moorline::run(words, &mut out, &mut err).await;
 
     assert_eq!(exit, Exit::Ok);
-    assert_eq!(sequences(&String::from_utf8_lossy(&out.text)), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(sequences(&String::from_utf8_lossy(&out.text)), [1, 2, 3, 4, 5, 6, 7]);
     let requests = server.fake.requests.lock().expect("unpoisoned");
     assert!(requests[1].contains("after_sequence: 2"), "{requests:?}");
 }
@@ -133,7 +138,8 @@ async fn a_server_that_goes_away_is_tried_again_and_people_are_told() {
     assert_eq!(seen.exit, Exit::Ok);
     assert_eq!(
         seen.out.matches("2026-01-02 03:04:").count(),
-        samples::events().len() + 1,
+        // The table below has two more.
+        samples::events().len() + 2,
         "{}",
         seen.out
     );
@@ -164,7 +170,7 @@ async fn patience_has_an_end() {
 #[tokio::test]
 async fn watching_what_has_ended_already_tells_its_end() {
     let server = Fake::with_run(samples::succeeded(), samples::events()).start().await;
-    let seen = moorline(&server.url, &format!("run watch {RUN} --after 6 --output json")).await;
+    let seen = moorline(&server.url, &format!("run watch {RUN} --after 7 --output json")).await;
     assert_eq!((seen.exit, seen.out.as_str()), (Exit::Ok, ""));
 }
 
@@ -232,4 +238,42 @@ async fn followed_logs_end_with_the_run_and_not_with_the_server() {
     == submit, attempt 1
     connection lost (the server ended the stream too early), trying again
     ");
+}
+
+#[tokio::test]
+async fn shards_are_followed_without_repeating_what_is_known() {
+    // The stream breaks off after the first two, begins anew with all, and the server is then away for good.
+    let watches = [vec![Watch::End(2)], vec![Watch::Farewell(4)], vec![Watch::Farewell(0); 100]].concat();
+    let server = Fake {
+        watches,
+        ..Fake::default()
+    }
+    .start()
+    .await;
+    let seen = moorline(&server.url, "shard watch --reconnect-for 200ms").await;
+    assert_eq!(seen.exit, Exit::Unreachable);
+    // The time of this machine goes before each line.
+    let lines: Vec<_> = seen
+        .out
+        .lines()
+        .filter_map(|line| line.split_once("Z  "))
+        .map(|(_, line)| line)
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    codex-0 active; worker w0; 4 queued, 1 running; codex_auth_0 ready (PROVEN)
+    codex-1 draining, held: SHARD_DRAINING; no worker; 2 queued, 0 running; codex_auth_1 error (RATE_LIMITED): the account of volume codex_auth_1 is rate-limited: wait, or add a shard with another account
+    codex-0 active; worker w0; 4 queued, 0 running; codex_auth_0 ready (PROVEN)
+    ");
+
+    let watches = [vec![Watch::Farewell(4)], vec![Watch::Farewell(0); 100]].concat();
+    let server = Fake {
+        watches,
+        ..Fake::default()
+    }
+    .start()
+    .await;
+    let seen = moorline(&server.url, "shard watch --reconnect-for 200ms --output json").await;
+    let shards: Vec<serde_json::Value> = seen.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let told: Vec<_> = shards.iter().map(|shard| shard["queue"].as_str().expect("a queue")).collect();
+    assert_eq!(told, ["codex-0", "codex-1", "codex-0", "codex-0"]);
 }

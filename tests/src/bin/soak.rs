@@ -1,13 +1,15 @@
 //! `moorline-soak`: the randomised soak, and its scripted workers. `cargo xtask soak` builds and starts it.
 
 use clap::Parser;
-use moorline_tests::soak;
+use moorline_tests::{logins, soak};
 
 /// Breaks servers, workers, Postgres and their lines at random, and checks what was promised.
 #[derive(Debug, Parser)]
 enum Arguments {
     /// The soak itself.
     Run(soak::Args),
+    /// The soak of logins: many runs on one login whose tokens count once.
+    Logins(logins::Args),
     /// One of its workers.
     #[command(hide = true)]
     Worker(soak::worker::Args),
@@ -17,6 +19,7 @@ enum Arguments {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse() {
         Arguments::Run(args) => soak::run(args).await,
+        Arguments::Logins(args) => logins::run(args).await,
         Arguments::Worker(args) => soak::worker::run(args).await,
     }
 }

@@ -1,17 +1,21 @@
 //! A scripted model: the OpenAI Responses API over server-sent events, with an answer that the address decides.
 //!
 //! Point Codex at `http://HOST:PORT/<mode>/v1` (`-c openai_base_url=…`); [`Mode`] lists the modes. The answer depends on the request
-//! alone, [`Mode::Flaky`] apart, so any number of runs share one server. It does not read compressed bodies: with a ChatGPT login,
-//! run Codex with `--disable enable_request_compression`.
+//! alone, [`Mode::Flaky`] apart, so any number of runs share one server.
+//!
+//! With a ChatGPT login, point it at [`ScriptedModel::chatgpt_url`] too (`-c chatgpt_base_url=…`). A model that was started for an
+//! [`Issuer`] answers nobody whose access token isn't one of its own, or no longer good.
 
+mod account;
 mod answer;
+mod body;
 mod mode;
 mod prompt;
 mod request;
 mod server;
 mod shell;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     io,
@@ -23,6 +27,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{mode::Mode, request::Request};
+use crate::issuer::{Issuer, Reader};
 
 /// A running scripted model. It ends when this is dropped.
 #[derive(Debug)]
@@ -37,10 +42,19 @@ pub struct ScriptedModel {
 impl ScriptedModel {
     /// Listens on `address`; port 0 takes a free one.
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
+        Self::start_for(address, None).await
+    }
+
+    /// The same for accounts of an issuer only: who asks without an access token that is good is answered 401.
+    pub async fn of_issuer(address: SocketAddr, issuer: &Issuer) -> io::Result<Self> {
+        Self::start_for(address, Some(issuer.reader())).await
+    }
+
+    async fn start_for(address: SocketAddr, reader: Option<Reader>) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (log, go, stop) = (RequestLog::default(), CancellationToken::new(), CancellationToken::new());
-        let app = server::router(log.clone(), go.clone(), stop.clone());
+        let app = server::router(log.clone(), go.clone(), stop.clone(), reader);
         let stopped = stop.clone().cancelled_owned();
         let serve = async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await };
         Ok(Self {
@@ -60,6 +74,11 @@ impl ScriptedModel {
     /// The base URL for an agent CLI, such as `http://127.0.0.1:4711/work/v1` for `work`.
     pub fn base_url(&self, mode: &str) -> String {
         format!("http://{}/{mode}/v1", self.address)
+    }
+
+    /// Where Codex with a ChatGPT login asks about its account.
+    pub fn chatgpt_url(&self) -> String {
+        format!("http://{}/backend-api", self.address)
     }
 
     /// What has been asked so far, in order.

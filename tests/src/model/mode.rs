@@ -25,6 +25,8 @@ pub enum Mode {
     Quota,
     /// `rate-limited`: the answer fails with `rate_limit_exceeded`.
     RateLimited,
+    /// `limited-N`: status 429 with the account's usage limit, which ends in N seconds.
+    Limited(Duration),
     /// `refresh-reused`: status 401, as after another process has used the login's refresh token.
     RefreshReused,
     /// `flakyN`: status 500 for the first N requests to this path, then `work`.
@@ -36,7 +38,7 @@ pub enum Mode {
 /// The mode is not one of [`Mode`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no mode {0:?}: use work, commit, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, refresh-reused, flakyN or an HTTP status"
+    "no mode {0:?}: use work, commit, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, limited-N, refresh-reused, flakyN or an HTTP status"
 )]
 pub struct UnknownMode(String);
 
@@ -57,9 +59,14 @@ impl FromStr for Mode {
             "quota" => Some(Self::Quota),
             "rate-limited" => Some(Self::RateLimited),
             "refresh-reused" => Some(Self::RefreshReused),
-            _ => match (text.strip_prefix("slow-"), text.strip_prefix("flaky")) {
-                (Some(count), _) => seconds(count).map(Self::Slow),
-                (_, Some(count)) => count.parse().ok().map(Self::Flaky),
+            _ => match (
+                text.strip_prefix("slow-"),
+                text.strip_prefix("limited-"),
+                text.strip_prefix("flaky"),
+            ) {
+                (Some(count), ..) => seconds(count).map(Self::Slow),
+                (_, Some(count), _) => seconds(count).map(Self::Limited),
+                (.., Some(count)) => count.parse().ok().map(Self::Flaky),
                 _ => text.parse().ok().filter(|status| (400..600).contains(status)).map(Self::Status),
             },
         };
@@ -76,6 +83,7 @@ mod tests {
         let parse = |text: &str| text.parse::<Mode>().ok();
         assert_eq!(parse("work"), Some(Mode::Work));
         assert_eq!(parse("slow-7"), Some(Mode::Slow(Duration::from_secs(7))));
+        assert_eq!(parse("limited-90"), Some(Mode::Limited(Duration::from_secs(90))));
         assert_eq!(parse("flaky2"), Some(Mode::Flaky(2)));
         assert_eq!(parse("429"), Some(Mode::Status(429)));
         assert_eq!(parse("200"), None, "a success has a mode of its own");

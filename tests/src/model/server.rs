@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{RequestLog, answer, mode::Mode, request::Request};
+use super::{RequestLog, account, answer, body, mode::Mode, request::Request};
+use crate::issuer::Reader;
 
 /// Longest request body in bytes: prompts with whole files in them are large.
 const BODY_LIMIT: usize = 64 << 20;
@@ -27,14 +28,23 @@ struct Server {
     stop: CancellationToken,
 }
 
-pub(super) fn router(log: RequestLog, go: CancellationToken, stop: CancellationToken) -> Router {
+pub(super) fn router(log: RequestLog, go: CancellationToken, stop: CancellationToken, reader: Option<Reader>) -> Router {
     Router::new()
         .route("/requests", get(requests))
         .route("/{mode}/v1/responses", post(respond))
+        .route("/{mode}/v1/models", get(models))
+        .route("/backend-api/{*path}", get(account::about).post(account::about))
         .fallback(other)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .method_not_allowed_fallback(other)
+        .layer(axum::middleware::from_fn_with_state(reader, account::admit))
         .with_state(Server { log, go, stop })
+}
+
+/// Codex asks for it with a ChatGPT login; it knows its own models.
+async fn models(State(server): State<Server>, method: Method, uri: Uri, headers: HeaderMap) -> Json<Value> {
+    server.log.add(Request::new(&method, &uri, &headers, &Value::Null));
+    Json(json!({"models": []}))
 }
 
 /// What was asked so far, for a test or a person in another process.
@@ -64,15 +74,10 @@ async fn respond(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let parsed = serde_json::from_slice(&body);
+    let parsed = body::json(&headers, &body);
     let request = Request::new(&method, &uri, &headers, parsed.as_ref().unwrap_or(&Value::Null));
     server.log.add(request.clone());
-    if let Err(error) = parsed {
-        let encoding = headers
-            .get(header::CONTENT_ENCODING)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("none");
-        let hint = format!("the body is no JSON ({error}; content encoding {encoding}): use --disable enable_request_compression");
+    if let Err(hint) = parsed {
         return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_body", &hint);
     }
     match mode.parse() {
@@ -113,6 +118,7 @@ async fn answer_in(mode: Mode, request: &Request, server: &Server) -> Response {
             "server_error",
             "scripted failure, better next time",
         ),
+        Mode::Limited(wait) => account::limited(wait),
         Mode::RefreshReused => failure(
             StatusCode::UNAUTHORIZED,
             "refresh_token_reused",
@@ -151,7 +157,7 @@ async fn answer_in(mode: Mode, request: &Request, server: &Server) -> Response {
 }
 
 /// An error as the real service words it.
-fn failure(status: StatusCode, code: &str, message: &str) -> Response {
+pub(super) fn failure(status: StatusCode, code: &str, message: &str) -> Response {
     (
         status,
         Json(json!({"error": {"message": message, "type": "scripted_error", "code": code}})),

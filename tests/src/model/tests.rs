@@ -227,12 +227,17 @@ async fn failures_of_the_model_fail_the_turn() {
 
 /// The whole answer to a request, read until the model closes the connection.
 async fn raw(model: &ScriptedModel, request: &str, body: &str) -> String {
-    let mut connection = TcpStream::connect(model.address()).await.unwrap();
     let head = format!(
         "{request} HTTP/1.1\r\nHost: model\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    raw_exchange(model.address(), &format!("{head}{body}")).await
+}
+
+/// Sends some bytes, and reads until the other side closes the connection.
+pub(crate) async fn raw_exchange(address: SocketAddr, request: &str) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A cut connection may end in an error; what came before it counts.
     let _ = connection.read_to_end(&mut answer).await;
@@ -244,12 +249,12 @@ async fn what_is_not_an_answer_says_why() {
     let model = model().await;
     for (request, body, wanted) in [
         ("GET /work/v1/responses", "", ["404 Not Found", "POST /<mode>/v1/responses"]),
-        ("GET /work/v1/models", "", ["404 Not Found", "not_found"]),
+        ("GET /work/v1/models", "", ["200 OK", "models"]),
         ("POST /wrok/v1/responses", "{}", ["404 Not Found", "no mode"]),
         (
             "POST /work/v1/responses",
             "(zstd)",
-            ["415 Unsupported Media Type", "enable_request_compression"],
+            ["415 Unsupported Media Type", "the body is no JSON"],
         ),
         (
             "POST /refresh-reused/v1/responses",

@@ -13,7 +13,7 @@
 mod chaos;
 mod client;
 pub mod journal;
-mod stack;
+pub(crate) mod stack;
 mod summary;
 pub mod worker;
 

@@ -17,7 +17,7 @@ use super::{Session, results::Results, section::Section};
 use crate::{cargo::cargo, demo::clean, interrupt};
 
 /// Modules whose tests start Postgres or the Codex CLI, though they stand beside the code.
-const NEED_PARTS: [&str; 3] = ["embedded::tests", "db::tests", "model::tests"];
+const NEED_PARTS: [&str; 4] = ["embedded::tests", "db::tests", "issuer::tests", "model::tests"];
 
 /// The fast loop: tests beside the code, but for those that need more than the code.
 pub fn unit_tests_alone(session: &mut Session) {

@@ -194,12 +194,12 @@ impl Stack {
 }
 
 /// Ports that are free now; nobody else asks for one by number.
-fn free_ports(count: usize) -> anyhow::Result<Vec<SocketAddr>> {
+pub(crate) fn free_ports(count: usize) -> anyhow::Result<Vec<SocketAddr>> {
     let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     Ok(listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?)
 }
 
-fn beside_this_one(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn beside_this_one(name: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name(name);
     anyhow::ensure!(
         program.exists(),

@@ -1,0 +1,3 @@
+//! What becomes of logins: with and without their lease, killed half-way, and searched for.
+
+mod unguarded;

@@ -1,0 +1,60 @@
+//! What the service does for accounts: it lets in those whose access token is good, tells them about themselves, and limits their use.
+
+use std::time::{Duration, SystemTime};
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+    http::{StatusCode, header::AUTHORIZATION},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::server::failure;
+use crate::issuer::Reader;
+
+/// Lets a request pass whose access token the issuer finds good; every request where there is no issuer.
+pub(super) async fn admit(State(reader): State<Option<Reader>>, request: Request, next: Next) -> Response {
+    let Some(reader) = reader.filter(|_| request.uri().path() != "/requests") else {
+        return next.run(request).await;
+    };
+    let bearer = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let judged = bearer.map_or(Err("missing_bearer"), |token| reader.judge(token));
+    match judged {
+        Ok(()) => next.run(request).await,
+        Err(code) => failure(StatusCode::UNAUTHORIZED, code, words(code)),
+    }
+}
+
+fn words(code: &str) -> &'static str {
+    match code {
+        "token_expired" => "Provided authentication token is expired. Please try signing in again.",
+        "token_revoked" => "Encountered invalidated oauth token for user, failing request",
+        "missing_bearer" => "Missing bearer or basic authentication in header",
+        _ => "Incorrect API key provided.",
+    }
+}
+
+/// Questions about the account, and reports that nobody reads.
+pub(super) async fn about(Path(path): Path<String>) -> Response {
+    match path.as_str() {
+        "wham/usage" => Json(json!({"plan_type": "plus", "rate_limit": null, "credits": null})).into_response(),
+        path if path.ends_with("/events") => Json(Value::Object(serde_json::Map::new())).into_response(),
+        _ => failure(StatusCode::NOT_FOUND, "not_found", "the scripted model knows nothing of that"),
+    }
+}
+
+/// The account may not be used for a while.
+pub(super) fn limited(wait: Duration) -> Response {
+    let until = SystemTime::now() + wait;
+    let until = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let error = json!({
+        "type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "plus",
+        "resets_at": until, "resets_in_seconds": wait.as_secs(),
+    });
+    (StatusCode::TOO_MANY_REQUESTS, Json(json!({"error": error}))).into_response()
+}
