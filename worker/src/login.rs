@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     engine::{self, Engine, Exit},
     redact::Redactor,
-    volume::Place,
+    volume::{Place, guard::Kind},
 };
 
 /// Why a volume could not be logged in.
@@ -39,8 +39,8 @@ pub async fn with_api_key(engine: &dyn Engine, config: &Config, volume: &str, ke
     let agent = Codex::new(config);
     let missing = || engine::Error::VolumeMissing { volume: volume.to_owned() };
     let place = Place::find(engine, &agent, volume).await?.ok_or_else(missing)?;
-    let spec = place.command(config, &agent, "login", agent.api_key_command());
-    let captured = engine.capture(&spec, Some(key)).await?;
+    let spec = place.command(config, &agent, Kind::Login, 0, agent.api_key_command());
+    let captured = place.run(engine, &spec, Some(key)).await?;
     match captured.exit {
         Exit::Code(0) => Ok(()),
         exit => Err(Error::Refused {

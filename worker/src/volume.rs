@@ -1,6 +1,7 @@
 //! Auth volumes from outside: what short commands see of them, and how they look.
 
 mod diagnostics;
+pub mod guard;
 mod probe;
 
 use std::{
@@ -14,8 +15,10 @@ use secrecy::SecretString;
 use crate::{
     agent::Agent,
     config::Config,
-    engine::{ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
+    engine::{Captured, ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
 };
+
+use self::guard::{Kind, Mode, Use};
 
 pub(crate) use self::diagnostics::timestamp;
 pub use self::probe::{CredentialFacts, Probe, probe};
@@ -45,12 +48,20 @@ impl Place {
         }))
     }
 
-    /// A short command of the agent on this volume, without a network.
-    pub fn command(&self, config: &Config, agent: &dyn Agent, what: &str, argv: Vec<String>) -> ContainerSpec {
+    /// A short command of the agent on this volume, under its lock and without a network. [`Place::run`] runs it.
+    pub fn command(&self, config: &Config, agent: &dyn Agent, kind: Kind, generation: i64, argv: Vec<String>) -> ContainerSpec {
+        let name = format!("moorline-{}-{}", kind.name(), uuid::Uuid::now_v7().simple());
+        let mut lock = Use::new(&name, kind, generation, &config.name);
+        // Half of the command's own limit: what then remains is for the command.
+        lock.patience = lock.patience.min(config.preflight_timeout / 2);
+        if config.api_key_capacity > 1 && !matches!(kind, Kind::Login | Kind::Logout) {
+            // What others may share with it depends on the login, which isn't known yet.
+            lock.mode = Mode::Either;
+        }
         ContainerSpec {
-            name: format!("moorline-{what}-{}", uuid::Uuid::now_v7().simple()),
+            name,
             image: login_image(config).to_owned(),
-            argv,
+            argv: lock.guard(&self.home, argv),
             env: environment(config, agent, &self.home),
             labels: BTreeMap::from([
                 ("moorline.worker".to_owned(), config.name.clone()),
@@ -74,6 +85,11 @@ impl Place {
             stdout: None,
             stderr: None,
         }
+    }
+
+    /// Runs such a command to its end. Fails with [`Error::VolumeInUse`] or [`Error::Fenced`] where it could not begin.
+    pub async fn run(&self, engine: &dyn Engine, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
+        guard::begun(&self.volume, engine.capture(spec, input).await?)
     }
 }
 

@@ -4,7 +4,7 @@
 //! Output never passes through the engine: a job writes it to files in its run's folder, where it can be read by offset
 //! and outlives the worker. Short commands, such as a login check, use [`Engine::capture`].
 //!
-//! Images, and machines that run local processes, must have `sh` and coreutils: `timeout` keeps each container's time limit.
+//! Images, and machines that run local processes, must have `sh`, coreutils (`timeout` keeps each container's time limit) and `flock`.
 
 pub mod connect;
 pub mod docker;
@@ -161,6 +161,28 @@ pub enum Error {
         /// The volume.
         volume: String,
     },
+    /// Somebody else is at work in the volume.
+    #[error("the volume {volume} is in use by {holder}: wait until that has ended or stop it, then try again")]
+    VolumeInUse {
+        /// The volume.
+        volume: String,
+        /// Who, as far as the volume's lock log tells.
+        holder: String,
+    },
+    /// Another worker has had the volume since this one was given it.
+    #[error("the lease on the volume {volume} has passed on to another worker: let that one do it, or stop it and start this one anew")]
+    Fenced {
+        /// The volume.
+        volume: String,
+    },
+    /// The job user can't write to the volume, or it has no room.
+    #[error("the volume {volume} can't be written: {why}")]
+    VolumeUnusable {
+        /// The volume.
+        volume: String,
+        /// What the shell said.
+        why: String,
+    },
     /// The program isn't there.
     #[error("{program} was not found: install it, or put it on the worker's PATH")]
     ProgramMissing {
@@ -179,13 +201,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The case in a word for programs, where what is missing is the machine's.
+    /// The case in a word for programs, where the login is not the matter.
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => Some("engine_unreachable"),
             Self::ImageMissing { .. } => Some("image_missing"),
             Self::ProgramMissing { .. } => Some("program_missing"),
-            Self::VolumeMissing { .. } | Self::Other { .. } => None,
+            Self::VolumeMissing { .. } | Self::Other { .. } | Self::VolumeUnusable { .. } => None,
+            Self::VolumeInUse { .. } => Some("volume_in_use"),
+            Self::Fenced { .. } => Some("fenced"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Place;
+use super::{Place, guard::Kind};
 use crate::{
     agent::{Agent, CredentialFile},
     config::Config,
@@ -57,12 +57,9 @@ pub async fn probe(engine: &dyn Engine, agent: &dyn Agent, config: &Config, plac
     let mut argv: Vec<String> = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).to_vec();
     argv.extend([place.home.display().to_string(), agent.credential_file().to_owned()]);
     argv.extend(agent.status_command());
-    let mut spec = place.command(config, agent, "check", argv);
-    if let Some(mount) = &mut spec.volume {
-        mount.read_only = true;
-    }
+    let spec = place.command(config, agent, Kind::Check, 0, argv);
     let reading = engine.read_volume_file(&place.volume, agent.credential_file());
-    let (captured, file) = tokio::join!(engine.capture(&spec, None), reading);
+    let (captured, file) = tokio::join!(place.run(engine, &spec, None), reading);
     let captured = captured?;
     let file = match file {
         Ok(None) => CredentialFile::Missing,

@@ -22,6 +22,9 @@ impl Submit<'_> {
             Engine::Unreachable { .. } => ("ENGINE_UNREACHABLE", FailureClass::Environment),
             Engine::ProgramMissing { .. } => ("AGENT_CLI_MISSING", FailureClass::Environment),
             Engine::VolumeMissing { .. } => ("VOLUME_MISSING", FailureClass::Login),
+            Engine::VolumeInUse { .. } => ("VOLUME_IN_USE", FailureClass::Environment),
+            Engine::Fenced { .. } => ("FENCED", FailureClass::Environment),
+            Engine::VolumeUnusable { .. } => ("VOLUME_UNUSABLE", FailureClass::Environment),
             Engine::Other { .. } => ("ENGINE_FAILED", FailureClass::Environment),
         };
         Error::Failed(failure(code, class, self.redactor.line(&chain(error), SAID)))
