@@ -83,15 +83,6 @@ async fn what_is_not_served_yet_is_refused_and_not_ignored() {
         ..request("001-a")
     };
     assert_eq!(kind(&app.create_with(gemini).await.unwrap_err()), "Unimplemented UNSUPPORTED");
-    let options = v1::RunOptions {
-        on_auth_failure: v1::AuthFailurePolicy::Wait.into(),
-        ..Default::default()
-    };
-    let waits = v1::CreateRunRequest {
-        options: Some(options),
-        ..request("001-a")
-    };
-    assert_eq!(kind(&app.create_with(waits).await.unwrap_err()), "Unimplemented UNSUPPORTED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,14 +160,12 @@ async fn the_latest_credential_audit_of_a_run_is_the_one_that_is_read() {
     connection.batch_execute(&insert).await.unwrap();
     assert_eq!(credential_audits::latest_of_run(&mut connection, run_id).await.unwrap(), None);
     for codex_status in [audit::CodexStatus::Valid, audit::CodexStatus::ExpiresSoon] {
-        let new = credential_audits::New {
-            id: uuid::Uuid::now_v7(),
-            run_id,
+        let new = audit::Audit {
             codex_status: Some(codex_status),
             github_status: None,
-            notes: "",
+            notes: String::new(),
         };
-        credential_audits::insert(&mut connection, &new).await.unwrap();
+        credential_audits::insert(&mut connection, run_id, &new).await.unwrap();
     }
     let latest = credential_audits::latest_of_run(&mut connection, run_id).await.unwrap().unwrap();
     assert_eq!(

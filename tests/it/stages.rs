@@ -141,7 +141,7 @@ async fn every_codex_run_bears_queue_volume_shard_worker_and_login_in_its_events
         .unwrap()
         .into_inner();
     let shard = shards.shard.expect("the shard");
-    assert_eq!(shard.volume.expect("its volume").status(), v1::VolumeStatus::Error);
+    assert_eq!(shard.volume.expect("its volume").status(), v1::VolumeStatus::NeedsAuth);
     assert_eq!(shard.latest_preflight.expect("its check").message, message);
     assert_eq!(
         (shard.latest_run_id, shard.latest_run_status),

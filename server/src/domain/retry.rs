@@ -277,6 +277,7 @@ mod tests {
         the job waited 1h in queue codex-1 and it was held, SHARD_OFFLINE: start the shard's worker (`moorline shard show codex-1` shows whose it is), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "SHARD_OFFLINE", "queue": "codex-1"}
         the job waited 1h in queue codex-1 and it was held, WAITING_AUTH: renew the shard's login (`moorline shard show codex-1` shows its volume), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "WAITING_AUTH", "queue": "codex-1"}
         the job waited 1h in queue codex-1 and it was held, COOLING_DOWN: wait until the account's limit is over, or add a shard with another account, then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "COOLING_DOWN", "queue": "codex-1"}
+        the job waited 1h in queue codex-1 and it was held, CHECKING_LOGIN: see why the shard's worker can't check its login (`moorline shard show codex-1`), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "CHECKING_LOGIN", "queue": "codex-1"}
         "#);
     }
 

@@ -47,7 +47,7 @@ pub struct Checked {
 ///
 /// # Errors
 ///
-/// `VOLUME_NOT_FOUND`, `VOLUME_NOT_HELD`, `VOLUME_IN_USE`, `NO_ANSWER`.
+/// `VOLUME_NOT_FOUND`, `VOLUME_NOT_HELD`, `VOLUME_IN_USE`, `WORKER_SILENT`.
 pub async fn check(flow: &Flow, name: &str, probe: bool, run_id: Option<Uuid>, requested_by: &str) -> Result<Checked, Error> {
     let order = Order::CheckVolume {
         volume: name.to_owned(),
@@ -144,7 +144,7 @@ impl LoggingIn {
     ///
     /// # Errors
     ///
-    /// How the login failed: `LOGIN_DENIED`, `LOGIN_EXPIRED`, `LOGIN_STOPPED`, `LOGIN_FAILED`, `VOLUME_IN_USE`, `NO_ANSWER`.
+    /// How the login failed: `LOGIN_DENIED`, `LOGIN_EXPIRED`, `LOGIN_STOPPED`, `LOGIN_FAILED`, `VOLUME_IN_USE`, `WORKER_SILENT`.
     pub async fn next(&mut self) -> Result<News, Error> {
         match command::news(&self.flow, self.command_id, &mut self.seen).await? {
             command::News::Progress(step) => Ok(News::Step(step)),
@@ -267,7 +267,7 @@ fn unanswered(name: &str, answer: Answer) -> Error {
         _ => {
             let message =
                 format!("the worker that holds the volume {name} gave no answer in time: see whether it is there, then ask again");
-            domain::Error::leaving("NO_ANSWER", message).with("volume", name).into()
+            domain::Error::precondition("WORKER_SILENT", message).with("volume", name).into()
         }
     }
 }
@@ -277,19 +277,21 @@ fn refused(name: &str, failure: Failure) -> Error {
     let reason = REASONS
         .into_iter()
         .find(|reason| *reason == failure.code)
-        .unwrap_or("VOLUME_COMMAND_FAILED");
-    domain::Error::precondition(reason, failure.message).with("volume", name).into()
+        .unwrap_or("WORKER_REFUSED");
+    domain::Error::precondition(reason, failure.message)
+        .with("volume", name)
+        .with("code", failure.code)
+        .into()
 }
 
 /// What workers may answer to commands on their volume.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 6] = [
     "VOLUME_IN_USE",
     "VOLUME_NOT_HELD",
     "LOGIN_DENIED",
     "LOGIN_EXPIRED",
     "LOGIN_STOPPED",
     "LOGIN_FAILED",
-    "UNKNOWN_COMMAND",
 ];
 
 /// There is no such volume.

@@ -10,10 +10,11 @@ use futures::future::join_all;
 use moorline_server::{
     db::{self, jobs::Slot},
     domain::{
+        preflight::{self, Preflight},
         retry::Policy,
         run::{Agent, Options, Phase},
     },
-    flow::{Flow, Timers, accept, cancel, claim, expire, leave, register, report, retry, seed, start},
+    flow::{Flow, Timers, accept, cancel, claim, expire, gate, leave, register, report, retry, seed, start},
 };
 use moorline_tests::db::TestDb;
 use object_store::memory::InMemory;
@@ -94,6 +95,13 @@ pub struct Driver {
 impl Driver {
     /// Takes a step, and returns the answer; `world` is the reference after it.
     pub async fn take(&mut self, server: &Server, world: &World, op: &Op) -> Answer {
+        let answer = self.step(server, world, op).await;
+        // As the server's background task does as soon as a gate has moved.
+        gate::pass(&server.flow).await.expect("a look at the gates");
+        answer
+    }
+
+    async fn step(&mut self, server: &Server, world: &World, op: &Op) -> Answer {
         let flow = &server.flow;
         match op {
             Op::Create { feature, force } => self.create(flow, *feature, *force).await,
@@ -193,8 +201,19 @@ impl Driver {
         let binding = register::Binding {
             volume: "codex_auth_0".to_owned(),
             queue: "codex-0".to_owned(),
-            diagnostics: None,
-            preflight: None,
+            seen: None,
+            preflight: Some(Preflight {
+                status: preflight::Status::Passed,
+                rung: Some(preflight::Rung::Present),
+                message: "Logged in".to_owned(),
+                exit_code: Some(0),
+                duration_ms: 1,
+                checked_at: None,
+                retry_after_ms: None,
+                volume: "codex_auth_0".to_owned(),
+                queue: "codex-0".to_owned(),
+                worker_name: format!("w{}", hello.worker),
+            }),
         };
         let inventory = world.brought.iter().map(|(lease, finished, last_sequence)| register::Held {
             job_id: self.leases[*lease].0,
@@ -212,6 +231,7 @@ impl Driver {
             profile: serde_json::json!({}),
             volume: queues.contains(&Queue::Shard).then_some(binding),
             inventory: inventory.collect(),
+            sealing_key: None,
         };
         let registered = match register::register(flow, &request).await {
             Ok(registered) => registered,

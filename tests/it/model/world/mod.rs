@@ -165,6 +165,7 @@ impl World {
                 Answer::Done
             }
         };
+        self.settle_gate();
         self
     }
 

@@ -60,7 +60,7 @@ impl World {
         }
         if with_volume {
             self.owner = Some(instance);
-            self.serve_shard(true);
+            self.active = true;
         }
         // What an earlier process of the worker ran, and this one doesn't have, is lost.
         for job in self.running_with(|held| held.worker == hello.worker) {
@@ -86,7 +86,7 @@ impl World {
             }
         }
         if self.owner == Some(instance) {
-            self.serve_shard(false);
+            self.active = false;
         }
         let running: Vec<usize> = (0..self.jobs.len())
             .filter(|job| self.jobs[*job].status == job::Status::Running && self.jobs[*job].holder == Some(instance))
@@ -114,7 +114,7 @@ impl World {
             self.failed(job, FailureClass::LostWorker);
         }
         if self.active && self.holder_of_volume().is_none() {
-            self.serve_shard(false);
+            self.active = false;
         }
         Answer::Done
     }
@@ -125,11 +125,11 @@ impl World {
         (!owner.lapsed).then_some(owner.worker)
     }
 
-    fn serve_shard(&mut self, active: bool) {
-        self.active = active;
+    /// Jobs that nobody has wait, and say so, while their shard is out of service.
+    pub(super) fn settle_gate(&mut self) {
         for job in &mut self.jobs {
-            if job.status == job::Status::Queued && Self::queue(job.stage) == Queue::Shard {
-                job.held = !active;
+            if job.status == job::Status::Queued && job.holder.is_none() && Self::queue(job.stage) == Queue::Shard {
+                job.held = !self.active;
             }
         }
     }
