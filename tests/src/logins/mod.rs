@@ -5,10 +5,10 @@
 //! | [`stack`] | an issuer, its model, Postgres, a server and its workers, with one volume |
 //! | [`load`] | runs, checks and a login, all at once, under the volume's lease |
 //! | [`unguarded`] | the agent's own command lines on one home at once, without it: they must break the login, or the soak proves nothing |
-//! | `kills` | an agent that is killed around the renewal of its login: what the next check must say |
+//! | [`kills`] | an agent that is killed around the renewal of its login: what the next check must say |
 //! | [`lock_log`] | who had the volume when, in the words of the volume itself |
 
-//pub mod kills;
+pub mod kills;
 pub mod load;
 pub mod lock_log;
 pub mod stack;
