@@ -17,6 +17,7 @@ mod fair_order;
 mod faults;
 mod fencing;
 mod foreign_clients;
+mod gate;
 mod list_runs;
 mod logins;
 mod migrations;
