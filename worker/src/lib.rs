@@ -10,6 +10,7 @@
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
+//! - [`holding`]: the hold on the shard's volume: who may use it now, and what is known of it
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
 //! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
 //! - [`redact`]: keeps secrets out of messages and logs
@@ -27,6 +28,7 @@ pub mod fingerprint;
 pub mod forge;
 pub mod git;
 pub mod health;
+pub mod holding;
 pub mod link;
 pub mod login;
 pub mod preflight;

@@ -3,7 +3,7 @@
 //! Exit codes: 0 after a clean shutdown, 64 for settings that can't be used, 78 when something that the worker needs is missing
 //! or the server refuses it for good, 1 for anything else.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -111,7 +111,7 @@ fn signals() -> anyhow::Result<(Signal, Signal)> {
 
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let engine = engine::connect::choose(&config).await.map_err(Error::from)?;
-    let ready = startup::check(&config, &engine, false).await.map_err(Error::from)?;
+    let ready = startup::check(&Arc::new(config), &engine, false).await.map_err(Error::from)?;
     for check in ready.profile.checks {
         println!("{}  {}  {}", if check.ok { "ok    " } else { "failed" }, check.name, check.detail);
     }

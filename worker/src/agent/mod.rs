@@ -5,7 +5,7 @@
 
 pub mod codex;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use moorline_proto::v1;
@@ -76,6 +76,28 @@ pub struct Fault {
     pub detail: String,
 }
 
+/// What a person does to log in by device code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCode {
+    /// Page to open, on any machine.
+    pub verification_url: String,
+    /// Code to enter there.
+    pub user_code: String,
+    /// How long the code is good.
+    pub expires_in: Duration,
+}
+
+/// Why a login by device code came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceRefusal {
+    /// The person, or the issuer, said no.
+    Denied,
+    /// Nobody entered the code in time.
+    Expired,
+    /// Anything else.
+    Failed,
+}
+
 /// One agent CLI.
 pub trait Agent: Send + Sync + std::fmt::Debug {
     /// For people, such as `Codex`.
@@ -98,6 +120,18 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
 
     /// Command that stores an API key from standard input.
     fn api_key_command(&self) -> Vec<String>;
+
+    /// Command that logs in by device code: it prints page and code, and waits for the person.
+    fn device_command(&self) -> Vec<String>;
+
+    /// Page and code in what that command has printed so far, once both are there.
+    fn device_code(&self, printed: &str) -> Option<DeviceCode>;
+
+    /// Why that command stored no login, by what it printed to standard error.
+    fn device_refusal(&self, printed: &str) -> DeviceRefusal;
+
+    /// Command that forgets the login, here and with its issuer.
+    fn logout_command(&self) -> Vec<String>;
 
     /// Command that a person types to log in again.
     fn login_command(&self) -> String;

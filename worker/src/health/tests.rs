@@ -39,7 +39,8 @@ async fn the_endpoint_says_whether_the_stream_is_live_and_why_not() {
         (false, &"starting".into(), &false.into())
     );
 
-    let (link, handle, mut events) = Link::new(&server.url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
+    let (link, handle, mut events) =
+        Link::new(&server.url, v1::Hello::default(), Ledger::default(), None, &Timers::default()).expect("a link");
     let load = vitals.serve("instance".to_owned(), handle, spool(&dir).await);
     load.send_replace(Load { jobs: 2, draining: true });
     let running = tokio::spawn(link.run());

@@ -34,7 +34,7 @@ pub use self::{
     outlet::JobOutlet,
     status::{Line, Status},
 };
-use crate::config::Timers;
+use crate::{config::Timers, fingerprint, holding::Holding};
 
 /// The version of the protocol that this worker speaks.
 pub const PROTOCOL_VERSION: i32 = 1;
@@ -101,6 +101,10 @@ pub struct Welcomed {
     pub renewed: Instant,
     /// Leases that the server lets the worker keep, and that are not over.
     pub kept: Vec<Lease>,
+    /// Generation of the volume's lease; 0 where the worker presents none.
+    pub volume_generation: i64,
+    /// Key of the fleet's fingerprints.
+    pub fingerprint_key: Option<fingerprint::Key>,
 }
 
 /// Says things in one session. What can't be said any more is void with its session.
@@ -130,7 +134,8 @@ impl Voice {
 pub struct Handle {
     /// Leases and unacknowledged reports.
     pub ledger: Arc<Ledger>,
-    hello: Arc<Mutex<v1::Hello>>,
+    /// The worker's hold on its volume, if it serves a shard.
+    holding: Option<Holding>,
     bulk: Bulk,
     status: Arc<watch::Sender<Status>>,
 }
@@ -149,20 +154,13 @@ impl Handle {
     fn set_line(&self, line: Line) {
         self.status.send_modify(|status| status.set(line));
     }
-
-    /// Remembers the newest state of the volume for the next Hello.
-    pub fn set_volume(&self, diagnostics: Option<v1::VolumeDiagnostics>, preflight: Option<v1::Preflight>) {
-        if let Some(binding) = lock(&self.hello).volume.as_mut() {
-            binding.diagnostics = diagnostics.or(binding.diagnostics.take());
-            binding.preflight = preflight.or(binding.preflight.take());
-        }
-    }
 }
 
 /// The worker's end of the line.
 #[derive(Debug)]
 pub struct Link {
     endpoint: Endpoint,
+    hello: v1::Hello,
     handle: Handle,
     events: mpsc::Sender<Event>,
     farewell: CancellationToken,
@@ -176,8 +174,15 @@ pub struct Link {
 const STANDING_BY: Duration = Duration::from_secs(600);
 
 impl Link {
-    /// Prepares a link to `server`; nothing is dialled yet. The Hello is sent as it is, with the inventory of the ledger filled in.
-    pub fn new(server: &str, hello: v1::Hello, ledger: Ledger, timers: &Timers) -> Result<(Self, Handle, mpsc::Receiver<Event>), Error> {
+    /// Prepares a link to `server`; nothing is dialled yet. The Hello is sent as it is, with the inventory of the ledger and
+    /// the volume of the holding filled in.
+    pub fn new(
+        server: &str,
+        hello: v1::Hello,
+        ledger: Ledger,
+        holding: Option<Holding>,
+        timers: &Timers,
+    ) -> Result<(Self, Handle, mpsc::Receiver<Event>), Error> {
         let address = |source| Error::Address {
             server: server.to_owned(),
             source,
@@ -186,7 +191,7 @@ impl Link {
         let endpoint = endpoint.connect_timeout(timers.connect).tcp_nodelay(true);
         let handle = Handle {
             ledger: Arc::new(ledger),
-            hello: Arc::new(Mutex::new(hello)),
+            holding,
             bulk: Bulk {
                 channel: kept_alive(endpoint.clone()).connect_lazy(),
                 call: timers.transfer,
@@ -196,6 +201,7 @@ impl Link {
         let (events, receiver) = mpsc::channel(QUEUE);
         let link = Self {
             endpoint,
+            hello,
             handle: handle.clone(),
             events,
             farewell: CancellationToken::new(),
@@ -260,8 +266,9 @@ impl Link {
 
     /// One session, and whether it was steady: one that lasted longer than its ping interval owes nothing to the failures before it.
     async fn session(&self) -> (End, bool) {
-        let mut hello = lock(&self.handle.hello).clone();
+        let mut hello = self.hello.clone();
         hello.inventory = self.handle.ledger.inventory();
+        hello.volume = self.handle.holding.as_ref().map(Holding::binding);
         let opened = tokio::select! {
             () = self.farewell.cancelled() => return (End::Over, false),
             opened = Session::open(&self.endpoint, hello, &self.handle, &self.events, &self.timers) => opened,

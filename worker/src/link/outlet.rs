@@ -72,12 +72,13 @@ impl Outlet for JobOutlet {
         let status = plain(preflight.status().as_str_name(), "PREFLIGHT_STATUS_");
         let rung = plain(preflight.rung().as_str_name(), "PREFLIGHT_RUNG_");
         tracing::info!(%status, %rung, "login checked: {}", preflight.message);
-        self.handle.set_volume(None, Some(preflight.clone()));
+        if let Some(holding) = &self.handle.holding {
+            holding.note_preflight(preflight.clone());
+        }
         self.handle.ledger.report(&self.lease, News::Preflight(preflight));
     }
 
     async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics) {
-        self.handle.set_volume(Some(diagnostics.clone()), None);
         self.handle.ledger.report(&self.lease, News::VolumeDiagnostics(diagnostics));
     }
 

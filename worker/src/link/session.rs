@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Endpoint};
 
 use super::{Error, Event, Handle, Lease, Line, QUEUE, Voice, Welcomed, refusal};
-use crate::{config::Timers, redact::chain};
+use crate::{config::Timers, fingerprint, redact::chain};
 
 /// What a server is given to end the stream in good order.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -132,6 +132,8 @@ impl<'a> Session<'a> {
             lease_duration,
             renewed: said_hello,
             kept,
+            volume_generation: welcome.volume_generation,
+            fingerprint_key: fingerprint::Key::new(&welcome.fingerprint_key),
         };
         session.tell(Event::Welcomed(Box::new(welcomed))).await?;
         Ok(session)

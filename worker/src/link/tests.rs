@@ -30,6 +30,7 @@ impl Worker {
                 ..Default::default()
             },
             Ledger::default(),
+            None,
             &Timers::default(),
         )
         .expect("a link");
@@ -253,7 +254,7 @@ async fn a_redirected_worker_dials_again() {
 async fn after_a_steady_session_a_worker_is_quick_to_dial_again_whatever_ended_it() {
     let mut server = Server::start().await;
     let (mut link, _handle, mut events) =
-        Link::new(&server.url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
+        Link::new(&server.url, v1::Hello::default(), Ledger::default(), None, &Timers::default()).expect("a link");
     link.redial = Redial::weary();
     let running = tokio::spawn(link.run());
     let mut line = server.line().await;
@@ -353,7 +354,7 @@ impl Place {
 
     fn at(url: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let (_, handle, _) = Link::new(url, v1::Hello::default(), Ledger::default(), &Timers::default()).expect("a link");
+        let (_, handle, _) = Link::new(url, v1::Hello::default(), Ledger::default(), None, &Timers::default()).expect("a link");
         let folder = RunFolder::below(dir.path(), "run", "job");
         folder.create_private().expect("folders");
         let stop = CancellationToken::new();

@@ -140,6 +140,7 @@ fn claim(config: &Config, containers: &[Container], job: &Recovered) -> Result<A
     Ok(Adopted {
         container: container.clone(),
         at_work: at_work.ok_or("what its agent began with was not noted")?,
+        share: None,
     })
 }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::Config,
     engine::Engine,
+    holding::Holding,
     link::{Handle, JobOutlet, Lease},
     stage::{
         self, Context, Owner, RunFolder, plain,
@@ -39,13 +40,21 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(config: &Arc<Config>, engine: &Arc<dyn Engine>, handle: &Handle, offer: v1::Offer, ticket: Ticket) -> Self {
+    pub(super) fn new(
+        config: &Arc<Config>,
+        engine: &Arc<dyn Engine>,
+        holding: Option<&Holding>,
+        handle: &Handle,
+        offer: v1::Offer,
+        ticket: Ticket,
+    ) -> Self {
         let folder = RunFolder::below(&config.work_root, &offer.run_id, &offer.job_id);
         let token = ticket.stop.token.clone();
         let outlet = JobOutlet::new(handle.clone(), ticket.lease.clone(), offer.stage(), folder.clone(), token.clone());
         let context = Context {
             config: config.clone(),
             engine: engine.clone(),
+            holding: holding.cloned(),
             offer,
             folder,
             outlet: Arc::new(outlet),

@@ -60,6 +60,11 @@ impl Jobs {
         }
     }
 
+    /// A queue takes so many jobs at once from now on.
+    pub(super) fn set_room(&mut self, queue: &str, room: u32) {
+        self.room.insert(queue.to_owned(), room);
+    }
+
     /// The room that is left, by queue.
     pub(super) fn free(&self) -> impl Iterator<Item = (&str, u32)> {
         self.room

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod clock;
+mod commands;
 mod contact;
 mod credits;
 mod job;
@@ -23,6 +24,7 @@ use crate::{
     engine::{self, Engine},
     health::{self, Vitals},
     link::{self, Ledger, Link},
+    sealing::SealingKey,
     spool::{self, Recovered, Spool},
     startup,
 };
@@ -85,7 +87,7 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Er
 ///
 /// Those of [`run`].
 pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
-    let shutdown = shutdown.into();
+    let (config, shutdown) = (Arc::new(config), shutdown.into());
     let vitals = Vitals::new(&config.name);
     let _endpoint = match config.health_listen {
         Some(address) => Some(health::listen(address, vitals.clone()).await?),
@@ -104,7 +106,7 @@ pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome:
         () = shutdown.stop.cancelled() => return Ok(()),
         checked = checked => checked?,
     };
-    serve(Arc::new(config), engine, ready, left, vitals, shutdown, on_welcome).await
+    serve(config, engine, ready, left, vitals, shutdown, on_welcome).await
 }
 
 /// What an earlier process of this worker has left.
@@ -149,19 +151,20 @@ async fn serve(
     shutdown: Shutdown,
     on_welcome: watch::Sender<bool>,
 ) -> Result<(), Error> {
-    let hello = hello(&config, ready);
+    let sealing_key = SealingKey::generate();
+    let hello = hello(&config, ready.profile, &sealing_key);
     let instance_id = hello.instance_id.clone();
     let ledger = Ledger::new(left.spool.clone(), &left.recovered);
     let unfinished = left.recovered.into_iter().filter(|job| job.finished.is_none()).map(|job| job.lease);
     let unfinished: Vec<_> = unfinished.collect();
-    let (link, handle, events) = Link::new(&config.server, hello, ledger, &config.timers)?;
+    let (link, handle, events) = Link::new(&config.server, hello, ledger, ready.holding.clone(), &config.timers)?;
     let load = vitals.serve(instance_id, handle.clone(), left.spool.clone());
     let worker = Worker::new(config, engine, (handle, events), (left.spool, unfinished), load, on_welcome);
-    let worker = worker.claiming(left.claims);
+    let worker = worker.holding(ready.holding, sealing_key).claiming(left.claims);
     worker.serve(link, shutdown).await
 }
 
-fn hello(config: &Config, ready: startup::Ready) -> v1::Hello {
+fn hello(config: &Config, profile: v1::StartupProfile, sealing_key: &SealingKey) -> v1::Hello {
     v1::Hello {
         worker_name: config.name.clone(),
         instance_id: uuid::Uuid::now_v7().to_string(),
@@ -170,10 +173,11 @@ fn hello(config: &Config, ready: startup::Ready) -> v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         queues: config.queues.clone(),
         slots: i32::try_from(config.slots).unwrap_or(i32::MAX),
-        volume: ready.volume,
-        profile: Some(ready.profile),
+        // As it is when the worker dials.
+        volume: None,
+        profile: Some(profile),
         inventory: Vec::new(),
-        sealing_key: Vec::new().into(),
+        sealing_key: sealing_key.public().to_vec().into(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     Error, STOP_LIMIT, Shutdown,
     adoption::Claims,
     clock::LeaseClock,
+    commands::{self, Commands},
     contact::Contact,
     credits::Credits,
     job::Job,
@@ -24,12 +25,14 @@ use super::{
 use crate::{
     config::Config,
     engine::Engine,
+    fingerprint,
     health::Load,
+    holding::Holding,
     link::{Event, Handle, Lease, Link, Voice},
     redact::{chain, one_line},
+    sealing::SealingKey,
     spool::{self, Spool},
-    stage::{STOP_GRACE, valid_id},
-    startup,
+    stage::{Owner, STOP_GRACE, valid_id},
 };
 
 /// What stopped jobs may take when the worker is to go at once: as long as an engine needs to kill one that doesn't stop by itself.
@@ -75,8 +78,13 @@ pub(super) struct Worker {
     tasks: JoinSet<Lease>,
     /// Offers on their way to the disk: accepted once they are there.
     keeping: JoinSet<Kept>,
-    /// Commands at work.
-    commands: JoinSet<()>,
+    /// The worker's hold on its volume, if it serves a shard.
+    holding: Option<Holding>,
+    /// Opens what servers have sealed for this process.
+    sealing_key: Arc<SealingKey>,
+    commands: Commands,
+    /// What is done beside.
+    chores: JoinSet<()>,
     /// What clears up after an earlier start, from the first welcome on.
     clearing: JoinSet<()>,
     /// Set once that is done: no job is asked for before.
@@ -117,12 +125,22 @@ impl Worker {
             claims_due: None,
             tasks: JoinSet::new(),
             keeping: JoinSet::new(),
-            commands: JoinSet::new(),
+            holding: None,
+            sealing_key: Arc::new(SealingKey::generate()),
+            commands: Commands::default(),
+            chores: JoinSet::new(),
             clearing: JoinSet::new(),
             clear: false,
             hurried: false,
             on_welcome,
         }
+    }
+
+    /// Holds this volume, and opens what is sealed for this key.
+    pub(super) fn holding(mut self, holding: Option<Holding>, sealing_key: SealingKey) -> Self {
+        (self.holding, self.sealing_key) = (holding, Arc::new(sealing_key));
+        self.note_capacity();
+        self
     }
 
     /// Goes on with these jobs of an earlier process, if the server lets it.
@@ -140,6 +158,7 @@ impl Worker {
         let mut look = tokio::time::interval(SPOOL_LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut line = self.handle.watch();
+        let mut capacities = self.holding.as_ref().map(Holding::capacities);
         while !self.is_drained() {
             self.tell_load();
             let (self_fence, drained_by, claims_due) = (self.clock.due(), self.drained_by, self.claims_due);
@@ -148,7 +167,12 @@ impl Worker {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended)?,
                 Some(kept) = self.keeping.join_next(), if !self.keeping.is_empty() => self.kept(kept)?,
                 _ = look.tick(), if self.credits.are_withheld() => self.look_at_the_spool(),
-                Some(_) = self.commands.join_next(), if !self.commands.is_empty() => {}
+                Some(_) = self.chores.join_next(), if !self.chores.is_empty() => {}
+                frame = self.commands.next(self.voice.is_some()) => self.say(frame),
+                () = changed(capacities.as_mut()) => {
+                    self.note_capacity();
+                    self.credit();
+                }
                 ended = &mut link => {
                     let ended = ended.map_err(|_| Error::Task { task: "link" })?;
                     let error = ended.err().map_or(Error::Task { task: "link" }, Error::from);
@@ -168,6 +192,9 @@ impl Worker {
                 }
                 () = until(drained_by) => if self.out_of_time() { break },
             }
+        }
+        for frame in self.commands.end(HURRY).await {
+            self.say(frame);
         }
         farewell.cancel();
         self.events.close();
@@ -193,6 +220,8 @@ impl Worker {
                 }
                 self.voice = Some(welcomed.voice);
                 self.adopt();
+                self.tell_volume(welcomed.volume_generation, welcomed.fingerprint_key);
+                self.commands.again().into_iter().for_each(|frame| self.say(frame));
                 self.note_contact();
                 self.credits.clear();
                 self.on_welcome.send_replace(true);
@@ -236,7 +265,7 @@ impl Worker {
         }
         self.abandoned.extend(leases);
         if !containers.is_empty() {
-            self.commands.spawn(self.leftovers().clear_these(containers));
+            self.chores.spawn(self.leftovers().clear_these(containers));
         }
     }
 
@@ -262,8 +291,34 @@ impl Worker {
         self.claims_due = None;
         for claim in self.claims.kept() {
             let ticket = self.jobs.begin(&claim.lease, &claim.offer);
-            let job = Job::new(&self.config, &self.engine, &self.handle, claim.offer, ticket);
-            self.tasks.spawn(job.adopting(claim.adopted).run());
+            let mut adopted = claim.adopted;
+            // Now, and not only when its task has begun: the next thing that the server says may be a command.
+            adopted.share = self
+                .holding
+                .as_ref()
+                .map(|holding| holding.share_of_adopted(&Owner::from(&claim.offer)));
+            let job = self.job(claim.offer, ticket);
+            self.tasks.spawn(job.adopting(adopted).run());
+        }
+    }
+
+    fn job(&self, offer: v1::Offer, ticket: Ticket) -> Job {
+        Job::new(&self.config, &self.engine, self.holding.as_ref(), &self.handle, offer, ticket)
+    }
+
+    /// The server hears of the volume as it is; where the login has to be looked at before, as soon as that can be.
+    fn tell_volume(&mut self, generation: i64, key: Option<fingerprint::Key>) {
+        let Some(holding) = &self.holding else { return };
+        match holding.welcomed(generation, key) {
+            Some(report) => self.say(Frame::VolumeReport(report)),
+            None => self.commands.check_at_last(holding),
+        }
+    }
+
+    /// The shard's queue takes as many jobs as the login serves.
+    fn note_capacity(&mut self) {
+        if let Some(holding) = &self.holding {
+            self.jobs.set_room(holding.queue(), holding.capacity());
         }
     }
 
@@ -326,7 +381,10 @@ impl Worker {
         } else {
             self.accept(&lease);
             self.handle.ledger.open(&lease);
-            let job = Job::new(&self.config, &self.engine, &self.handle, offer, ticket);
+            if let (Some(holding), Some(spec)) = (&self.holding, &offer.spec) {
+                holding.raise(spec.volume_generation);
+            }
+            let job = self.job(offer, ticket);
             self.tasks.spawn(job.run());
         }
         Ok(())
@@ -382,21 +440,19 @@ impl Worker {
                 let running = i32::try_from(self.jobs.at_work()).unwrap_or(i32::MAX);
                 self.answer(id, Answer::DrainBegun(v1::DrainBegun { running }));
             }
-            Some(Ask::CheckVolume(check)) => {
-                let (config, engine, handle, voice) = (self.config.clone(), self.engine.clone(), self.handle.clone(), self.voice.clone());
-                self.commands.spawn(async move {
-                    let result = startup::check_volume(&config, &engine, &handle, &check.volume).await;
-                    if let Some(voice) = voice {
-                        voice.say(answer(id, result));
-                    }
-                });
+            Some(Ask::Stop(stop)) => self.commands.stop(&stop.command_id),
+            Some(ask) => {
+                let (holding, worker) = (self.holding.as_ref(), &self.config.name);
+                if let Some(frame) = self.commands.begin(id, ask, worker, holding, &self.sealing_key) {
+                    self.say(frame);
+                }
             }
-            _ => self.answer(id, startup::unknown_command()),
+            None => self.answer(id, commands::unknown()),
         }
     }
 
     fn answer(&self, command_id: String, result: Answer) {
-        self.say(answer(command_id, result));
+        self.say(commands::result(command_id, result));
     }
 
     /// A job's task has ended; its slot is free once its end is acknowledged, too.
@@ -445,7 +501,7 @@ impl Worker {
     fn look_at_the_spool(&mut self) {
         let spool = self.spool.clone();
         if spool.usage().failing {
-            self.commands.spawn(async move {
+            self.chores.spawn(async move {
                 // Said when it began to fail, and when it no longer does.
                 drop(spool.probe().await);
             });
@@ -469,6 +525,7 @@ impl Worker {
 
     fn fence_itself(&mut self) {
         self.clock.fence();
+        self.commands.stop_all();
         if self.jobs.stop_all(Why::LostContact) {
             let percent = self.config.timers.self_fence_percent;
             tracing::error!(
@@ -481,6 +538,10 @@ impl Worker {
     fn lose_volume(&mut self) {
         if self.claims_due.is_some() {
             self.give_up_claims("its volume is held by another worker");
+        }
+        self.commands.stop_all();
+        if let Some(holding) = &self.holding {
+            holding.lose();
         }
         self.clock.fence();
         if self.jobs.stop_all(Why::LostContact) {
@@ -566,16 +627,19 @@ impl Worker {
     }
 }
 
-fn answer(command_id: String, result: Answer) -> Frame {
-    Frame::CommandResult(v1::CommandResult {
-        command_id,
-        result: Some(result),
-    })
-}
-
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
+}
+
+/// Passes when the capacity of the login has changed.
+async fn changed(capacities: Option<&mut watch::Receiver<u32>>) {
+    if let Some(capacities) = capacities
+        && capacities.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }

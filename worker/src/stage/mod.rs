@@ -14,7 +14,7 @@ use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{folder::hand_over, owner::Owner};
-use crate::{config::Config, engine::Engine, redact::one_line};
+use crate::{config::Config, engine::Engine, holding::Holding, redact::one_line};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Where containers run.
     pub engine: Arc<dyn Engine>,
+    /// The worker's hold on its volume, if it serves a shard.
+    pub holding: Option<Holding>,
     /// The job.
     pub offer: v1::Offer,
     /// Where it works.

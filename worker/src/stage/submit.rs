@@ -21,7 +21,7 @@ use std::sync::Arc;
 use moorline_proto::v1::{self, ArtifactType, FailureClass, PreflightStatus};
 
 use self::running::Running;
-pub(crate) use self::running::STILL_RUNNING;
+pub(crate) use self::running::{STILL_RUNNING, end};
 pub use self::{at_work::AtWork, container::AFTERWARDS, running::clear};
 use super::{Context, Error, Owner, discover::check_feature_key, failure};
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     boot::Moment,
     engine::Container,
     git::{Base, Blob, Checkout, Git},
+    holding::{Holding, Share},
     preflight,
     redact::Redactor,
     tasks::{self, TaskList},
@@ -41,6 +42,8 @@ pub struct Adopted {
     pub container: Container,
     /// What was noted at its start.
     pub at_work: AtWork,
+    /// Its share of the volume, if the worker's gate knows of it already.
+    pub share: Option<Share>,
 }
 
 /// Checks the login, checks the base commit out, lets the agent work in a container, and takes its patch. The container has ended when this
@@ -54,11 +57,13 @@ pub struct Adopted {
 /// `REVOKED`, …); `NO_CHANGES`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
     let submit = Submit::new(ctx)?;
+    let share = submit.share().await?;
     submit.free_volume().await?;
     submit.preflight().await?;
     let (base, phase) = submit.check_out().await?;
     let (running, at_work) = submit.start(&base, &phase).await?;
     let transcript = submit.watch(running, false).await?;
+    drop(share);
     submit.collect(&at_work, &transcript).await
 }
 
@@ -70,11 +75,14 @@ pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
 /// Those of [`run`] that come after the start.
 pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult, Error> {
     let running = Running::new(ctx, adopted.container);
+    let of_adopted = |holding: &Holding| holding.share_of_adopted(&Owner::from(&ctx.offer));
+    let share = adopted.share.or_else(|| ctx.holding.as_ref().map(of_adopted));
     let submit = Submit::new(ctx)?;
     ctx.outlet
         .progress("the worker has started anew, and goes on with the agent where it is")
         .await;
     let transcript = submit.watch(running, true).await?;
+    drop(share);
     submit.collect(&adopted.at_work, &transcript).await
 }
 
@@ -118,6 +126,21 @@ impl<'a> Submit<'a> {
         })
     }
 
+    /// A share of the volume: the agent waits while something else has it alone, such as a login, or while as many work as may.
+    async fn share(&self) -> Result<Option<Share>, Error> {
+        let Some(holding) = &self.ctx.holding else { return Ok(None) };
+        if let Some(busy) = holding.busy() {
+            let waits = format!("waiting for the volume {}: {busy} has it in use", holding.volume());
+            self.ctx.outlet.progress(&waits).await;
+        }
+        let owner = Owner::from(&self.ctx.offer);
+        tokio::select! {
+            biased;
+            () = self.ctx.stop.cancelled() => Err(Error::Stopped("not_started")),
+            share = holding.share(&owner) => Ok(Some(share)),
+        }
+    }
+
     /// Checks the login and reports what was found. The agent isn't started on a login that fails.
     async fn preflight(&self) -> Result<(), Error> {
         let ctx = self.ctx;
@@ -125,13 +148,15 @@ impl<'a> Submit<'a> {
         ctx.outlet
             .progress(&format!("checking the {} login in volume {volume}", self.agent.name()))
             .await;
-        let check = preflight::check(
-            ctx.engine.as_ref(),
-            self.agent.as_ref(),
-            &ctx.config,
-            &ctx.offer.queue,
-            self.volume.as_deref(),
-        );
+        let check = async {
+            match &ctx.holding {
+                Some(holding) => holding.check().await,
+                None => {
+                    let (engine, agent) = (ctx.engine.as_ref(), self.agent.as_ref());
+                    preflight::check(engine, agent, &ctx.config, &ctx.offer.queue, self.volume.as_deref()).await
+                }
+            }
+        };
         let checked = tokio::select! {
             biased;
             () = ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),

@@ -139,6 +139,7 @@ impl Place {
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
             agent_ended: CancellationToken::new(),
+            holding: None,
         };
         (context, memory)
     }

@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use moorline_proto::v1::{Preflight, PreflightStatus, StartupCheck, VolumeBinding, VolumeDiagnostics};
+use moorline_proto::v1::{PreflightStatus, StartupCheck};
 
 use super::{missing, passed};
 use crate::{
-    agent::codex::Codex,
     config::Config,
     engine::{self, ContainerSpec, Engine, Exit, Limits},
-    preflight,
+    holding::Holding,
     redact::{chain, one_line},
 };
 
@@ -21,11 +20,11 @@ const CLI: &str = "codex_cli";
 /// What was found.
 pub(super) struct Shard {
     pub(super) checks: Vec<StartupCheck>,
-    pub(super) volume: Option<VolumeBinding>,
+    pub(super) holding: Option<Holding>,
 }
 
 /// Checks everything for the shard's queue. The login is looked at only when it can be, and not while an agent has it `in_use`.
-pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str, in_use: bool) -> Shard {
+pub(super) async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, queue: &str, in_use: bool) -> Shard {
     let cli = async {
         match in_use {
             // It would cost seconds on a busy machine, and the server waits for word of the agent.
@@ -35,36 +34,25 @@ pub(super) async fn check(config: &Config, engine: &Arc<dyn Engine>, queue: &str
     };
     let (volume, cli) = tokio::join!(volume(config, engine, queue), cli);
     let can_log_in = volume.ok && cli.ok;
-    let mut shard = Shard {
-        checks: vec![volume, cli],
-        volume: None,
-    };
-    if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in && in_use) {
-        let at_work = "not checked: an agent that an earlier start has left is at work with it";
-        shard.checks.push(passed(LOGIN, at_work));
-        shard.volume = Some(VolumeBinding {
-            volume: volume.to_owned(),
-            queue: queue.to_owned(),
-            diagnostics: None,
-            preflight: None,
-            capacity: 1,
-        });
-    } else if let Some(volume) = config.volume.as_deref().filter(|_| can_log_in) {
-        let (preflight, diagnostics) = login(config, engine, queue, volume).await;
-        shard.checks.push(StartupCheck {
-            name: LOGIN.to_owned(),
-            ok: preflight.status() != PreflightStatus::Failed,
-            detail: preflight.message.clone(),
-        });
-        shard.volume = Some(VolumeBinding {
-            volume: volume.to_owned(),
-            queue: queue.to_owned(),
-            diagnostics: Some(diagnostics),
-            preflight: Some(preflight),
-            capacity: 1,
+    let mut checks = vec![volume, cli];
+    let holding = Holding::new(config, engine).filter(|_| can_log_in);
+    if let Some(holding) = &holding {
+        checks.push(match in_use {
+            // Looked at once that agent has ended.
+            true => passed(LOGIN, "not checked: an agent that an earlier start has left is at work with it"),
+            false => login(holding).await,
         });
     }
-    shard
+    Shard { checks, holding }
+}
+
+async fn login(holding: &Holding) -> StartupCheck {
+    let preflight = holding.check().await.preflight;
+    StartupCheck {
+        name: LOGIN.to_owned(),
+        ok: preflight.status() != PreflightStatus::Failed,
+        detail: preflight.message,
+    }
 }
 
 async fn volume(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> StartupCheck {
@@ -120,10 +108,4 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
         }
         Err(error) => missing(name, chain(&error)),
     }
-}
-
-/// Checks the login of a volume.
-pub(super) async fn login(config: &Config, engine: &Arc<dyn Engine>, queue: &str, volume: &str) -> (Preflight, VolumeDiagnostics) {
-    let checked = preflight::check(engine.as_ref(), &Codex::new(config), config, queue, Some(volume)).await;
-    (checked.preflight, checked.diagnostics)
 }

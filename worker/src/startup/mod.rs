@@ -6,9 +6,9 @@ mod machine;
 
 use std::sync::Arc;
 
-use moorline_proto::v1::{self, FailureClass, StartupCheck, StartupProfile, command_result};
+use moorline_proto::v1::{StartupCheck, StartupProfile};
 
-use crate::{config::Config, engine::Engine, link::Handle, stage::failure};
+use crate::{config::Config, engine::Engine, holding::Holding};
 
 /// Why a worker can't start.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,8 @@ pub enum Error {
 pub struct Ready {
     /// What was checked.
     pub profile: StartupProfile,
-    /// The login that it holds, if it serves a shard.
-    pub volume: Option<v1::VolumeBinding>,
+    /// Its hold on its volume, if it serves a shard.
+    pub holding: Option<Holding>,
 }
 
 /// Checks everything that this worker needs for its queues.
@@ -34,15 +34,15 @@ pub struct Ready {
 /// [`Error::NotReady`] with all that is missing. A login that fails its check is reported and stops the start only where
 /// `MOORLINE_REQUIRE_LOGIN` says so: it could never be renewed through the worker otherwise. A login that is `in_use`, by an agent that an
 /// earlier process of this worker has left at work, is left alone: the agent may be writing it at this moment.
-pub async fn check(config: &Config, engine: &Arc<dyn Engine>, in_use: bool) -> Result<Ready, Error> {
+pub async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, in_use: bool) -> Result<Ready, Error> {
     let (engine_check, info) = machine::engine(engine).await;
     let mut checks = vec![engine_check, machine::work_root(config), machine::git(config).await];
-    let mut volume = None;
+    let mut holding = None;
     if let Some(queue) = config.shard_queue() {
         checks.push(machine::job_user(config, info.as_ref()));
         let shard = codex::check(config, engine, queue, in_use).await;
         checks.extend(shard.checks);
-        volume = shard.volume;
+        holding = shard.holding;
     }
     for check in &checks {
         match check.ok {
@@ -60,43 +60,11 @@ pub async fn check(config: &Config, engine: &Arc<dyn Engine>, in_use: bool) -> R
         engine: kind.to_owned(),
         engine_version: version,
     };
-    Ok(Ready { profile, volume })
+    Ok(Ready { profile, holding })
 }
 
 fn stops(config: &Config, check: &StartupCheck) -> bool {
     check.name != codex::LOGIN || config.require_login
-}
-
-/// Checks the login of the worker's volume now, as a server's command asks.
-pub async fn check_volume(config: &Config, engine: &Arc<dyn Engine>, handle: &Handle, volume: &str) -> command_result::Result {
-    match config.shard_queue() {
-        Some(queue) if config.volume.as_deref() == Some(volume) => {
-            let (preflight, diagnostics) = codex::login(config, engine, queue, volume).await;
-            handle.set_volume(Some(diagnostics.clone()), Some(preflight.clone()));
-            command_result::Result::VolumeChecked(v1::VolumeChecked {
-                preflight: Some(preflight),
-                diagnostics: Some(diagnostics),
-                capacity: 1,
-            })
-        }
-        _ => command_result::Result::Failure(failure(
-            "VOLUME_NOT_HELD",
-            FailureClass::Environment,
-            format!(
-                "the worker {} doesn't hold the volume {volume}: ask the worker that does",
-                config.name
-            ),
-        )),
-    }
-}
-
-/// The answer to a command of a newer server.
-pub fn unknown_command() -> command_result::Result {
-    command_result::Result::Failure(failure(
-        "UNKNOWN_COMMAND",
-        FailureClass::Environment,
-        "the worker doesn't know this command: use a worker of the server's version",
-    ))
 }
 
 fn list(missing: &[StartupCheck]) -> String {

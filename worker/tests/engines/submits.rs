@@ -62,6 +62,7 @@ impl Job {
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
             agent_ended: CancellationToken::new(),
+            holding: None,
         };
         context.folder.prepare(&context).unwrap();
         Self { site, outlet, context }
@@ -322,6 +323,7 @@ impl Job {
         self.context.leaving = CancellationToken::new();
         let labels = BTreeMap::from([("moorline.job".to_owned(), self.context.offer.job_id.clone())]);
         Adopted {
+            share: None,
             container: self.context.engine.list(&labels).await.unwrap().pop().expect("it is still there"),
             at_work: AtWork::read(&self.context.folder).unwrap().expect("it is noted"),
         }

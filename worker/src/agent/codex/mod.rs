@@ -2,6 +2,7 @@
 
 mod command;
 mod credential;
+mod device;
 mod events;
 mod status;
 mod verdict;
@@ -12,7 +13,7 @@ use chrono::{DateTime, Utc};
 use moorline_proto::v1::PreflightRung as Rung;
 
 use self::credential::Credential;
-use super::{Agent, CredentialFile, Fault, Login, Transcript};
+use super::{Agent, CredentialFile, DeviceCode, DeviceRefusal, Fault, Login, Transcript};
 use crate::{config::Config, engine::Exit};
 
 /// Codex with the settings that it is called with.
@@ -22,6 +23,7 @@ pub struct Codex {
     model: Option<String>,
     profile: Option<String>,
     settings: Vec<String>,
+    issuer: Option<String>,
 }
 
 impl Codex {
@@ -32,6 +34,7 @@ impl Codex {
             model: config.codex_model.clone(),
             profile: config.codex_profile.clone(),
             settings: config.codex_config.clone(),
+            issuer: config.codex_issuer.clone(),
         }
     }
 }
@@ -63,6 +66,25 @@ impl Agent for Codex {
 
     fn api_key_command(&self) -> Vec<String> {
         [&self.program, "login", "--with-api-key"].map(str::to_owned).to_vec()
+    }
+
+    fn device_command(&self) -> Vec<String> {
+        let mut argv = [&self.program, "login", "--device-auth"].map(str::to_owned).to_vec();
+        let issuer = self.issuer.iter().flat_map(|issuer| ["--experimental_issuer", issuer]);
+        argv.extend(issuer.map(str::to_owned));
+        argv
+    }
+
+    fn device_code(&self, printed: &str) -> Option<DeviceCode> {
+        device::code(printed)
+    }
+
+    fn device_refusal(&self, printed: &str) -> DeviceRefusal {
+        device::refusal(printed)
+    }
+
+    fn logout_command(&self) -> Vec<String> {
+        [&self.program, "logout"].map(str::to_owned).to_vec()
     }
 
     fn login_command(&self) -> String {

@@ -15,6 +15,7 @@ fn codex() -> Codex {
         model: Some("gpt-5.5-codex".to_owned()),
         profile: Some("ci".to_owned()),
         settings: vec!["openai_base_url=\"http://10.0.0.5/v1\"".to_owned()],
+        issuer: None,
     }
 }
 

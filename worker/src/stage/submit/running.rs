@@ -2,15 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use moorline_proto::v1::FailureClass;
+use moorline_proto::v1::{self, FailureClass};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Submit;
 use crate::{
     engine::{self, Container, Engine, Exit},
+    holding::Holding,
     redact::chain,
-    stage::{Context, Error, STOP_GRACE, failure},
+    stage::{Context, Error, Owner, STOP_GRACE, failure},
 };
 
 /// How long an engine that fails is asked again to end a container.
@@ -158,7 +159,9 @@ impl Submit<'_> {
                 return Err(self.engine_fault(&error));
             }
         };
-        for container in left {
+        // Where a login serves more than one, the worker's other jobs work on.
+        let at_work = self.ctx.holding.as_ref().map(Holding::agents).unwrap_or_default();
+        for container in left.into_iter().filter(|container| !is_of(container, &at_work, &self.ctx.offer)) {
             let label = |name: &str| container.labels.get(name).map(String::as_str).unwrap_or_default();
             tracing::warn!(
                 container = %container.id,
@@ -181,13 +184,21 @@ impl Submit<'_> {
     }
 }
 
+/// Whether it is the container of another job of these.
+fn is_of(container: &Container, at_work: &[Owner], offer: &v1::Offer) -> bool {
+    let label = |name: &str| container.labels.get(name).map(String::as_str);
+    let of =
+        |owner: &Owner| label("moorline.job") == Some(&owner.job_id) && label("moorline.lease") == Some(&owner.lease_token.to_string());
+    at_work.iter().any(|owner| owner.job_id != offer.job_id && of(owner))
+}
+
 fn labelled<const N: usize>(labels: [(&str, &String); N]) -> BTreeMap<String, String> {
     labels.map(|(name, value)| (name.to_owned(), value.clone())).into()
 }
 
 /// Stops and removes a container, again and again where the engine fails, for a minute at most. Returns
 /// whether it is gone.
-async fn end(engine: &dyn Engine, container: &Container, grace: Duration) -> bool {
+pub(crate) async fn end(engine: &dyn Engine, container: &Container, grace: Duration) -> bool {
     let deadline = Instant::now() + ENDING;
     let (mut pause, longest) = PAUSES;
     loop {

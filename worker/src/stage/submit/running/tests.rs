@@ -29,6 +29,7 @@ fn context(engine: Arc<dyn Engine>) -> Context {
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
         agent_ended: CancellationToken::new(),
+        holding: None,
     }
 }
 

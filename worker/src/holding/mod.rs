@@ -1,0 +1,265 @@
+//! The worker's hold on its shard's volume: one for each worker that serves a shard.
+//!
+//! Whatever uses the volume goes through its gate: agents take a share, and checks, logins, logouts and clean-ups have the volume alone.
+//! What they find of it is kept here, for the next Hello, for reports, and for the credits of the shard's queue.
+
+mod command;
+mod gate;
+mod known;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use moorline_proto::v1;
+use tokio::sync::watch;
+
+pub(crate) use self::command::not_held;
+pub use self::{
+    command::{Step, Way},
+    gate::{Alone, InUse, Share},
+};
+use self::{gate::Gate, known::Known};
+use crate::{
+    agent::codex::Codex,
+    config::Config,
+    engine::Engine,
+    fingerprint::{Identity, Key},
+    preflight::{self, Checked},
+    stage::Owner,
+};
+
+/// How long what wants the volume alone waits for another that has it alone: longer than a check, and shorter than a login.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The volume that the worker holds. Clones are the same hold.
+#[derive(Debug, Clone)]
+pub struct Holding(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Arc<Config>,
+    engine: Arc<dyn Engine>,
+    agent: Codex,
+    queue: String,
+    volume: String,
+    generation: AtomicI64,
+    gate: Arc<Gate>,
+    known: Mutex<Known>,
+    capacity: watch::Sender<u32>,
+}
+
+impl Holding {
+    /// The hold on the volume of the settings' shard; `None` where there is no shard or no volume.
+    pub fn new(config: &Arc<Config>, engine: &Arc<dyn Engine>) -> Option<Self> {
+        let (queue, volume) = (config.shard_queue()?.to_owned(), config.volume.clone()?);
+        Some(Self(Arc::new(Inner {
+            agent: Codex::new(config),
+            config: config.clone(),
+            engine: engine.clone(),
+            queue,
+            volume,
+            generation: AtomicI64::new(0),
+            gate: Gate::new(),
+            known: Mutex::default(),
+            capacity: watch::Sender::new(1),
+        })))
+    }
+
+    /// Name of the volume.
+    pub fn volume(&self) -> &str {
+        &self.0.volume
+    }
+
+    /// The shard's queue.
+    pub fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.0.config
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.0.engine
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Generation of the volume's lease, as far as this worker was told; 0 before the first Welcome.
+    pub fn generation(&self) -> i64 {
+        self.0.generation.load(Ordering::SeqCst)
+    }
+
+    /// Takes note of a generation that a server has named. Generations never fall.
+    pub fn raise(&self, generation: i64) {
+        self.0.generation.fetch_max(generation, Ordering::SeqCst);
+    }
+
+    /// Another worker has the volume for now: what is known of its login is worth nothing afterwards.
+    pub fn lose(&self) {
+        self.known().doubt();
+    }
+
+    /// A session has begun. Returns what is to be told at once; `None` where the login must be checked before.
+    pub fn welcomed(&self, generation: i64, key: Option<Key>) -> Option<v1::VolumeReport> {
+        let before = self.generation();
+        self.raise(generation);
+        let mut known = self.known();
+        if before > 0 && generation > before {
+            tracing::info!(
+                volume = self.volume(),
+                before,
+                generation,
+                "the volume's lease has a new generation: its login is looked at anew"
+            );
+            known.doubt();
+        }
+        known.key = key.or(known.key.take());
+        let fresh = known.welcome();
+        drop(known);
+        fresh.then(|| self.report())
+    }
+
+    /// Jobs that may use the login at once.
+    pub fn capacity(&self) -> u32 {
+        *self.0.capacity.borrow()
+    }
+
+    /// The same, whenever it changes.
+    pub fn capacities(&self) -> watch::Receiver<u32> {
+        self.0.capacity.subscribe()
+    }
+
+    /// What an agent's share must wait for, if anything.
+    pub fn busy(&self) -> Option<String> {
+        self.0.gate.busy()
+    }
+
+    /// A share for an agent, as soon as there is one.
+    pub async fn share(&self, owner: &Owner) -> Share {
+        self.0.gate.share(owner).await
+    }
+
+    /// A share for an agent that an earlier process has left at work with it.
+    pub fn share_of_adopted(&self, owner: &Owner) -> Share {
+        self.0.gate.share_of_adopted(owner)
+    }
+
+    /// Jobs whose agents have a share.
+    pub fn agents(&self) -> Vec<Owner> {
+        self.0.gate.agents()
+    }
+
+    /// The volume alone, for `what`.
+    ///
+    /// # Errors
+    ///
+    /// At once where an agent works with it; after a while where something else has it alone.
+    pub async fn alone(&self, what: &'static str) -> Result<Alone, InUse> {
+        self.0.gate.alone(what, PATIENCE).await
+    }
+
+    /// Checks the login, for whoever has the volume alone or a share of it. What is found is kept for the next report.
+    pub async fn check(&self) -> Checked {
+        let inner = &self.0;
+        let checked = preflight::check(
+            inner.engine.as_ref(),
+            &inner.agent,
+            &inner.config,
+            &inner.queue,
+            Some(&inner.volume),
+        )
+        .await;
+        self.note(checked)
+    }
+
+    async fn check_thoroughly(&self, probe: bool) -> Checked {
+        if probe {
+            tracing::warn!("@@ probe");
+        }
+        self.check().await
+    }
+
+    async fn forget_state(&self, snapshot: bool) {
+        let _ = snapshot;
+    }
+
+    async fn clean(&self) -> Result<i64, v1::Failure> {
+        Ok(0)
+    }
+
+    /// Checks the login once nobody else uses it, unless it was checked meanwhile. Returns what is to be told.
+    pub async fn check_at_last(&self) -> v1::VolumeReport {
+        let alone = self.0.gate.alone_at_last("a check of its login").await;
+        if self.known().is_stale() {
+            self.check().await;
+        }
+        drop(alone);
+        self.report()
+    }
+
+    /// Takes note of a check. What it says of the volume comes back with fingerprints.
+    fn note(&self, mut checked: Checked) -> Checked {
+        let mut known = self.known();
+        known.check(checked.preflight.clone());
+        known.identity = Identity::default();
+        known.diagnostics = Some(checked.diagnostics);
+        checked.diagnostics = known.stamped().unwrap_or_default();
+        let capacity = known.capacity(self.0.config.api_key_capacity);
+        drop(known);
+        if let Some(capacity) = capacity {
+            self.set_capacity(capacity);
+        }
+        checked
+    }
+
+    fn set_capacity(&self, capacity: u32) {
+        self.0.gate.set_capacity(capacity);
+        let set = |now: &mut u32| std::mem::replace(now, capacity) != capacity;
+        if self.0.capacity.send_if_modified(set) {
+            tracing::info!(
+                volume = self.volume(),
+                capacity,
+                "so many jobs may use the login at once from now on"
+            );
+        }
+    }
+
+    /// Takes note of what a job says of the login, such as that it was refused: its report tells the server.
+    pub fn note_preflight(&self, preflight: v1::Preflight) {
+        self.known().check(preflight);
+    }
+
+    /// What a Hello presents.
+    pub fn binding(&self) -> v1::VolumeBinding {
+        let known = self.known();
+        v1::VolumeBinding {
+            volume: self.0.volume.clone(),
+            queue: self.0.queue.clone(),
+            diagnostics: known.stamped(),
+            preflight: known.preflight(),
+            capacity: self.capacity_told(),
+        }
+    }
+
+    /// The volume as it is now.
+    pub fn report(&self) -> v1::VolumeReport {
+        let known = self.known();
+        v1::VolumeReport {
+            diagnostics: known.stamped(),
+            preflight: known.preflight(),
+            capacity: self.capacity_told(),
+        }
+    }
+
+    pub(crate) fn capacity_told(&self) -> i32 {
+        i32::try_from(self.capacity()).unwrap_or(i32::MAX)
+    }
+}
