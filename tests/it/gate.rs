@@ -8,8 +8,9 @@ use moorline_proto::v1::{self, command::Command as Asked, command_result::Result
 use moorline_server::flow::Timers;
 
 use crate::support::{
-    ScriptedWorker, TestApp, eventually,
+    ScriptedWorker, TestApp,
     app::request,
+    eventually,
     scripted_worker::{check, failed_by, finished, shard_hello, submitted},
 };
 
@@ -37,7 +38,11 @@ fn rung(rung: v1::PreflightRung, message: &str) -> v1::Preflight {
         rung,
         v1::PreflightRung::Present | v1::PreflightRung::Unexpired | v1::PreflightRung::Proven
     );
-    let status = if passed { v1::PreflightStatus::Passed } else { v1::PreflightStatus::Failed };
+    let status = if passed {
+        v1::PreflightStatus::Passed
+    } else {
+        v1::PreflightStatus::Failed
+    };
     v1::Preflight {
         rung: rung.into(),
         ..check("w", 1, status, message)
@@ -121,12 +126,21 @@ async fn a_run_whose_login_is_bad_fails_at_once_with_the_words_of_the_check() {
     );
     assert_eq!((failure.message.as_str(), run.codex_preflight_message.as_str()), (REMEDY, REMEDY));
     assert_eq!(run.codex_preflight_status(), v1::PreflightStatus::Failed);
-    assert_eq!((view.jobs.len(), view.jobs[0].worker_name.as_str()), (1, ""), "no worker was offered the job");
+    assert_eq!(
+        (view.jobs.len(), view.jobs[0].worker_name.as_str()),
+        (1, ""),
+        "no worker was offered the job"
+    );
     let shard = shard(&app).await;
     let volume = shard.volume.clone().unwrap();
     assert_eq!(
         (shard.status(), shard.hold_reason(), volume.status(), volume.status_message.as_str()),
-        (v1::ShardStatus::Active, v1::HoldReason::WaitingAuth, v1::VolumeStatus::NeedsAuth, REMEDY)
+        (
+            v1::ShardStatus::Active,
+            v1::HoldReason::WaitingAuth,
+            v1::VolumeStatus::NeedsAuth,
+            REMEDY
+        )
     );
 }
 
@@ -151,7 +165,9 @@ async fn what_an_agent_says_of_its_login_shuts_the_gate_for_the_next_job_and_the
     worker.accept(&offer).await;
     let revoked = rung(v1::PreflightRung::Revoked, "the refresh token was already used: log in again");
     worker.report(&offer, 1, v1::report::News::Preflight(revoked)).await;
-    worker.report(&offer, 2, finished(failed_by(v1::FailureClass::Login, "REVOKED"))).await;
+    worker
+        .report(&offer, 2, finished(failed_by(v1::FailureClass::Login, "REVOKED")))
+        .await;
 
     let failed = app.finished(&second.run_id).await.run.unwrap();
     assert_eq!(failed.failure.unwrap().code, "REVOKED");
@@ -188,10 +204,7 @@ async fn a_rate_limited_login_is_left_alone_for_as_long_as_the_agent_said_and_th
     let app = TestApp::start().await;
     let mut worker = worker_with(&app, rung(v1::PreflightRung::Unexpired, "good")).await;
     let limited = v1::Preflight {
-        retry_after: Some(prost_types::Duration {
-            seconds: 2,
-            nanos: 0,
-        }),
+        retry_after: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
         ..rung(v1::PreflightRung::RateLimited, "too many requests")
     };
     renew(&worker, limited).await;
@@ -252,7 +265,11 @@ async fn one_login_in_two_volumes_is_found_and_the_second_refused_with_both_name
     })
     .await;
     for told in ["codex_auth_0", "codex_auth_1", "moorline volume login codex_auth_1"] {
-        assert!(volume.status_message.contains(told), "{told} is missing in: {}", volume.status_message);
+        assert!(
+            volume.status_message.contains(told),
+            "{told} is missing in: {}",
+            volume.status_message
+        );
     }
     // Its own check passes, which says nothing.
     renew(&second, rung(v1::PreflightRung::Present, "good")).await;

@@ -193,7 +193,7 @@ async fn all_ended(stack: &Stack, runs: usize, limit: Duration) -> anyhow::Resul
 
 async fn failures(stack: &Stack) -> anyhow::Result<Vec<String>> {
     let database = db::connect(stack.database()).await?;
-    let query = "select id::text, status, coalesce((select error::text from jobs where run_id = runs.id and status = 'failed' limit 1), '') \
+    let query = "select id::text, status, coalesce((select failure::text from jobs where run_id = runs.id and status = 'failed' limit 1), '') \
                  from runs where status <> 'succeeded'";
     let rows = database.query(query, &[]).await?;
     let line = |row: &tokio_postgres::Row| {

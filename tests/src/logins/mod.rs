@@ -122,7 +122,13 @@ impl fmt::Display for Report {
             ("overlapping uses", loaded.log.wrong.len().to_string()),
             ("refreshes", format!("{}, {} with a used token", loaded.refreshes, loaded.reused)),
             ("without it", format!("{} agents at once, {} failed", broken.agents, broken.failed)),
-            ("refreshes", format!("{}, {} with a used token", broken.refreshes, broken.reused)),
+            (
+                "refreshes",
+                format!(
+                    "{}, {} refused, {} of them for a used token",
+                    broken.refreshes, broken.refused, broken.reused
+                ),
+            ),
             (
                 "its login after",
                 if broken.lost { "lost".to_owned() } else { "still good".to_owned() },
