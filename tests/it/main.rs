@@ -35,4 +35,5 @@ mod several_servers;
 mod specs;
 mod spool;
 mod stages;
+mod volumes;
 mod watch_run;

@@ -12,6 +12,7 @@
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`holding`]: the hold on the shard's volume: who may use it now, and what is known of it
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
+//! - [`audit`]: what is known of a run's credentials before a stage needs them
 //! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
@@ -20,6 +21,7 @@
 //! - [`startup`]: what is checked before work is taken
 
 pub mod agent;
+pub mod audit;
 mod beneath;
 mod boot;
 pub mod config;

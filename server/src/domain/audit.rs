@@ -4,6 +4,8 @@ use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text}
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use super::preflight;
+
 /// What was known of a run's credentials before a stage began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
@@ -29,6 +31,17 @@ pub enum CodexStatus {
     Invalid,
     /// It works, and must be renewed soon.
     ExpiresSoon,
+}
+
+impl CodexStatus {
+    /// What a login check says of it.
+    pub fn of_check(status: preflight::Status) -> Option<Self> {
+        match status {
+            preflight::Status::Passed => Some(Self::Valid),
+            preflight::Status::Failed => Some(Self::Invalid),
+            preflight::Status::Skipped => None,
+        }
+    }
 }
 
 /// State of the forge's token. Stored as text.

@@ -137,9 +137,12 @@ async fn ask(flow: &Flow, gate: &Gate) -> Result<(), Error> {
     let Some(instance_id) = gate.owner_instance_id.filter(|_| gate.status == shard::Status::Active) else {
         return Ok(());
     };
-    if !volumes::ask(&mut *flow.connection().await?, &gate.volume, every.as_secs_f64()).await? {
+    let mut connection = flow.connection().await?;
+    // Those that waited may just have been failed.
+    if !jobs::any_waits(&mut connection, &gate.queue).await? || !volumes::ask(&mut connection, &gate.volume, every.as_secs_f64()).await? {
         return Ok(());
     }
+    drop(connection);
     let asked = command::Request {
         instance_id,
         session_id: None,

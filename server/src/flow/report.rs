@@ -15,7 +15,7 @@ use super::{
 use crate::{
     db::{jobs::Job, runs, volumes},
     domain::{
-        audit::Audit,
+        audit::{Audit, CodexStatus},
         event::Event,
         job::{self, Failure},
         preflight::Preflight,
@@ -110,6 +110,12 @@ pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64, sequenc
         News::Preflight(check) => preflight(ledger, &job, check),
         News::Seen(volume, seen) => ledger.store(Also::Seen(volume, seen)),
         News::Audit(audit) => {
+            // Who publishes has no login of the agent to look at; what the run's own check found still stands.
+            let known = ledger.run.codex_preflight_status.and_then(CodexStatus::of_check);
+            let audit = Audit {
+                codex_status: audit.codex_status.or(known),
+                ..audit
+            };
             ledger.record(Event::CredentialAudit(audit.clone()));
             ledger.store(Also::Audit(audit));
         }

@@ -19,10 +19,10 @@ use crate::{
 /// One repository at GitHub.
 #[derive(Debug)]
 pub struct GitHub {
-    client: Octocrab,
-    api: String,
-    owner: String,
-    name: String,
+    pub(super) client: Octocrab,
+    pub(super) api: String,
+    pub(super) owner: String,
+    pub(super) name: String,
     /// Pause before the first repetition of a call; it doubles.
     pub(super) pause: Duration,
 }

@@ -1,13 +1,14 @@
 //! Where pull requests are opened.
 
 mod github;
+mod standing;
 
 use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use moorline_proto::v1::Failure;
 
-pub use self::github::GitHub;
+pub use self::{github::GitHub, standing::Standing};
 use crate::{config::Config, git::owner_and_name};
 
 /// The pull request that a run wants.
@@ -69,6 +70,20 @@ pub fn choose(config: &Config, repository: &str) -> Result<(Arc<dyn Forge>, Opti
     };
     let github = GitHub::new(&config.github_api_url, token.clone(), owner, name)?;
     Ok((Arc::new(github), None))
+}
+
+/// How the worker's token stands with the forge of a repository. Asked once: it is a look, and no stage fails for want of one.
+pub async fn standing(config: &Config, repository: &str) -> Standing {
+    let (Some((owner, name)), Some(token)) = (on_github(&config.github_url, repository), &config.github_token) else {
+        return Standing::default();
+    };
+    match GitHub::new(&config.github_api_url, token.clone(), owner, name) {
+        Ok(github) => github.standing().await,
+        Err(failure) => Standing {
+            notes: failure.message,
+            ..Standing::default()
+        },
+    }
 }
 
 /// Owner and name of a repository at GitHub, from `owner/name` or a URL below the GitHub address.

@@ -78,6 +78,13 @@ impl Outlet for JobOutlet {
         self.handle.ledger.report(&self.lease, News::Preflight(preflight));
     }
 
+    async fn credential_audit(&self, audit: v1::CredentialAudit) {
+        let codex = plain(audit.codex_status().as_str_name(), "CODEX_CREDENTIAL_STATUS_");
+        let github = plain(audit.github_status().as_str_name(), "GITHUB_CREDENTIAL_STATUS_");
+        tracing::info!(%codex, %github, "credentials looked at: {}", audit.notes);
+        self.handle.ledger.report(&self.lease, News::CredentialAudit(audit));
+    }
+
     async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics) {
         self.handle.ledger.report(&self.lease, News::VolumeDiagnostics(diagnostics));
     }

@@ -70,6 +70,8 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     async fn progress(&self, message: &str);
     /// A login check made for this job.
     async fn preflight(&self, preflight: v1::Preflight);
+    /// The run's credentials, before they are needed.
+    async fn credential_audit(&self, audit: v1::CredentialAudit);
     /// The volume as it is now.
     async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics);
     /// Stores a file as an artifact of the run.

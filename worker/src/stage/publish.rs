@@ -9,6 +9,7 @@ use moorline_proto::v1::{self, ArtifactType, FailureClass};
 
 use super::{Context, Error, FILES, failure, message, named};
 use crate::{
+    audit,
     forge::{self, Wanted},
     git::{self, CommitSpec, Git, Merge, Pushed},
 };
@@ -31,6 +32,7 @@ pub async fn run(ctx: &Context) -> Result<v1::PublishResult, Error> {
         spec,
         submit,
     };
+    publisher.audit().await?;
     let commit = publisher.commit().await?;
     publisher.push(&commit).await?;
     publisher.pull_request(commit).await
@@ -49,6 +51,13 @@ impl Publisher<'_> {
             Some(discover) if !discover.base_ref.is_empty() => &discover.base_ref,
             _ => &self.spec.base_ref,
         }
+    }
+
+    /// Looks at the forge's token before anything is pushed. A run that is retried with a bad one halts here again, at once.
+    async fn audit(&self) -> Result<(), Error> {
+        let audit = audit::look(&self.ctx.config, &self.spec.repository, None).await;
+        self.ctx.outlet.credential_audit(audit.clone()).await;
+        audit::refusal(&audit).map_or(Ok(()), |failure| Err(Error::Failed(failure)))
     }
 
     /// Makes the commit, and refuses one that doesn't merge into the base branch as it is now.

@@ -26,6 +26,7 @@ pub use self::{at_work::AtWork, container::AFTERWARDS, running::clear};
 use super::{Context, Error, Owner, discover::check_feature_key, failure};
 use crate::{
     agent::{self, Agent, Transcript},
+    audit,
     boot::Moment,
     engine::Container,
     git::{Base, Blob, Checkout, Git},
@@ -166,6 +167,8 @@ impl<'a> Submit<'a> {
         if self.volume.is_some() {
             ctx.outlet.volume_diagnostics(checked.diagnostics.clone()).await;
         }
+        let audit = audit::look(&ctx.config, &self.spec.repository, self.volume.as_ref().map(|_| &checked)).await;
+        ctx.outlet.credential_audit(audit).await;
         match checked.preflight.status() {
             PreflightStatus::Passed | PreflightStatus::Skipped => Ok(()),
             _ => Err(Error::Failed(preflight::failure(&checked))),

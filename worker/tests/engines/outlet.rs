@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Kept {
     pub progress: Mutex<Vec<String>>,
     pub preflights: Mutex<Vec<v1::Preflight>>,
+    pub audits: Mutex<Vec<v1::CredentialAudit>>,
     pub volumes: Mutex<Vec<v1::VolumeDiagnostics>>,
     pub artifacts: Mutex<Vec<(v1::ArtifactType, String)>>,
     pub output: Mutex<String>,
@@ -40,6 +41,10 @@ impl Outlet for Kept {
 
     async fn preflight(&self, preflight: v1::Preflight) {
         self.preflights.lock().unwrap().push(preflight);
+    }
+
+    async fn credential_audit(&self, audit: v1::CredentialAudit) {
+        self.audits.lock().unwrap().push(audit);
     }
 
     async fn volume_diagnostics(&self, diagnostics: v1::VolumeDiagnostics) {
