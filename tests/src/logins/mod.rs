@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     load::Loaded,
-    stack::Stack,
+    stack::{Options, Stack},
     unguarded::{Broken, Home},
 };
 
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn soak(args: &Args) -> anyhow::Result<()> {
-    let stack = Stack::start(&args.folder).await?;
+    let stack = Stack::start(&args.folder, Options::default()).await?;
     let limit = Duration::from_secs_f64(args.minutes * 60.0);
     let loaded = load::run(&stack, args.runs, limit).await?;
     let folder = tempfile::tempdir()?;
