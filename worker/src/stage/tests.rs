@@ -29,6 +29,7 @@ impl Outlet for Memory {
         self.lines.lock().expect("lines").push(message.to_owned());
     }
     async fn preflight(&self, _: v1::Preflight) {}
+    async fn credential_audit(&self, _: v1::CredentialAudit) {}
     async fn volume_diagnostics(&self, _: v1::VolumeDiagnostics) {}
     async fn upload_artifact(&self, kind: v1::ArtifactType, file: &Path, _: &str) -> Result<v1::Artifact, v1::Failure> {
         let text = fs::read_to_string(file).expect("a file");

@@ -29,6 +29,7 @@ impl Outlet for Ear {
         self.0.lock().unwrap().push(line.to_owned());
     }
     async fn preflight(&self, _: v1::Preflight) {}
+    async fn credential_audit(&self, _: v1::CredentialAudit) {}
     async fn volume_diagnostics(&self, _: v1::VolumeDiagnostics) {}
     async fn upload_artifact(&self, _: v1::ArtifactType, _: &Path, _: &str) -> Result<v1::Artifact, v1::Failure> {
         Ok(v1::Artifact::default())
