@@ -220,7 +220,12 @@ impl Books {
 
     pub(super) fn secrets(&self) -> Vec<String> {
         let signatures = self.access.keys().chain(&self.ids).filter_map(|token| token.rsplit('.').next());
-        self.refresh.keys().map(String::as_str).chain(signatures).map(str::to_owned).collect()
+        self.refresh
+            .keys()
+            .map(String::as_str)
+            .chain(signatures)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The failure that the next refresh is to get, if any.

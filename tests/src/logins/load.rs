@@ -261,7 +261,9 @@ async fn log_in_again(stack: &Stack, runs: usize) -> anyhow::Result<()> {
             logged_in => break logged_in,
         }
     };
-    let activate = v1::ActivateShardRequest { queue: stack.queue().to_owned() };
+    let activate = v1::ActivateShardRequest {
+        queue: stack.queue().to_owned(),
+    };
     stack.shards().activate_shard(activate).await.context("the end of the drain")?;
     let preflight = logged_in.context("the login")?;
     anyhow::ensure!(

@@ -28,7 +28,6 @@ use crate::{
     soak::stack::{Postgres, Program, Stop, beside_this_one, free_ports},
 };
 
-
 /// See the module.
 #[derive(Debug)]
 pub struct Stack {
@@ -153,17 +152,31 @@ impl Stack {
             ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
             ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
             ("MOORLINE_CODEX_ISSUER", self.issuer.url()),
-            (
-                "CODEX_ENV",
-                format!("CODEX_REFRESH_TOKEN_URL_OVERRIDE={}", self.issuer.refresh_url()),
-            ),
+            ("CODEX_ENV", agent.join("\n")),
             ("MOORLINE_GIT_PROTOCOLS", config.git_protocols.clone()),
-        ]
+        ];
+        own.into_iter().chain(options.programs.clone()).collect()
     }
 
-    /// Folder of the volume.
-    pub fn volume(&self) -> PathBuf {
-        self.config.volume_root.join(VOLUME)
+    /// The queue of the shard that has the volume.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Name of the volume.
+    pub fn volume(&self) -> &str {
+        &self.volume
+    }
+
+    /// Its folder, with local processes.
+    pub fn volume_folder(&self) -> PathBuf {
+        self.config.volume_root.join(&self.volume)
+    }
+
+    /// The processes of server and workers.
+    pub fn processes(&self) -> Vec<u32> {
+        let programs = std::iter::once(&self.server).chain(&self.workers);
+        programs.filter_map(Program::id).collect()
     }
 
     /// How the database is reached.
@@ -248,7 +261,12 @@ fn volume(options: &Options) -> String {
 }
 
 fn config(options: &Options, model: &ScriptedModel, root: &Path, server: SocketAddr) -> anyhow::Result<Config> {
-    let variable = |name: &str, default: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned());
+    let variable = |name: &str, default: &str| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .unwrap_or_else(|| default.to_owned())
+    };
     Ok(Config {
         server: format!("http://{server}"),
         name: "shard".to_owned(),
