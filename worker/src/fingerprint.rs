@@ -5,18 +5,11 @@ use moorline_proto::v1::VolumeDiagnostics;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
 
+use crate::agent::Identity;
+
 /// The key that all workers of a fleet share. Without it a fingerprint can't be compared with a guess.
 #[derive(Debug, Clone)]
 pub struct Key(SecretSlice<u8>);
-
-/// What fingerprints are made of. It never leaves the worker.
-#[derive(Debug, Clone, Default)]
-pub struct Identity {
-    /// The account that is logged in, where the credential names it.
-    pub account: Option<SecretString>,
-    /// What makes the login one of a kind: its refresh token. An API key has none.
-    pub login: Option<SecretString>,
-}
 
 impl Key {
     /// The key of a Welcome; `None` where the server sends none.
@@ -36,13 +29,11 @@ impl Key {
     }
 }
 
-impl Identity {
-    /// Puts the fingerprints into what is reported of a volume; takes them out where there is no key yet.
-    pub fn stamp(&self, key: Option<&Key>, diagnostics: &mut VolumeDiagnostics) {
-        let of = |value: &Option<SecretString>| key.map(|key| key.of(value.as_ref())).unwrap_or_default();
-        diagnostics.account_fingerprint = of(&self.account);
-        diagnostics.login_fingerprint = of(&self.login);
-    }
+/// Puts the fingerprints of a login into what is reported of its volume; takes them out where there is no key yet.
+pub fn stamp(identity: &Identity, key: Option<&Key>, diagnostics: &mut VolumeDiagnostics) {
+    let of = |value: &Option<SecretString>| key.map(|key| key.of(value.as_ref())).unwrap_or_default();
+    diagnostics.account_fingerprint = of(&identity.account);
+    diagnostics.login_fingerprint = of(&identity.refresh_token);
 }
 
 #[cfg(test)]
@@ -64,16 +55,16 @@ mod tests {
     fn without_a_key_nothing_is_said_and_the_values_never_print() {
         let identity = Identity {
             account: Some("acct-1".into()),
-            login: Some("rt-old".into()),
+            refresh_token: Some("rt-old".into()),
         };
         let mut diagnostics = VolumeDiagnostics::default();
-        identity.stamp(None, &mut diagnostics);
+        stamp(&identity, None, &mut diagnostics);
         assert_eq!(
             (diagnostics.account_fingerprint.as_str(), diagnostics.login_fingerprint.as_str()),
             ("", "")
         );
         let key = Key::new(&[7; 32]);
-        identity.stamp(key.as_ref(), &mut diagnostics);
+        stamp(&identity, key.as_ref(), &mut diagnostics);
         assert_eq!(diagnostics.account_fingerprint.len(), 64);
         assert_ne!(diagnostics.account_fingerprint, diagnostics.login_fingerprint);
         let printed = format!("{identity:?} {key:?}");

@@ -1,7 +1,10 @@
 //! Is the login good? Asked before each job of an agent, at start, and on command.
 
+mod ladder;
 mod message;
+mod real_call;
 mod remedy;
+mod table;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,17 +12,31 @@ use chrono::Utc;
 use moorline_proto::v1::{self, PreflightRung as Rung, PreflightStatus as Status};
 use tokio::time::{Instant, timeout};
 
-use self::message::Subject;
+pub use self::table::table;
+use self::{ladder::Ladder, message::Subject};
 use crate::{
-    agent::{Agent, Login},
+    agent::{Agent, Identity, Login},
     config::Config,
     engine::{Engine, Error},
     redact::chain,
-    volume::{ENGINE_SLACK, Place, probe, timestamp},
+    volume::{ENGINE_SLACK, Place, timestamp},
 };
 
 /// Longest message, in characters.
 pub const MESSAGE_LIMIT: usize = 512;
+
+/// What is to be checked, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The shard's queue.
+    pub queue: &'a str,
+    /// The volume; `None` where none is configured.
+    pub volume: Option<&'a str>,
+    /// Generation of the volume's lease; 0 before it is known.
+    pub generation: i64,
+    /// Whether to make a small real call as well.
+    pub probe: bool,
+}
 
 /// What a check has found.
 #[derive(Debug, Clone)]
@@ -28,28 +45,52 @@ pub struct Checked {
     pub preflight: v1::Preflight,
     /// The volume as it is.
     pub diagnostics: v1::VolumeDiagnostics,
-    /// For programs, why the check could not be run: `image_missing`, `engine_unreachable` or `program_missing`.
+    /// For programs, why the check could not be run: `image_missing`, `engine_unreachable`, `program_missing`, `volume_in_use` or `fenced`.
     pub cause: Option<&'static str>,
+    /// Set where the volume was not to be had (`VOLUME_IN_USE`, `FENCED`): then nothing was learnt of the login, and the result is not for
+    /// reporting.
+    pub blocked: Option<v1::Failure>,
+    /// Whose login it is.
+    pub identity: Identity,
+    /// Jobs that may use the login at once.
+    pub capacity: u32,
 }
 
-/// Checks the login in `volume`, for the shard `queue`, and describes the volume. Never fails: what goes wrong is the result.
-pub async fn check(engine: &dyn Engine, agent: &dyn Agent, config: &Config, queue: &str, volume: Option<&str>) -> Checked {
-    let began = Instant::now();
-    let Some(volume) = volume else {
+/// Checks the login in a volume, and describes the volume. Never fails: what goes wrong is the result.
+pub async fn check(engine: &dyn Engine, agent: &dyn Agent, config: &Config, ask: &Ask<'_>) -> Checked {
+    let (began, queue) = (Instant::now(), ask.queue);
+    let Some(volume) = ask.volume else {
         let skipped = format!("{} login check skipped: no volume is configured (CODEX_VOLUME_NAME)", agent.name());
-        return Checked {
-            preflight: result(config, queue, "", Status::Skipped, Rung::Unspecified, skipped, began.elapsed()),
-            diagnostics: v1::VolumeDiagnostics::default(),
-            cause: None,
-        };
+        let mut seen = Seen::new("");
+        seen.diagnostics = v1::VolumeDiagnostics::default();
+        return seen.checked(result(
+            config,
+            queue,
+            "",
+            Status::Skipped,
+            Rung::Unspecified,
+            skipped,
+            began.elapsed(),
+        ));
     };
     let mut seen = Seen::new(volume);
-    let longest = config.preflight_timeout + ENGINE_SLACK;
-    let looked = timeout(longest, look(engine, agent, config, volume, &mut seen)).await;
-    let (rung, detail) = looked.unwrap_or_else(|_| {
-        let late = format!("the container engine did not answer within {} s", longest.as_secs());
-        (Rung::TimedOut, late)
-    });
+    let ladder = Ladder {
+        engine,
+        agent,
+        config,
+        ask,
+        volume,
+    };
+    // At most it looks, puts back, looks again, calls and notes.
+    let longest = 5 * config.preflight_timeout + ENGINE_SLACK;
+    let (rung, detail) = match timeout(longest, ladder.climb(&mut seen)).await {
+        Ok(Ok(judged)) => judged,
+        Ok(Err(error)) => seen.broken(&error),
+        Err(_) => {
+            let late = format!("the container engine did not answer within {} s", longest.as_secs());
+            (Rung::TimedOut, late)
+        }
+    };
     let subject = Subject {
         agent,
         config,
@@ -61,11 +102,9 @@ pub async fn check(engine: &dyn Engine, agent: &dyn Agent, config: &Config, queu
     let message = subject.message("login check failed", rung, &detail);
     let mut preflight = result(config, queue, volume, status, rung, message, began.elapsed());
     preflight.exit_code = seen.exit_code;
-    Checked {
-        preflight,
-        diagnostics: seen.diagnostics,
-        cause: seen.cause.filter(|_| rung == Rung::EnvironmentBroken),
-    }
+    preflight.retry_after = seen.retry_after.and_then(|after| after.try_into().ok());
+    seen.cause = seen.cause.filter(|_| rung == Rung::EnvironmentBroken);
+    seen.checked(preflight)
 }
 
 /// What has been seen of a volume when a check ends, however it ends.
@@ -74,6 +113,10 @@ struct Seen {
     exit_code: Option<i32>,
     diagnostics: v1::VolumeDiagnostics,
     cause: Option<&'static str>,
+    blocked: Option<v1::Failure>,
+    identity: Identity,
+    capacity: u32,
+    retry_after: Option<Duration>,
 }
 
 impl Seen {
@@ -86,53 +129,45 @@ impl Seen {
                 ..v1::VolumeDiagnostics::default()
             },
             cause: None,
+            blocked: None,
+            identity: Identity::default(),
+            capacity: 1,
+            retry_after: None,
         }
+    }
+
+    /// Takes in whose login it is.
+    fn know(&mut self, login: &Login, config: &Config) {
+        self.identity = login.identity.clone();
+        self.capacity = if login.method == "api_key" { config.api_key_capacity } else { 1 };
     }
 
     /// An engine's errors say themselves what to do.
     fn broken(&mut self, error: &Error) -> (Rung, String) {
         self.cause = error.cause();
+        let blocked = match error {
+            Error::VolumeInUse { .. } => Some("VOLUME_IN_USE"),
+            Error::Fenced { .. } => Some("FENCED"),
+            _ => None,
+        };
+        self.blocked = blocked.map(|code| crate::stage::failure(code, v1::FailureClass::Environment, chain(error)));
         let rung = match error {
             Error::VolumeMissing { .. } => Rung::VolumeMissing,
+            Error::VolumeUnusable { why, .. } if why.contains("Permission denied") => Rung::Unreadable,
             _ => Rung::EnvironmentBroken,
         };
         (rung, chain(error))
     }
-}
 
-async fn look(engine: &dyn Engine, agent: &dyn Agent, config: &Config, volume: &str, seen: &mut Seen) -> (Rung, String) {
-    let place = match Place::find(engine, agent, volume).await {
-        Ok(Some(place)) => place,
-        Ok(None) => return (Rung::VolumeMissing, String::new()),
-        Err(error) => return seen.broken(&error),
-    };
-    seen.diagnostics = place.diagnostics();
-    let place = seen.place.insert(place);
-    let (probe, file) = match probe(engine, agent, config, place).await {
-        Ok(probed) => probed,
-        Err(error) => return seen.broken(&error),
-    };
-    seen.exit_code = probe.status;
-    // What a shell says of a program that isn't there, or can't be run.
-    seen.cause = matches!(probe.status, Some(126 | 127)).then_some("program_missing");
-    let login = match probe.status {
-        Some(code) => agent.login(code, &probe.output, &file, Utc::now()),
-        None if probe.timed_out => silent(Rung::TimedOut, String::new()),
-        None => silent(
-            Rung::EnvironmentBroken,
-            format!("the check ended without an answer: {}", probe.output),
-        ),
-    };
-    seen.diagnostics = probe.describe(&login, std::mem::take(&mut seen.diagnostics));
-    (login.rung, login.detail)
-}
-
-fn silent(rung: Rung, detail: String) -> Login {
-    Login {
-        rung,
-        detail,
-        method: "",
-        expires_at: None,
+    fn checked(self, preflight: v1::Preflight) -> Checked {
+        Checked {
+            preflight,
+            diagnostics: self.diagnostics,
+            cause: self.cause,
+            blocked: self.blocked,
+            identity: self.identity,
+            capacity: self.capacity,
+        }
     }
 }
 
@@ -143,6 +178,9 @@ pub fn passes(rung: Rung) -> bool {
 
 /// The failure of a job whose check did not pass.
 pub fn failure(checked: &Checked) -> v1::Failure {
+    if let Some(blocked) = &checked.blocked {
+        return blocked.clone();
+    }
     let preflight = &checked.preflight;
     let rung = preflight.rung();
     let class = match rung {
@@ -188,9 +226,13 @@ pub async fn advice(
     subject.message("could not go on", rung, detail)
 }
 
-/// A check's result for a login that the agent itself found to be no good, with the message that the job fails with.
-pub fn refused(config: &Config, queue: &str, volume: &str, rung: Rung, message: &str) -> v1::Preflight {
-    result(config, queue, volume, Status::Failed, rung, message.to_owned(), Duration::ZERO)
+/// A check's result for a login that the agent itself found to be no good, with the message that the job fails with, and how long the
+/// agent was told to leave the account alone.
+pub fn refused(config: &Config, queue: &str, volume: &str, rung: Rung, message: &str, retry_after: Option<Duration>) -> v1::Preflight {
+    v1::Preflight {
+        retry_after: retry_after.and_then(|after| after.try_into().ok()),
+        ..result(config, queue, volume, Status::Failed, rung, message.to_owned(), Duration::ZERO)
+    }
 }
 
 /// The folder that is the volume, or would be, with an engine whose volumes are folders.

@@ -3,6 +3,8 @@
 mod diagnostics;
 pub mod guard;
 mod probe;
+mod state;
+pub mod steward;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +23,11 @@ use crate::{
 use self::guard::{Kind, Mode, Use};
 
 pub(crate) use self::diagnostics::timestamp;
-pub use self::probe::{CredentialFacts, Probe, probe};
+pub(crate) use self::probe::fingerprint;
+pub use self::{
+    probe::{CredentialFacts, Probe, probe},
+    state::{Proven, Refused, State},
+};
 
 /// A volume that exists, and where an agent's short commands find it.
 #[derive(Debug, Clone)]

@@ -5,10 +5,11 @@
 
 pub mod codex;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use moorline_proto::v1;
+use secrecy::SecretString;
 
 use crate::{
     config::Config,
@@ -26,8 +27,17 @@ pub enum CredentialFile {
     Unusable(String),
 }
 
+/// Whose login it is. Only ever compared, by fingerprints; never shown.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The issuer's id of the account.
+    pub account: Option<SecretString>,
+    /// The refresh token, which only one volume may have.
+    pub refresh_token: Option<SecretString>,
+}
+
 /// What is known of a stored login.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Login {
     /// Where on the ladder it is.
     pub rung: v1::PreflightRung,
@@ -37,6 +47,27 @@ pub struct Login {
     pub method: &'static str,
     /// When the stored token expires, if it says so.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Whose it is.
+    pub identity: Identity,
+}
+
+impl Login {
+    /// Whether the next use renews the token, or would have to by `within`: what the issuer answers then, the volume must keep.
+    pub fn refresh_is_due(&self, now: DateTime<Utc>, within: Duration) -> bool {
+        let due = |at: DateTime<Utc>| at <= now + within;
+        self.method == "chatgpt" && self.expires_at.is_none_or(due)
+    }
+}
+
+/// Files that an agent piles up in its home, as patterns of the shell below it, with blanks between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piles {
+    /// Its conversations.
+    pub sessions: &'static str,
+    /// Its logs.
+    pub logs: &'static str,
+    /// What it can make again.
+    pub caches: &'static str,
 }
 
 /// What an agent has reported so far.
@@ -74,6 +105,8 @@ pub struct Fault {
     pub class: v1::FailureClass,
     /// What happened and, where the login isn't the cause, what to do; may hold secrets until it is redacted.
     pub detail: String,
+    /// For a rate limit: how long the account is to be left alone, where the agent said so.
+    pub retry_after: Option<Duration>,
 }
 
 /// What a person does to log in by device code.
@@ -139,8 +172,23 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// What the status command's exit code and output, and the credential file, say together.
     fn login(&self, code: i32, output: &str, file: &CredentialFile, now: DateTime<Utc>) -> Login;
 
+    /// What the credential file says by itself, whatever the CLI says.
+    fn judge(&self, file: &CredentialFile, now: DateTime<Utc>) -> Login;
+
+    /// Whether `damaged` is what is left of `snapshot`, so that putting that back loses nothing.
+    fn restorable(&self, damaged: &CredentialFile, snapshot: &CredentialFile) -> bool;
+
+    /// Command that makes one small real call, in its working directory.
+    fn probe_command(&self) -> Vec<String>;
+
+    /// Files that it piles up.
+    fn piles(&self) -> Piles;
+
+    /// Environment that keeps what a job needs no longer than itself out of the volume, in a job whose `HOME` is `home`.
+    fn work_environment(&self, home: &Path) -> BTreeMap<String, SecretString>;
+
     /// Command that works on the prompt from standard input, in the repository at `repo`, without asking anything.
-    fn work_command(&self, repo: &Path) -> Vec<String>;
+    fn work_command(&self, repo: &Path, home: &Path) -> Vec<String>;
 
     /// Takes one line of its output into the transcript, and returns what of it people may want to see at once.
     fn read_line(&self, line: &str, repo: &Path, transcript: &mut Transcript) -> Option<String>;

@@ -7,7 +7,7 @@ use moorline_proto::v1::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Alone, Holding, InUse};
-use crate::{agent::DeviceCode, login, redact::chain, sealing::SealingKey, stage::failure};
+use crate::{agent::DeviceCode, login, redact::chain, sealing::SealingKey, stage::failure, volume::steward};
 
 /// A step of a login that people are told of.
 #[derive(Debug, Clone)]
@@ -71,7 +71,10 @@ impl Holding {
 
     /// The check that a command ends with, while it still has the volume alone.
     async fn checked(&self, probe: bool) -> Result<Answer, Failure> {
-        let checked = self.check_thoroughly(probe).await;
+        let checked = self.check(self.generation(), probe).await;
+        if let Some(blocked) = checked.blocked {
+            return Err(blocked);
+        }
         Ok(Answer::VolumeChecked(VolumeChecked {
             preflight: Some(checked.preflight),
             diagnostics: Some(checked.diagnostics),
@@ -95,7 +98,6 @@ impl Holding {
         }
         tracing::info!(volume = self.volume(), "a login is stored");
         (way.tell)(Step::Stored);
-        self.forget_state(false).await;
         let answer = self.checked(false).await;
         drop(alone);
         answer
@@ -121,7 +123,6 @@ impl Holding {
         let alone = self.had("a logout").await?;
         let done = login::log_out(self.engine().as_ref(), self.config(), self.volume(), self.generation()).await;
         done.map_err(|error| error.failure())?;
-        self.forget_state(true).await;
         tracing::info!(volume = self.volume(), "the volume is logged out");
         let answer = self.checked(false).await;
         drop(alone);
@@ -130,12 +131,16 @@ impl Holding {
 
     async fn clean_up(&self) -> Result<Answer, Failure> {
         let alone = self.had("a clean-up").await?;
-        let freed_bytes = self.clean().await?;
-        let checked = self.check().await;
+        let (engine, generation) = (self.engine().as_ref(), self.generation());
+        let cleaned = steward::clean(engine, self.agent(), self.config(), self.volume(), generation).await;
         drop(alone);
+        let (freed_bytes, diagnostics) = cleaned.map_err(|error| {
+            let code = login::code(&error).unwrap_or("CLEAN_FAILED");
+            failure(code, FailureClass::Environment, chain(&error))
+        })?;
         Ok(Answer::VolumeCleaned(VolumeCleaned {
             freed_bytes,
-            diagnostics: Some(checked.diagnostics),
+            diagnostics: Some(self.note_cleaned(diagnostics)),
         }))
     }
 }

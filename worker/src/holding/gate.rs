@@ -141,6 +141,11 @@ impl Gate {
         self.wait(|state| self.admit_alone(state, what)).await
     }
 
+    /// The same at once or not at all.
+    pub(super) fn alone_now(self: &Arc<Self>, what: &'static str) -> Option<Alone> {
+        self.admit_alone(&mut self.state(), what)
+    }
+
     fn admit_alone(self: &Arc<Self>, state: &mut State, what: &'static str) -> Option<Alone> {
         if state.alone.is_some() || !state.agents.is_empty() {
             return None;

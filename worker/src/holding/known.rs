@@ -5,7 +5,10 @@ use std::time::Duration;
 use moorline_proto::v1::{Preflight, PreflightRung as Rung, VolumeDiagnostics};
 use tokio::time::Instant;
 
-use crate::fingerprint::{Identity, Key};
+use crate::{
+    agent::Identity,
+    fingerprint::{self, Key},
+};
 
 /// A check that no server has heard of counts as fresh for so long: whoever stands by may have waited for weeks since.
 const FRESH: Duration = Duration::from_secs(60);
@@ -58,7 +61,7 @@ impl Known {
 
     pub(super) fn stamped(&self) -> Option<VolumeDiagnostics> {
         let mut diagnostics = self.diagnostics.clone()?;
-        self.identity.stamp(self.key.as_ref(), &mut diagnostics);
+        fingerprint::stamp(&self.identity, self.key.as_ref(), &mut diagnostics);
         Some(diagnostics)
     }
 

@@ -28,13 +28,16 @@ use crate::{
     agent::codex::Codex,
     config::Config,
     engine::Engine,
-    fingerprint::{Identity, Key},
+    fingerprint::Key,
     preflight::{self, Checked},
     stage::Owner,
 };
 
 /// How long what wants the volume alone waits for another that has it alone: longer than a check, and shorter than a login.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pause before a volume that others have is looked at again.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// The volume that the worker holds. Clones are the same hold.
 #[derive(Debug, Clone)]
@@ -82,6 +85,10 @@ impl Holding {
 
     pub(crate) fn config(&self) -> &Arc<Config> {
         &self.0.config
+    }
+
+    pub(crate) fn agent(&self) -> &Codex {
+        &self.0.agent
     }
 
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
@@ -166,50 +173,48 @@ impl Holding {
         self.0.gate.alone(what, PATIENCE).await
     }
 
-    /// Checks the login, for whoever has the volume alone or a share of it. What is found is kept for the next report.
-    pub async fn check(&self) -> Checked {
+    /// The volume alone at once; `None` where it is in use.
+    pub fn alone_now(&self, what: &'static str) -> Option<Alone> {
+        self.0.gate.alone_now(what)
+    }
+
+    /// Checks the login under a generation of the lease, for whoever has the volume alone or a share of it; with one small real call if it is
+    /// to be a `probe`. What is found is kept for the next report.
+    pub async fn check(&self, generation: i64, probe: bool) -> Checked {
         let inner = &self.0;
-        let checked = preflight::check(
-            inner.engine.as_ref(),
-            &inner.agent,
-            &inner.config,
-            &inner.queue,
-            Some(&inner.volume),
-        )
-        .await;
+        let ask = preflight::Ask {
+            queue: &inner.queue,
+            volume: Some(&inner.volume),
+            generation,
+            probe,
+        };
+        let checked = preflight::check(inner.engine.as_ref(), &inner.agent, &inner.config, &ask).await;
         self.note(checked)
-    }
-
-    async fn check_thoroughly(&self, probe: bool) -> Checked {
-        if probe {
-            tracing::warn!("@@ probe");
-        }
-        self.check().await
-    }
-
-    async fn forget_state(&self, snapshot: bool) {
-        let _ = snapshot;
-    }
-
-    async fn clean(&self) -> Result<i64, v1::Failure> {
-        Ok(0)
     }
 
     /// Checks the login once nobody else uses it, unless it was checked meanwhile. Returns what is to be told.
     pub async fn check_at_last(&self) -> v1::VolumeReport {
-        let alone = self.0.gate.alone_at_last("a check of its login").await;
-        if self.known().is_stale() {
-            self.check().await;
+        loop {
+            let alone = self.0.gate.alone_at_last("a check of its login").await;
+            if !self.known().is_stale() {
+                return self.report();
+            }
+            let checked = self.check(self.generation(), false).await;
+            drop(alone);
+            let Some(blocked) = checked.blocked else { return self.report() };
+            tracing::warn!(volume = self.volume(), "the login can't be looked at yet: {}", blocked.message);
+            tokio::time::sleep(AGAIN).await;
         }
-        drop(alone);
-        self.report()
     }
 
-    /// Takes note of a check. What it says of the volume comes back with fingerprints.
+    /// Takes note of a check. What it says of the volume comes back with fingerprints. One that could not have the volume says nothing.
     fn note(&self, mut checked: Checked) -> Checked {
+        if checked.blocked.is_some() {
+            return checked;
+        }
         let mut known = self.known();
         known.check(checked.preflight.clone());
-        known.identity = Identity::default();
+        known.identity = checked.identity.clone();
         known.diagnostics = Some(checked.diagnostics);
         checked.diagnostics = known.stamped().unwrap_or_default();
         let capacity = known.capacity(self.0.config.api_key_capacity);
@@ -218,6 +223,13 @@ impl Holding {
             self.set_capacity(capacity);
         }
         checked
+    }
+
+    /// Takes note of the volume after a clean-up, which leaves the login as it is.
+    fn note_cleaned(&self, diagnostics: v1::VolumeDiagnostics) -> v1::VolumeDiagnostics {
+        let mut known = self.known();
+        known.diagnostics = Some(diagnostics);
+        known.stamped().unwrap_or_default()
     }
 
     fn set_capacity(&self, capacity: u32) {

@@ -237,6 +237,9 @@ impl Link {
                     let delay = hint.unwrap_or_else(|| self.redial.next_delay());
                     self.say_standing_by(&reason, delay);
                     self.handle.set_line(Line::StandingBy { why: reason });
+                    if let Some(holding) = self.handle.holding.as_ref().filter(|_| self.handle.status().is_volume_held()) {
+                        holding.lose();
+                    }
                     delay
                 }
                 End::Lost { reason, hint } => {

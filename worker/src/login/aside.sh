@@ -29,6 +29,8 @@ if [ "$code" = 0 ]; then
   if [ -f "$new/$file" ] && [ ! -L "$new/$file" ] && [ -s "$new/$file" ]; then
     { sync "$new/$file" || sync; } 2>/dev/null
     mv -f "$new/$file" "$root/$file" || code=1
+    # What was noted of the old one is not the new one's.
+    rm -f "$root/.moorline/state.json" "$root/.moorline/doubt"
     { sync "$root" || sync; } 2>/dev/null
   else
     echo "it stored no $file: see whether cli_auth_credentials_store in config.toml keeps logins elsewhere" >&2

@@ -15,18 +15,18 @@ impl Error {
             Self::Empty | Self::Sealed(_) | Self::Refused { .. } => ("LOGIN_FAILED", Class::Login),
             Self::Folder { .. } | Self::StillRunning { .. } => ("LOGIN_FAILED", Class::Environment),
             Self::NotForgotten { .. } => ("LOGOUT_FAILED", Class::Environment),
-            Self::Engine(error) => (code(error), Class::Environment),
+            Self::Engine(error) => (code(error).unwrap_or("LOGIN_FAILED"), Class::Environment),
         };
         failure(code, class, chain(self))
     }
 }
 
-/// What a command about a volume fails with where the engine or the volume's lock stops it.
-pub(crate) fn code(error: &engine::Error) -> &'static str {
+/// What a command about a volume fails with where the volume is not to be had, whatever the command.
+pub(crate) fn code(error: &engine::Error) -> Option<&'static str> {
     match error {
-        engine::Error::VolumeInUse { .. } => "VOLUME_IN_USE",
-        engine::Error::Fenced { .. } => "FENCED",
-        engine::Error::VolumeMissing { .. } => "VOLUME_MISSING",
-        _ => "LOGIN_FAILED",
+        engine::Error::VolumeInUse { .. } => Some("VOLUME_IN_USE"),
+        engine::Error::Fenced { .. } => Some("FENCED"),
+        engine::Error::VolumeMissing { .. } => Some("VOLUME_MISSING"),
+        _ => None,
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use self::failure::code;
 pub use self::device::{LONGEST, by_device_code};
 use crate::{
     agent::{Agent, codex::Codex},
@@ -23,6 +24,9 @@ const SAID: usize = 300;
 
 /// Runs a login command in a folder of its own in the volume, and puts what it has stored in the old login's place.
 const ASIDE: &str = include_str!("aside.sh");
+
+/// Runs a logout, and removes what was put aside of the login and noted of it.
+const FORGET: &str = r#"own=$1/.moorline; shift; "$@" || exit; rm -rf "$own/snapshot" "$own/state.json" "$own/doubt""#;
 
 /// Why a volume could not be logged in or out.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +135,10 @@ pub(crate) async fn store_api_key(
 pub(crate) async fn log_out(engine: &dyn Engine, config: &Config, volume: &str, generation: i64) -> Result<(), Error> {
     let agent = Codex::new(config);
     let place = place(engine, &agent, volume).await?;
-    let mut spec = place.command(config, &agent, Kind::Logout, generation, agent.logout_command());
+    let mut argv: Vec<String> = ["sh", "-c", FORGET, "moorline-logout"].map(str::to_owned).to_vec();
+    argv.push(place.home.display().to_string());
+    argv.extend(agent.logout_command());
+    let mut spec = place.command(config, &agent, Kind::Logout, generation, argv);
     spec.network.clone_from(&config.job_network);
     match place.run(engine, &spec, None).await? {
         Captured { exit: Exit::Code(0), .. } => Ok(()),

@@ -42,7 +42,8 @@ impl Subject<'_> {
         }
     }
 
-    fn what(&self, rung: Rung) -> String {
+    /// What is wrong, in a few words.
+    pub(super) fn what(&self, rung: Rung) -> String {
         let what = match rung {
             Rung::VolumeMissing => "the volume does not exist",
             Rung::Unreadable => return format!("the job user {} can't read the volume", self.config.job_user),

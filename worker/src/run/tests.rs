@@ -734,6 +734,7 @@ async fn folders_of_a_job_that_had_no_container_are_removed_by_the_next_start() 
 }
 
 mod adopting;
+mod logins;
 
 fn refuse(place: &Place, reason: &str) {
     let mut details = tonic_types::ErrorDetails::new();

@@ -41,6 +41,9 @@ const HURRY: Duration = STOP_GRACE.saturating_add(Duration::from_secs(5));
 /// How often the worker looks whether its spool takes jobs again.
 const SPOOL_LOOK: Duration = Duration::from_secs(1);
 
+/// What has the volume from the first Welcome on.
+const CLEARING: &str = "clearing up after an earlier start";
+
 /// What a worker that goes says of it.
 const TOLD: &str = "the worker was told to stop";
 
@@ -229,7 +232,13 @@ impl Worker {
                     Some(_) => self.say_draining(TOLD),
                     None if self.clear => self.credit(),
                     None if self.clearing.is_empty() => {
-                        self.clearing.spawn(self.leftovers().clear());
+                        // What is left with the volume may be a login's as well as a job's: none begins before that is gone.
+                        let alone = self.holding.as_ref().and_then(|holding| holding.alone_now(CLEARING));
+                        let clear = self.leftovers().clear();
+                        self.clearing.spawn(async move {
+                            clear.await;
+                            drop(alone);
+                        });
                     }
                     None => {}
                 }
@@ -540,9 +549,6 @@ impl Worker {
             self.give_up_claims("its volume is held by another worker");
         }
         self.commands.stop_all();
-        if let Some(holding) = &self.holding {
-            holding.lose();
-        }
         self.clock.fence();
         if self.jobs.stop_all(Why::LostContact) {
             tracing::error!("another worker holds this worker's volume: running jobs are stopped, others may have them by now");

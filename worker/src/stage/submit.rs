@@ -13,6 +13,7 @@ mod log;
 mod progress;
 mod prompt;
 mod running;
+mod settle;
 mod told;
 mod watch;
 
@@ -53,16 +54,15 @@ pub struct Adopted {
 /// # Errors
 ///
 /// The rungs of a failed login check (`NOT_LOGGED_IN`, …), before the agent is started; `AGENT_UNSUPPORTED`, `VOLUME_NOT_HELD`,
-/// `VOLUME_IN_USE`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
+/// `VOLUME_IN_USE`, `FENCED`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
 /// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `RATE_LIMITED`,
 /// `REVOKED`, …); `NO_CHANGES`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
     let submit = Submit::new(ctx)?;
     let share = submit.share().await?;
-    submit.free_volume().await?;
-    submit.preflight().await?;
+    let capacity = submit.claim_volume().await?;
     let (base, phase) = submit.check_out().await?;
-    let (running, at_work) = submit.start(&base, &phase).await?;
+    let (running, at_work) = submit.start(&base, &phase, capacity).await?;
     let transcript = submit.watch(running, false).await?;
     drop(share);
     submit.collect(&at_work, &transcript).await
@@ -142,20 +142,41 @@ impl<'a> Submit<'a> {
         }
     }
 
+    /// Frees the volume from what was left in it, and checks its login. Returns how many jobs may use that at once.
+    async fn claim_volume(&self) -> Result<u32, Error> {
+        // The worker's other jobs are spared where it knows them.
+        if self.ctx.config.api_key_capacity == 1 || self.ctx.holding.is_some() {
+            self.free_volume().await?;
+            return self.preflight().await;
+        }
+        // Others may be at work with an API key: only who keeps them all out is one too many.
+        match self.preflight().await {
+            Err(Error::Failed(failure)) if failure.code == "VOLUME_IN_USE" => {
+                self.free_volume().await?;
+                self.preflight().await
+            }
+            checked => checked,
+        }
+    }
+
     /// Checks the login and reports what was found. The agent isn't started on a login that fails.
-    async fn preflight(&self) -> Result<(), Error> {
+    async fn preflight(&self) -> Result<u32, Error> {
         let ctx = self.ctx;
         let volume = self.volume.as_deref().unwrap_or("none");
         ctx.outlet
             .progress(&format!("checking the {} login in volume {volume}", self.agent.name()))
             .await;
+        let generation = self.spec.volume_generation;
+        let ask = preflight::Ask {
+            queue: &ctx.offer.queue,
+            volume: self.volume.as_deref(),
+            generation,
+            probe: false,
+        };
         let check = async {
             match &ctx.holding {
-                Some(holding) => holding.check().await,
-                None => {
-                    let (engine, agent) = (ctx.engine.as_ref(), self.agent.as_ref());
-                    preflight::check(engine, agent, &ctx.config, &ctx.offer.queue, self.volume.as_deref()).await
-                }
+                Some(holding) => holding.check(generation, false).await,
+                None => preflight::check(ctx.engine.as_ref(), self.agent.as_ref(), &ctx.config, &ask).await,
             }
         };
         let checked = tokio::select! {
@@ -163,6 +184,9 @@ impl<'a> Submit<'a> {
             () = ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),
             checked = check => checked,
         };
+        if let Some(blocked) = checked.blocked {
+            return Err(Error::Failed(blocked));
+        }
         ctx.outlet.preflight(checked.preflight.clone()).await;
         if self.volume.is_some() {
             ctx.outlet.volume_diagnostics(checked.diagnostics.clone()).await;
@@ -170,7 +194,7 @@ impl<'a> Submit<'a> {
         let audit = audit::look(&ctx.config, &self.spec.repository, self.volume.as_ref().map(|_| &checked)).await;
         ctx.outlet.credential_audit(audit).await;
         match checked.preflight.status() {
-            PreflightStatus::Passed | PreflightStatus::Skipped => Ok(()),
+            PreflightStatus::Passed | PreflightStatus::Skipped => Ok(checked.capacity),
             _ => Err(Error::Failed(preflight::failure(&checked))),
         }
     }

@@ -47,11 +47,15 @@ pub(super) async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, queue:
 }
 
 async fn login(holding: &Holding) -> StartupCheck {
-    let preflight = holding.check().await.preflight;
+    // No server has named a generation yet.
+    let checked = holding.check(0, false).await;
+    if let Some(blocked) = checked.blocked {
+        return passed(LOGIN, format!("not checked yet: {}", blocked.message));
+    }
     StartupCheck {
         name: LOGIN.to_owned(),
-        ok: preflight.status() != PreflightStatus::Failed,
-        detail: preflight.message,
+        ok: checked.preflight.status() != PreflightStatus::Failed,
+        detail: checked.preflight.message,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stand-ins for the tests of this crate.
 
 mod engine;
+mod issuer;
 mod outlet;
 mod server;
 
@@ -8,6 +9,7 @@ use std::{path::Path, process::Command};
 
 pub(crate) use self::{
     engine::{Idle, Shelf, Stubborn},
+    issuer::{CODE, Issuer, Person},
     outlet::Silent,
     server::{Line, Server, calm, patient},
 };

@@ -238,7 +238,7 @@ impl Line {
 
 /// What is waited for must come; a test that would hang fails instead.
 pub(crate) async fn patient<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("in time")
 }
 
 #[derive(Clone)]

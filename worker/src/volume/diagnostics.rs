@@ -5,7 +5,7 @@ use moorline_proto::v1::VolumeDiagnostics;
 use prost_types::Timestamp;
 
 use super::{Place, Probe};
-use crate::agent::Login;
+use crate::{agent::Login, config::Config};
 
 impl Place {
     /// What the engine alone knows.
@@ -21,7 +21,7 @@ impl Place {
 
 impl Probe {
     /// Adds what was seen inside. No part of a credential is in it.
-    pub fn describe(&self, login: &Login, mut diagnostics: VolumeDiagnostics) -> VolumeDiagnostics {
+    pub fn describe(&self, login: &Login, config: &Config, mut diagnostics: VolumeDiagnostics) -> VolumeDiagnostics {
         diagnostics.owner = self.owner.clone().unwrap_or_default();
         diagnostics.mode = self.mode.clone().unwrap_or_default();
         if let Some(credential) = &self.credential {
@@ -29,7 +29,14 @@ impl Probe {
             diagnostics.credential_mode = credential.mode.clone();
             diagnostics.credential_modified_at = credential.modified_at.map(timestamp);
         }
-        diagnostics.other_bytes = self.bytes.unwrap_or(0).saturating_sub(diagnostics.credential_bytes).max(0);
+        diagnostics.session_bytes = self.sessions;
+        diagnostics.log_bytes = self.logs;
+        let classed = diagnostics.credential_bytes + self.sessions + self.logs + self.own;
+        diagnostics.other_bytes = self.bytes.unwrap_or(0).saturating_sub(classed).max(0);
+        diagnostics.free_bytes = self.free.unwrap_or(0);
+        diagnostics.quota_bytes = i64::try_from(config.volume_quota_bytes).unwrap_or(i64::MAX);
+        diagnostics.snapshot_at = self.snapshot.as_ref().and_then(|(at, _)| at.map(timestamp));
+        diagnostics.mended.extend(self.mended.iter().cloned());
         diagnostics.login_method = login.method.to_owned();
         diagnostics.token_expires_at = login.expires_at.map(timestamp);
         diagnostics

@@ -67,6 +67,8 @@ why=$({ echo "$kind" >"$own/uses/$use"; } 2>&1) || case $kind in
 esac
 note "acquire $use $kind $generation $worker"
 
+[ "$kind" = agent ] || export MOORLINE_LOCK="$held"
+
 stop= child= again=
 forward() {
   stop=$1 again=1

@@ -1,8 +1,11 @@
-//! One container that asks the CLI for its login and looks at the volume.
+//! One container that mends what it can, asks the CLI for its login, and looks at the volume.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 
-use super::{Place, guard::Kind};
+use super::{Place, guard::Kind, state::State};
 use crate::{
     agent::{Agent, CredentialFile},
     config::Config,
@@ -10,17 +13,9 @@ use crate::{
     redact::{chain, one_line},
 };
 
-/// `$1` is the agent's home, `$2` its credential file, the rest the status command, whose own output all goes to standard error.
-/// What follows it must not keep its answer back: `du` has a limit of its own.
-const SCRIPT: &str = r#"
-root=$1 file=$2; shift 2
-"$@" </dev/null >&2
-echo "status $?"
-stat -L -c 'root %u:%g %a' -- "$root/." 2>/dev/null
-stat -c 'credential %a %Y %s' -- "$root/$file" 2>/dev/null
-echo "bytes $(timeout 10 du -sb -- "$root/." 2>/dev/null | cut -f1)"
-exit 0
-"#;
+/// `$1` is the agent's home, `$2` its credential file, then patterns of its conversations and logs; the rest is the status command, whose own
+/// output all goes to standard error. What follows that must not keep its answer back: `du` has a limit of its own.
+const CHECK: &str = concat!(include_str!("facts.sh"), include_str!("check.sh"));
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -37,8 +32,30 @@ pub struct Probe {
     pub mode: Option<String>,
     /// The credential file, if the job's user can see it.
     pub credential: Option<CredentialFacts>,
-    /// Bytes of all files.
+    /// Its SHA-256, hex; empty when there is none.
+    pub digest: String,
+    /// When a good one was put aside, and the SHA-256 of that.
+    pub snapshot: Option<(Option<DateTime<Utc>>, String)>,
+    /// Whether a process may have died between the issuer's answer and the disk.
+    pub doubt: bool,
+    /// What was noted of the login.
+    pub state: State,
+    /// Bytes that are free where the volume lies.
+    pub free: Option<i64>,
+    /// Bytes of conversations, of logs, of what is the worker's own, and of all.
+    pub sessions: i64,
+    /// Of logs.
+    pub logs: i64,
+    /// Of what is the worker's own.
+    pub own: i64,
+    /// Of all files.
     pub bytes: Option<i64>,
+    /// What was put right.
+    pub mended: Vec<String>,
+    /// Whether the credential was still what had been judged.
+    pub kept: bool,
+    /// Bytes that a clean-up has freed; `None` when there was none.
+    pub freed: Option<i64>,
 }
 
 /// The credential file from outside.
@@ -52,45 +69,111 @@ pub struct CredentialFacts {
     pub bytes: i64,
 }
 
-/// Runs the status command in the login-check image with the volume mounted read-only, and reads the credential file beside it.
-pub async fn probe(engine: &dyn Engine, agent: &dyn Agent, config: &Config, place: &Place) -> Result<(Probe, CredentialFile), Error> {
-    let mut argv: Vec<String> = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).to_vec();
-    argv.extend([place.home.display().to_string(), agent.credential_file().to_owned()]);
+/// Runs the status command in the login-check image, and reads the credential file beside it.
+pub async fn probe(
+    engine: &dyn Engine,
+    agent: &dyn Agent,
+    config: &Config,
+    place: &Place,
+    generation: i64,
+) -> Result<(Probe, CredentialFile), Error> {
+    let mut argv = place.script(agent, CHECK);
     argv.extend(agent.status_command());
-    let spec = place.command(config, agent, Kind::Check, 0, argv);
-    let reading = engine.read_volume_file(&place.volume, agent.credential_file());
+    let spec = place.command(config, agent, Kind::Check, generation, argv);
+    let reading = read(engine, place, agent.credential_file());
     let (captured, file) = tokio::join!(place.run(engine, &spec, None), reading);
     let captured = captured?;
-    let file = match file {
-        Ok(None) => CredentialFile::Missing,
-        Ok(Some(content)) => CredentialFile::Content(content),
-        Err(error) => CredentialFile::Unusable(one_line(&chain(&error), 300)),
-    };
     let mut probe = Probe::parse(&captured.stdout);
     probe.timed_out = captured.exit == Exit::TimedOut && probe.status.is_none();
     probe.output = captured.stderr;
+    if fingerprint(&file) == probe.digest {
+        return Ok((probe, file));
+    }
+    // It was read before it was mended, or while somebody else had it.
+    let file = read(engine, place, agent.credential_file()).await;
     Ok((probe, file))
 }
 
+/// Reads a file of the volume that may hold a credential.
+pub async fn read(engine: &dyn Engine, place: &Place, path: &str) -> CredentialFile {
+    match engine.read_volume_file(&place.volume, path).await {
+        Ok(None) => CredentialFile::Missing,
+        Ok(Some(content)) => CredentialFile::Content(content),
+        Err(error) => CredentialFile::Unusable(one_line(&chain(&error), 300)),
+    }
+}
+
+/// The SHA-256 of a file's content, hex; empty when there is none.
+pub fn fingerprint(file: &CredentialFile) -> String {
+    use secrecy::ExposeSecret;
+    match file {
+        CredentialFile::Content(content) => hex::encode(Sha256::digest(content.expose_secret())),
+        CredentialFile::Missing | CredentialFile::Unusable(_) => String::new(),
+    }
+}
+
+impl Place {
+    /// A script of this module, with what all of them begin with.
+    pub(super) fn script(&self, agent: &dyn Agent, script: &str) -> Vec<String> {
+        let mut argv: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+        let piles = agent.piles();
+        argv.extend([self.home.display().to_string(), agent.credential_file().to_owned()]);
+        argv.extend([piles.sessions.to_owned(), piles.logs.to_owned()]);
+        argv
+    }
+}
+
 impl Probe {
-    fn parse(stdout: &str) -> Self {
+    /// Reads what the scripts print.
+    pub(super) fn parse(stdout: &str) -> Self {
         let mut probe = Self::default();
         for line in stdout.lines() {
-            match line.split_whitespace().collect::<Vec<_>>()[..] {
-                ["status", code] => probe.status = code.parse().ok(),
-                ["root", owner, mode] => (probe.owner, probe.mode) = (Some(owner.to_owned()), Some(octal(mode))),
-                ["credential", mode, modified, bytes] => {
+            let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let time = |seconds: &str| seconds.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            match (what, rest.split_whitespace().collect::<Vec<_>>().as_slice()) {
+                ("status", [code]) => probe.status = code.parse().ok(),
+                ("root", [owner, mode]) => (probe.owner, probe.mode) = (Some((*owner).to_owned()), Some(octal(mode))),
+                ("credential", [mode, modified, bytes]) => {
                     probe.credential = Some(CredentialFacts {
                         mode: octal(mode),
-                        modified_at: modified.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+                        modified_at: time(modified),
                         bytes: bytes.parse().unwrap_or(0),
                     });
                 }
-                ["bytes", bytes] => probe.bytes = bytes.parse().ok(),
+                ("digest", [digest]) => probe.digest = (*digest).to_owned(),
+                ("snapshot", [at]) => probe.snapshot = Some((time(at), String::new())),
+                ("snapshot_digest", [digest]) => {
+                    if let Some((_, of)) = &mut probe.snapshot {
+                        *of = (*digest).to_owned();
+                    }
+                }
+                ("doubt", []) => probe.doubt = true,
+                ("state", _) => probe.state = State::read(rest),
+                ("mended", _) => probe.mended.push(rest.to_owned()),
+                ("kept", []) => probe.kept = true,
+                (what, [number]) => probe.count(what, number.parse().ok()),
                 _ => (),
             }
         }
         probe
+    }
+
+    fn count(&mut self, what: &str, number: Option<i64>) {
+        match what {
+            "free" => self.free = number,
+            "freed" => self.freed = number,
+            "sessions" => self.sessions = number.unwrap_or(0),
+            "logs" => self.logs = number.unwrap_or(0),
+            "own" => self.own = number.unwrap_or(0),
+            "bytes" => self.bytes = number,
+            _ => (),
+        }
+    }
+
+    /// Whether a real call has worked with this very credential within `freshness`.
+    pub fn is_proven(&self, now: DateTime<Utc>, freshness: Duration) -> bool {
+        let proven = self.state.proven.as_ref().filter(|proven| proven.digest == self.digest);
+        proven.is_some_and(|proven| proven.at <= now && now < proven.at + freshness)
     }
 }
 
@@ -105,14 +188,16 @@ mod tests {
 
     #[test]
     fn lines_that_are_missing_leave_gaps_and_no_errors() {
-        let probe = Probe::parse("status 1\nroot 1000:1000 700\nbytes \n");
+        let probe = Probe::parse("status 1\nroot 1000:1000 700\nbytes \ndigest \nstate {half\nfree x\n");
         assert_eq!(
             (probe.status, probe.mode.as_deref(), probe.credential, probe.bytes),
             (Some(1), Some("0700"), None, None)
         );
-        let probe = Probe::parse("status 0\ncredential 600 1800000000 79\nbytes 4096\n");
+        assert_eq!((probe.digest.as_str(), probe.doubt, probe.free), ("", false, None));
+        let probe = Probe::parse("status 0\ncredential 600 1800000000 79\nsnapshot 1800000001\nsnapshot_digest ab\ndoubt\nbytes 4096\n");
         let credential = probe.credential.unwrap();
         assert_eq!((credential.mode.as_str(), credential.bytes, probe.bytes), ("0600", 79, Some(4096)));
         assert_eq!(credential.modified_at.unwrap().timestamp(), 1_800_000_000);
+        assert_eq!((probe.snapshot.unwrap().1.as_str(), probe.doubt), ("ab", true));
     }
 }

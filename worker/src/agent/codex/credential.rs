@@ -3,10 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use moorline_proto::v1::PreflightRung as Rung;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{CredentialFile, Judged};
+use super::{CredentialFile, Judged, Login};
+use crate::agent::Identity;
 
 /// A stored login, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,9 @@ struct Tokens {
     access_token: String,
     #[serde(default)]
     refresh_token: String,
+    #[serde(default)]
+    id_token: String,
+    account_id: Option<String>,
 }
 
 impl Credential {
@@ -97,7 +101,21 @@ impl Credential {
         (rung, detail.to_owned())
     }
 
-    pub(super) fn method(&self) -> &'static str {
+    /// All that is known, given what it was `judged` to be worth.
+    pub(super) fn login(&self, (rung, detail): Judged, file: &CredentialFile) -> Login {
+        Login {
+            rung,
+            detail,
+            method: self.method(),
+            expires_at: self.expires_at(),
+            identity: match self {
+                Self::ChatGpt { .. } => identity(file).unwrap_or_default(),
+                _ => Identity::default(),
+            },
+        }
+    }
+
+    fn method(&self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
             Self::ChatGpt { .. } => "chatgpt",
@@ -105,7 +123,7 @@ impl Credential {
         }
     }
 
-    pub(super) fn expires_at(&self) -> Option<DateTime<Utc>> {
+    fn expires_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::ChatGpt { expires_at, .. } => *expires_at,
             _ => None,
@@ -113,13 +131,74 @@ impl Credential {
     }
 }
 
-/// The `exp` claim of a JWT, whose signature is the issuer's business.
+/// What is left of the file is put back only if it proves to be what is in the snapshot. An API key never changes by itself. Tokens do: the
+/// old and the new file begin alike, so what is left must reach beyond the first token, whose signature differs between the two.
+pub(super) fn restorable(damaged: &CredentialFile, snapshot: &CredentialFile) -> bool {
+    let (CredentialFile::Content(damaged), CredentialFile::Content(snapshot_text)) = (damaged, snapshot) else {
+        return false;
+    };
+    let (damaged, text) = (damaged.expose_secret(), snapshot_text.expose_secret());
+    match Credential::of(snapshot) {
+        Credential::ApiKey => true,
+        Credential::ChatGpt { .. } if damaged.len() < text.len() && text.starts_with(damaged) => {
+            first_token_end(text).is_some_and(|end| damaged.len() > end)
+        }
+        _ => false,
+    }
+}
+
+/// Where the first of the file's tokens ends.
+fn first_token_end(text: &[u8]) -> Option<usize> {
+    let file: AuthFile = serde_json::from_slice(text).ok()?;
+    let tokens = file.tokens?;
+    let values = [tokens.id_token, tokens.access_token, tokens.refresh_token];
+    let ends = values.iter().filter(|value| !value.is_empty()).filter_map(|value| {
+        let at = text.windows(value.len()).position(|window| window == value.as_bytes())?;
+        Some(at + value.len())
+    });
+    ends.min()
+}
+
+fn identity(file: &CredentialFile) -> Option<Identity> {
+    let CredentialFile::Content(content) = file else { return None };
+    let file: AuthFile = serde_json::from_slice(content.expose_secret()).ok()?;
+    let tokens = file.tokens?;
+    let some = |value: String| (!value.is_empty()).then(|| SecretString::from(value));
+    let account = tokens.account_id.filter(|account| !account.is_empty());
+    let account = account
+        .or_else(|| claimed_account(&tokens.id_token))
+        .or_else(|| claimed_account(&tokens.access_token));
+    Some(Identity {
+        account: account.and_then(some),
+        refresh_token: some(tokens.refresh_token),
+    })
+}
+
+/// The account in a JWT's claims.
+fn claimed_account(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        #[serde(rename = "https://api.openai.com/auth")]
+        auth: Auth,
+    }
+    #[derive(Deserialize)]
+    struct Auth {
+        chatgpt_account_id: String,
+    }
+    claims::<Claims>(token).map(|claims| claims.auth.chatgpt_account_id)
+}
+
+/// The `exp` claim of a JWT.
 fn expiry(token: &str) -> Option<DateTime<Utc>> {
     #[derive(Deserialize)]
     struct Claims {
         exp: i64,
     }
+    DateTime::from_timestamp(claims::<Claims>(token)?.exp, 0)
+}
+
+/// Claims of a JWT, whose signature is the issuer's business.
+fn claims<C: serde::de::DeserializeOwned>(token: &str) -> Option<C> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
-    let claims: Claims = serde_json::from_slice(&claims).ok()?;
-    DateTime::from_timestamp(claims.exp, 0)
+    serde_json::from_slice(&claims).ok()
 }

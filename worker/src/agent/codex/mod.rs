@@ -4,16 +4,18 @@ mod command;
 mod credential;
 mod device;
 mod events;
+mod hint;
 mod status;
 mod verdict;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use chrono::{DateTime, Utc};
 use moorline_proto::v1::PreflightRung as Rung;
+use secrecy::SecretString;
 
 use self::credential::Credential;
-use super::{Agent, CredentialFile, DeviceCode, DeviceRefusal, Fault, Login, Transcript};
+use super::{Agent, CredentialFile, DeviceCode, DeviceRefusal, Fault, Login, Piles, Transcript};
 use crate::{config::Config, engine::Exit};
 
 /// Codex with the settings that it is called with.
@@ -93,20 +95,40 @@ impl Agent for Codex {
 
     fn login(&self, code: i32, output: &str, file: &CredentialFile, now: DateTime<Utc>) -> Login {
         let credential = Credential::of(file);
-        let (rung, detail) = match status::failed(code, output, &self.program) {
-            Some(failed) => failed,
-            None => credential.judged(now),
-        };
-        Login {
-            rung,
-            detail,
-            method: credential.method(),
-            expires_at: credential.expires_at(),
+        match status::failed(code, output, &self.program) {
+            Some(failed) => credential.login(failed, file),
+            None => credential.login(credential.judged(now), file),
         }
     }
 
-    fn work_command(&self, repo: &Path) -> Vec<String> {
-        command::work(self, repo)
+    fn judge(&self, file: &CredentialFile, now: DateTime<Utc>) -> Login {
+        let credential = Credential::of(file);
+        credential.login(credential.judged(now), file)
+    }
+
+    fn restorable(&self, damaged: &CredentialFile, snapshot: &CredentialFile) -> bool {
+        credential::restorable(damaged, snapshot)
+    }
+
+    fn probe_command(&self) -> Vec<String> {
+        command::probe(self)
+    }
+
+    fn piles(&self) -> Piles {
+        // What 0.163 leaves after `exec`; config.toml, rules, prompts and the like are people's.
+        Piles {
+            sessions: "sessions archived_sessions shell_snapshots history.jsonl session_index.jsonl thread_history*.sqlite*",
+            logs: "log *.log logs_*.sqlite*",
+            caches: "tmp .tmp cache skills/.system thread-writer-locks goals_*.sqlite* memories_*.sqlite* queue_*.sqlite* state_*.sqlite*",
+        }
+    }
+
+    fn work_environment(&self, home: &Path) -> BTreeMap<String, SecretString> {
+        BTreeMap::from([("CODEX_SQLITE_HOME".to_owned(), SecretString::from(home.display().to_string()))])
+    }
+
+    fn work_command(&self, repo: &Path, home: &Path) -> Vec<String> {
+        command::work(self, repo, home)
     }
 
     fn read_line(&self, line: &str, repo: &Path, transcript: &mut Transcript) -> Option<String> {

@@ -120,6 +120,37 @@ fn each_refusal_of_the_cli_is_told_apart() {
 }
 
 #[test]
+fn a_login_tells_whose_it_is_to_the_worker_alone() {
+    use secrecy::ExposeSecret;
+    let login = codex().judge(&file(&chatgpt(1_800_000_060, "rt-very-secret")), now());
+    let exposed = |secret: &Option<secrecy::SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+    assert_eq!(exposed(&login.identity.account).as_deref(), Some("a"));
+    assert_eq!(exposed(&login.identity.refresh_token).as_deref(), Some("rt-very-secret"));
+    let claims = URL_SAFE_NO_PAD.encode(r#"{"https://api.openai.com/auth":{"chatgpt_account_id":"acct-1"}}"#);
+    let claimed = format!(r#"{{"tokens":{{"id_token":"h.{claims}.s","access_token":"x","refresh_token":"r"}}}}"#);
+    assert_eq!(
+        exposed(&codex().judge(&file(&claimed), now()).identity.account).as_deref(),
+        Some("acct-1")
+    );
+    let keyed = codex().judge(&file(API_KEY), now()).identity;
+    assert!(keyed.account.is_none() && keyed.refresh_token.is_none());
+}
+
+#[test]
+fn only_what_is_surely_the_same_login_is_put_back() {
+    let (old, new) = (chatgpt(1_800_000_060, "rt-old"), chatgpt(1_800_009_999, "rt-new"));
+    let restorable = |damaged: &str, snapshot: &str| codex().restorable(&file(damaged), &file(snapshot));
+    assert!(restorable(&old[..old.len() - 1], &old));
+    assert!(restorable(&old[..old.len() / 2], &old));
+    assert!(!restorable(&old, &old), "it is not cut off");
+    assert!(!restorable(&new[..new.len() / 2], &old), "the issuer has rotated it");
+    assert!(!restorable("", &old), "who knows what was about to be written");
+    assert!(!restorable(&old[..70], &old), "a rotated login begins like this, too");
+    assert!(restorable("", API_KEY) && restorable("{", API_KEY));
+    assert!(!restorable("", "{}") && !codex().restorable(&CredentialFile::Missing, &file(API_KEY)));
+}
+
+#[test]
 fn what_is_known_of_a_login_holds_no_secret() {
     let known = codex().login(0, WITH_CHATGPT, &file(&chatgpt(1_800_000_060, "rt-very-secret")), now());
     assert_eq!((known.method, known.expires_at.unwrap().timestamp()), ("chatgpt", 1_800_000_060));
@@ -134,13 +165,14 @@ fn what_is_known_of_a_login_holds_no_secret() {
 
 #[test]
 fn work_is_asked_for_without_questions_and_without_traces_in_the_volume() {
-    insta::assert_snapshot!(codex().work_command(Path::new("/work/runs/r 1/repo")).join("\n"), @r#"
+    insta::assert_snapshot!(codex().work_command(Path::new("/work/runs/r 1/repo"), Path::new("/work/runs/r 1/home")).join("\n"), @r#"
     codex
     -a
     never
     exec
     --json
     --skip-git-repo-check
+    --ephemeral
     -s
     danger-full-access
     --disable
@@ -153,6 +185,8 @@ fn work_is_asked_for_without_questions_and_without_traces_in_the_volume() {
     ci
     -c
     projects={"/work/runs/r 1/repo"={trust_level="untrusted"}}
+    -c
+    log_dir="/work/runs/r 1/home"
     -c
     openai_base_url="http://10.0.0.5/v1"
     -
@@ -211,7 +245,19 @@ fn each_recorded_failure_has_its_code() {
         let fault = codex().verdict(Exit::Code(1), &transcript, "").unwrap_err();
         assert_eq!((fault.code, fault.class), (code, class), "{log}: {fault:?}");
         assert!(fault.detail.contains("exit code 1"), "{fault:?}");
+        assert_eq!(fault.retry_after, None, "{fault:?}");
     }
+}
+
+#[test]
+fn a_rate_limit_tells_how_long_it_lasts() {
+    let transcript = Transcript {
+        events: 1,
+        turn: Some(Turn::Failed("You've hit your usage limit. Try again in 3 days 4 hours.".to_owned())),
+        ..Transcript::default()
+    };
+    let fault = codex().verdict(Exit::Code(1), &transcript, "").unwrap_err();
+    assert_eq!((fault.code, fault.retry_after.unwrap().as_secs()), ("RATE_LIMITED", 273_600));
 }
 
 #[test]

@@ -2,12 +2,23 @@
 
 use moorline_proto::v1::FailureClass as Class;
 
-use super::super::{Fault, Transcript, Turn};
+use super::{
+    super::{Fault, Transcript, Turn},
+    hint,
+};
 use crate::engine::Exit;
 
 /// Judges by how the container ended, by the events, and last by standard error, which also holds warnings.
 pub(super) fn of(program: &str, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault> {
-    let fault = |code, class, detail: String| Err(Fault { code, class, detail });
+    let fault = |code, class, detail: String| {
+        let retry_after = (code == "RATE_LIMITED").then(|| hint::retry_after(&detail)).flatten();
+        Err(Fault {
+            code,
+            class,
+            detail,
+            retry_after,
+        })
+    };
     let reason = || reason(transcript, stderr);
     match exit {
         Exit::Code(0) if transcript.turn == Some(Turn::Completed) => Ok(()),

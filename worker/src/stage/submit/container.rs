@@ -1,6 +1,6 @@
 //! The agent's container, and its start.
 
-use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, time::Duration};
+use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use moorline_proto::v1;
 use secrecy::SecretString;
@@ -10,6 +10,7 @@ use crate::{
     engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
     stage::Error,
+    volume::guard::{Kind, Mode, Use},
 };
 
 /// Longest time of the agent where the offer names none.
@@ -20,14 +21,14 @@ pub const AFTERWARDS: Duration = Duration::from_secs(60);
 
 impl Submit<'_> {
     /// Starts the agent. From here on another process of this worker could go on.
-    pub(super) async fn start(&self, base: &Base, phase: &v1::TaskPhase) -> Result<(Running, AtWork), Error> {
+    pub(super) async fn start(&self, base: &Base, phase: &v1::TaskPhase, capacity: u32) -> Result<(Running, AtWork), Error> {
         let ctx = self.ctx;
         if ctx.stop.is_cancelled() {
             return Err(Error::Stopped("not_started"));
         }
         self.write_prompt(&prompt::write(&self.spec.feature_key, phase))
             .map_err(|error| self.unusable(&error))?;
-        let started = ctx.engine.start(&self.container()).await;
+        let started = ctx.engine.start(&self.container(capacity)).await;
         let running = Running::new(ctx, started.map_err(|error| self.engine_fault(&error))?);
         let at_work = AtWork::new(ctx.offer.lease_token, base, self.began.clone());
         // Not before the start: a container that was made and never started would look like one that has ended.
@@ -42,7 +43,7 @@ impl Submit<'_> {
         Ok((running, at_work))
     }
 
-    fn container(&self) -> ContainerSpec {
+    fn container(&self, capacity: u32) -> ContainerSpec {
         let (ctx, config, folder) = (self.ctx, &self.ctx.config, &self.ctx.folder);
         let agent_home = folder.home.join(self.agent.home_folder());
         let text = |path: &std::path::Path| SecretString::from(path.display().to_string());
@@ -52,6 +53,7 @@ impl Submit<'_> {
             // Nobody could answer.
             ("GIT_TERMINAL_PROMPT".to_owned(), SecretString::from("0")),
         ]);
+        env.extend(self.agent.work_environment(&folder.home));
         env.extend(config.codex_env.clone());
         env.extend([
             ("HOME".to_owned(), text(&folder.home)),
@@ -60,7 +62,7 @@ impl Submit<'_> {
         ContainerSpec {
             name: format!("moorline-{}-{}", ctx.offer.job_id, ctx.offer.lease_token),
             image: config.job_image.clone(),
-            argv: self.agent.work_command(&folder.repo),
+            argv: self.guarded(&agent_home, capacity),
             env,
             labels: BTreeMap::from([
                 label("run", ctx.offer.run_id.clone()),
@@ -88,6 +90,21 @@ impl Submit<'_> {
             stdout: Some(log::raw(folder)),
             stderr: Some(log::stderr(folder)),
         }
+    }
+
+    /// The agent under the lock of its volume; as it is where there is none.
+    fn guarded(&self, agent_home: &Path, capacity: u32) -> Vec<String> {
+        let (ctx, folder) = (self.ctx, &self.ctx.folder);
+        let argv = self.agent.work_command(&folder.repo, &folder.home);
+        if self.volume.is_none() {
+            return argv;
+        }
+        let id = format!("{}-{}", ctx.offer.job_id, ctx.offer.lease_token);
+        let mut lock = Use::new(id, Kind::Agent, self.spec.volume_generation, &ctx.config.name);
+        if capacity > 1 {
+            lock.mode = Mode::Shared;
+        }
+        lock.guard(agent_home, argv)
     }
 
     /// What is left of the job's time, less what comes after the agent: its own limit should be what ends it, with its log stored,

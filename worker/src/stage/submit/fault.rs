@@ -41,7 +41,7 @@ impl Submit<'_> {
                 let (engine, agent) = (ctx.engine.as_ref(), self.agent.as_ref());
                 let queue = &ctx.offer.queue;
                 let message = preflight::advice(engine, agent, &ctx.config, queue, volume, rung, &said).await;
-                let refused = preflight::refused(&ctx.config, queue, volume, rung, &message);
+                let refused = preflight::refused(&ctx.config, queue, volume, rung, &message, fault.retry_after);
                 ctx.outlet.preflight(refused).await;
                 message
             }

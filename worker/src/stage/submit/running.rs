@@ -35,6 +35,11 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Whether the container could not be ended.
+    pub(super) fn still_runs(&self) -> bool {
+        matches!(self, Self::Stopped(STILL_RUNNING))
+    }
+
     pub(super) fn of(self, submit: &Submit<'_>) -> Error {
         match self {
             Self::Stopped(how) => Error::Stopped(how),

@@ -8,6 +8,7 @@ use crate::{
     agent::{Fault, Transcript},
     engine::Exit,
     stage::Error,
+    volume::steward::Outcome,
 };
 
 impl Submit<'_> {
@@ -31,7 +32,20 @@ impl Submit<'_> {
         let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
         let (transcript, stderr) = log.finish();
         followed.cancel();
-        let exit = exit.map_err(|end| end.of(self))?;
+        let exit = match exit {
+            Ok(exit) => exit,
+            Err(end) => {
+                if !end.still_runs() {
+                    self.settle(&Outcome::Unknown).await;
+                }
+                return Err(end.of(self));
+            }
+        };
+        if let Some(refusal) = self.kept_out(exit, &stderr) {
+            return Err(self.engine_fault(&refusal));
+        }
+        let verdict = self.agent.verdict(exit, &transcript, &stderr);
+        self.settle(&self.shown(&verdict)).await;
         if let Ok(Err(failure)) = follow.await {
             // The artifact below has all of it.
             tracing::warn!(code = %failure.code, "the agent's output could not be sent while it worked: {}", failure.message);
@@ -41,7 +55,7 @@ impl Submit<'_> {
             .upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl")
             .await;
         // The agent's own failure says more than that of its log.
-        if let Err(fault) = self.agent.verdict(exit, &transcript, &stderr) {
+        if let Err(fault) = verdict {
             let fault = match adopted && self.went_with_its_engine(exit, &transcript).await {
                 true => lost(fault),
                 false => fault,
