@@ -19,6 +19,10 @@ use crate::{
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where HTTP listens; `None` for nowhere.
+    pub http_listen: Option<SocketAddr>,
+    /// Host names, lower-case, by which HTTP may be called beside those of loopback and the address that it listens on.
+    pub http_hosts: Vec<String>,
     /// Whether it may listen beyond loopback although nobody's identity is checked yet.
     pub insecure: bool,
     /// Where its state is.
@@ -52,6 +56,8 @@ impl Config {
     pub fn new(listen: SocketAddr, database: Database, artifact_root: PathBuf) -> Self {
         Self {
             listen,
+            http_listen: None,
+            http_hosts: Vec::new(),
             insecure: false,
             database,
             artifact_root,
@@ -76,6 +82,15 @@ pub struct Args {
     /// Address to listen on. Beyond loopback only with --insecure.
     #[arg(long, env = "MOORLINE_LISTEN", default_value = LISTEN, global = true, value_parser = |text: &str| or_default::<SocketAddr>(text, LISTEN))]
     pub listen: SocketAddr,
+
+    /// Address to listen on for HTTP and JSON; `off`, or nothing, for none. Beyond loopback only with --insecure.
+    #[arg(long, env = "MOORLINE_HTTP_LISTEN", default_value = HTTP_LISTEN, global = true, value_parser = http_listen)]
+    pub http_listen: HttpListen,
+
+    /// Host names by which HTTP may be called beside localhost and the address that it listens on, comma-separated; others are refused, since a
+    /// web page could have made them point here.
+    #[arg(long, env = "MOORLINE_HTTP_HOSTS", default_value = "", global = true)]
+    pub http_hosts: String,
 
     /// Listen beyond loopback although callers are not identified yet: anyone who reaches the port can run agents.
     #[arg(long, env = "MOORLINE_INSECURE", global = true, action = clap::ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
@@ -115,6 +130,7 @@ const HELLOS_WAITING: &str = "1000";
 /// Most that either may be.
 const HELLOS_MAX: usize = 100_000;
 const LISTEN: &str = "127.0.0.1:7420";
+const HTTP_LISTEN: &str = "127.0.0.1:7421";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
 /// Most shards that a database is seeded with; far more than logins that one operator looks after.
@@ -127,6 +143,26 @@ where
 {
     let text = text.trim();
     if text.is_empty() { default.parse() } else { text.parse() }
+}
+
+/// Where HTTP listens, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpListen(pub Option<SocketAddr>);
+
+fn http_listen(text: &str) -> Result<HttpListen, String> {
+    match text.trim() {
+        "" | "off" => Ok(HttpListen(None)),
+        address => match address.parse() {
+            Ok(address) => Ok(HttpListen(Some(address))),
+            Err(_) => Err(format!("give an address such as {HTTP_LISTEN}, or off")),
+        },
+    }
+}
+
+/// Names in a comma-separated list.
+fn names(list: &str) -> Vec<String> {
+    let names = list.split(',').map(|name| name.trim().to_ascii_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 fn shards(text: &str) -> Result<u32, String> {
@@ -170,6 +206,8 @@ impl Args {
         let artifact_root = self.artifact_root.filter(|root| !root.trim().is_empty());
         let artifact_root = artifact_root.map_or_else(|| self.data_dir.join("artifacts"), PathBuf::from);
         Ok(Config {
+            http_listen: self.http_listen.0,
+            http_hosts: names(&self.http_hosts),
             insecure: self.insecure,
             shards: self.shards,
             admission: Limits {
@@ -216,6 +254,19 @@ mod tests {
         assert!(config.insecure && matches!(config.database, Database::External(_)));
         assert_eq!((config.artifact_root, config.shards), (PathBuf::from("/a"), 7));
         assert!(Args::try_parse_from(["moorline-server", "--shards", "0"]).is_err());
+    }
+
+    #[test]
+    fn http_listens_on_loopback_until_it_is_turned_off_or_sent_elsewhere() {
+        let listens = |args: &[&str]| parse(args).http_listen.map(|address| address.to_string());
+        assert_eq!(listens(&[]).as_deref(), Some("127.0.0.1:7421"));
+        assert_eq!(listens(&["--http-listen", "[::1]:0"]).as_deref(), Some("[::1]:0"));
+        assert_eq!((listens(&["--http-listen", "off"]), listens(&["--http-listen", ""])), (None, None));
+        assert!(Args::try_parse_from(["moorline-server", "--http-listen", "7421"]).is_err());
+        assert_eq!(
+            parse(&["--http-hosts", "Moorline.example, ,b"]).http_hosts,
+            ["moorline.example", "b"]
+        );
     }
 
     #[test]

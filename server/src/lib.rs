@@ -11,6 +11,7 @@
 //! - [`session`]: one worker's stream
 //! - [`background`]: the reaper and the renewal of leases
 //! - [`api`]: the gRPC services, thin
+//! - [`http`]: the same over HTTP and JSON, and the routes of the system that Moorline replaces
 //! - [`embedded`]: a private Postgres from the machine's binaries
 //! - [`config`], [`serve`]: settings, wiring and shutdown
 
@@ -21,6 +22,7 @@ pub mod db;
 pub mod domain;
 pub mod embedded;
 pub mod flow;
+pub mod http;
 pub mod serve;
 pub mod session;
 pub mod wire;

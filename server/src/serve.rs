@@ -15,6 +15,7 @@ use crate::{
     config::{Config, Database},
     db, embedded,
     flow::{self, Flow, seed, servers},
+    http,
     session::{Admission, Dispatcher, Registry, Sessions},
 };
 
@@ -36,10 +37,12 @@ pub enum Error {
     )]
     Insecure(SocketAddr),
     /// The address can't be had.
-    #[error("{address} can't be listened on: stop what listens there, or set MOORLINE_LISTEN to another address")]
+    #[error("{address} can't be listened on: stop what listens there, or set {variable} to another address")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What it is set by.
+        variable: &'static str,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -68,6 +71,12 @@ pub enum Error {
     /// The reflection service.
     #[error("the reflection service could not be made")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The HTTP API.
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// The HTTP transport.
+    #[error("the HTTP transport failed")]
+    HttpTransport(#[source] std::io::Error),
     /// The transport.
     #[error("the gRPC transport failed")]
     Transport(#[from] tonic::transport::Error),
@@ -81,6 +90,8 @@ pub enum Error {
 pub struct Running {
     /// Where, with the port that was chosen when 0 was asked for.
     pub address: SocketAddr,
+    /// Where HTTP listens, if it does.
+    pub http_address: Option<SocketAddr>,
     task: JoinHandle<Result<(), Error>>,
 }
 
@@ -111,20 +122,19 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
 }
 
 async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, Error> {
-    if !config.listen.ip().is_loopback() {
-        if !config.insecure {
-            return Err(Error::Insecure(config.listen));
-        }
-        warn!(address = %config.listen, "INSECURE: this server listens beyond loopback and does not know its callers");
-    }
-    let listener = TcpListener::bind(config.listen).await.map_err(|source| Error::Listen {
-        address: config.listen,
-        source,
-    })?;
-    let address = listener.local_addr().map_err(|source| Error::Listen {
-        address: config.listen,
-        source,
-    })?;
+    let (listener, address) = listen(&config, config.listen, "MOORLINE_LISTEN").await?;
+    let http = match config.http_listen {
+        Some(wanted) => Some(listen(&config, wanted, "MOORLINE_HTTP_LISTEN").await?),
+        None => None,
+    };
+    let http_address = http.as_ref().map(|(_, address)| *address);
+    let http = http.map(|(listener, address)| Http {
+        listener,
+        hosts: http::Hosts {
+            listen: address.ip(),
+            names: config.http_hosts.clone(),
+        },
+    });
 
     let (database, cluster) = open(&config.database).await?;
     let groups = TaskTracker::new();
@@ -146,7 +156,7 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
         }
         return Err(error.into());
     }
-    info!(%address, server_id = %flow.server_id, "server listens");
+    info!(%address, http_address = http_address.map(tracing::field::display), server_id = %flow.server_id, "server listens");
     let around = Surroundings {
         flow,
         registry: Registry::default(),
@@ -157,8 +167,36 @@ async fn begin(config: Config, shutdown: CancellationToken) -> Result<Running, E
         ended: CancellationToken::new(),
     };
     let admission = Arc::new(Admission::new(config.admission));
-    let task = tokio::spawn(run(around, admission, listener, shutdown, groups, cluster));
-    Ok(Running { address, task })
+    let task = tokio::spawn(run(around, admission, (listener, http), shutdown, groups, cluster));
+    Ok(Running {
+        address,
+        http_address,
+        task,
+    })
+}
+
+/// HTTP's part of a server.
+struct Http {
+    listener: TcpListener,
+    hosts: http::Hosts,
+}
+
+/// Listens on an address that a variable has set.
+async fn listen(config: &Config, wanted: SocketAddr, variable: &'static str) -> Result<(TcpListener, SocketAddr), Error> {
+    if !wanted.ip().is_loopback() {
+        if !config.insecure {
+            return Err(Error::Insecure(wanted));
+        }
+        warn!(address = %wanted, "INSECURE: this server listens beyond loopback and does not know its callers");
+    }
+    let failed = |source| Error::Listen {
+        address: wanted,
+        variable,
+        source,
+    };
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// Brings the schema up to date, for `moorline-server migrate`. Returns what ran.
@@ -219,7 +257,7 @@ fn hostname() -> String {
 async fn run(
     around: Surroundings,
     admission: Arc<Admission>,
-    listener: TcpListener,
+    listeners: (TcpListener, Option<Http>),
     shutdown: CancellationToken,
     groups: TaskTracker,
     cluster: Option<embedded::Cluster>,
@@ -235,7 +273,7 @@ async fn run(
         shutdown: shutdown.clone(),
     };
 
-    let served = serve(&sessions, listener, &shutdown, cluster.as_ref()).await;
+    let served = serve(&sessions, listeners, &shutdown, cluster.as_ref()).await;
 
     // Sessions take themselves out of the database, which must still be there; until they have, their leases are renewed.
     shutdown.cancel();
@@ -270,7 +308,7 @@ async fn left(tasks: &TaskTracker, what: &'static str) {
 
 async fn serve(
     sessions: &Sessions,
-    listener: TcpListener,
+    (listener, http): (TcpListener, Option<Http>),
     shutdown: &CancellationToken,
     cluster: Option<&embedded::Cluster>,
 ) -> Result<(), Error> {
@@ -296,8 +334,11 @@ async fn serve(
             drained(sessions),
         );
 
+    let http = serve_http(sessions, http)?;
+    let service = async { tokio::try_join!(async { Ok(service.await?) }, http) };
+
     tokio::select! {
-        served = service => Ok(served?),
+        served = service => served.map(|_| ()),
         () = watch_health(sessions, health) => Ok(()),
         // Open calls are told by the token; one that doesn't listen can't hold the server up.
         () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {
@@ -309,6 +350,20 @@ async fn serve(
             Ok(())
         }
     }
+}
+
+/// HTTP goes as gRPC does; a server without it has nothing to wait for.
+fn serve_http(sessions: &Sessions, http: Option<Http>) -> Result<impl Future<Output = Result<(), Error>> + use<>, Error> {
+    let leaving = sessions.clone();
+    let http = match http {
+        Some(Http { listener, hosts }) => Some((listener, http::router(sessions, hosts)?)),
+        None => None,
+    };
+    Ok(async move {
+        let Some((listener, router)) = http else { return Ok(()) };
+        let leaving = async move { drained(&leaving).await };
+        http::serve(listener, router, leaving).await.map_err(Error::HttpTransport)
+    })
 }
 
 /// Ends when the server is told to go and its sessions have left. Until then it listens on, so that its health can be asked for; workers

@@ -60,6 +60,11 @@ async fn a_pull_request_is_opened_once_for_the_branch_of_the_run() {
             .iter()
             .any(|artifact| artifact.r#type() == v1::ArtifactType::PrResponse)
     );
+    let audit = view.credential_audit.unwrap();
+    assert_eq!(
+        (audit.codex_status(), audit.github_status(), audit.notes.as_str()),
+        (v1::CodexCredentialStatus::Valid, v1::GithubCredentialStatus::Valid, "")
+    );
     // The token went to the forge, and nowhere else.
     let seen = format!("{:?}{:?}{:?}", view.jobs, view.artifacts, fleet.app.events(&run.run_id).await);
     assert!(!seen.contains(forge::TOKEN));
@@ -70,8 +75,8 @@ async fn a_publish_that_is_retried_after_the_push_duplicates_nothing() {
     let forge = LocalForge::start().await.unwrap();
     let origin = forge.add("octo/hello", SampleRepository::builder()).unwrap();
     let fleet = fleet_with(&forge).await;
-    // The push goes through; the forge's API refuses the pull request.
-    forge.fail_next(forge::Side::Api, 403, 1);
+    // The push goes through; the forge's API refuses the pull request. Two looks at the token come before it, which refuse nothing.
+    forge.fail_next(forge::Side::Api, 403, 3);
     let run = fleet.app.create_with(forge_request()).await.unwrap();
     let failed = fleet.app.finished(&run.run_id).await.run.unwrap();
     assert_eq!(failed.status(), v1::RunStatus::Failed);
@@ -96,6 +101,41 @@ async fn a_publish_that_is_retried_after_the_push_duplicates_nothing() {
         1,
         "the agent was not paid twice"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_the_forge_refuses_halts_publish_before_the_push_and_again_at_each_retry() {
+    let forge = LocalForge::start().await.unwrap();
+    let origin = forge.add("octo/hello", SampleRepository::builder()).unwrap();
+    let mut fleet = fleet_with(&forge).await;
+    forge.fail_next(forge::Side::Api, 401, 3);
+    let run = fleet.app.create_with(forge_request()).await.unwrap();
+    let view = fleet.app.finished(&run.run_id).await;
+    let failure = view.run.unwrap().failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.class()), ("FORGE_AUTH", v1::FailureClass::Login));
+    assert!(failure.message.contains("GITHUB_TOKEN"), "{}", failure.message);
+    let audit = view.credential_audit.unwrap();
+    assert_eq!(
+        (audit.codex_status(), audit.github_status()),
+        (v1::CodexCredentialStatus::Valid, v1::GithubCredentialStatus::Invalid)
+    );
+    assert_eq!(origin.branches().unwrap(), ["main"]);
+    let retry = async |fleet: &Fleet| {
+        let request = v1::RetryRunRequest {
+            run_id: run.run_id.clone(),
+            ..Default::default()
+        };
+        fleet.app.runs().retry_run(request).await.unwrap();
+        fleet.app.finished(&run.run_id).await
+    };
+    let again = retry(&fleet).await;
+    assert_eq!(again.run.unwrap().failure.unwrap().code, "FORGE_AUTH");
+    let done = retry(&fleet).await;
+    assert_eq!(done.run.unwrap().status(), v1::RunStatus::Succeeded);
+    let audits = fleet.app.events(&run.run_id).await.into_iter();
+    let audits = audits.filter(|event| matches!(event.event, Some(v1::run_event::Event::CredentialAudit(_))));
+    assert_eq!(audits.count(), 4, "one before submit, one before each publish");
+    fleet.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

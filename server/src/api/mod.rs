@@ -3,7 +3,7 @@
 mod auth;
 mod fleet_service;
 mod login;
-mod page;
+pub(crate) mod page;
 mod run_service;
 mod shard_service;
 mod stream;
@@ -19,7 +19,7 @@ pub use auth::{Caller, KnowCaller};
 use crate::session::Sessions;
 
 /// Largest message that is taken in: logs and artifacts come in pieces of 64 KiB.
-const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 
 /// Content of one streamed piece of an artifact.
 const PIECE: usize = 64 * 1024;

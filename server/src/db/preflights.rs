@@ -106,6 +106,17 @@ pub async fn latest_of_run(connection: &mut Connection, run_id: Uuid) -> QueryRe
         .optional()
 }
 
+/// The latest check of a volume that was made by then.
+pub async fn of_volume_until(connection: &mut Connection, volume: &str, until: DateTime<Utc>) -> QueryResult<Option<Row>> {
+    preflights::table
+        .filter(preflights::volume_name.eq(volume).and(preflights::checked_at.le(until)))
+        .order(preflights::checked_at.desc())
+        .select(Row::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
 /// The latest check of a volume.
 pub async fn latest_of_volume(connection: &mut Connection, volume: &str) -> QueryResult<Option<Row>> {
     preflights::table

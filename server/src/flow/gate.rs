@@ -21,6 +21,7 @@ use crate::{
     },
     domain::{
         command::Order,
+        event::Event,
         job::{self, Failure, FailureClass, HoldReason},
         login::Login,
         preflight,
@@ -110,6 +111,13 @@ fn refuse(ledger: &mut Ledger, job_id: Uuid, gate: &Gate) -> Result<(), Error> {
         "job refused: its login is bad");
     ledger.run.codex_preflight_status = Some(preflight::Status::Failed);
     ledger.run.codex_preflight_message = Some(failure.message.clone());
+    ledger.record(Event::Diagnostics {
+        queue: gate.queue.clone(),
+        volume: gate.volume.clone(),
+        shard_index: ledger.run.codex_shard_index,
+        worker_name: None,
+        preflight_status: Some(preflight::Status::Failed),
+    });
     ledger.end_job(job_id, job::Status::Failed, Some(&failure))?;
     advance::fail(ledger, failure)
 }

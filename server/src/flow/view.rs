@@ -43,10 +43,16 @@ pub struct RunView {
 pub async fn run(flow: &Flow, id: Uuid) -> Result<RunView, Error> {
     let mut connection = flow.connection().await?;
     let run = runs::find(&mut connection, id).await?.ok_or_else(|| not_found(id))?;
+    let own = preflights::latest_of_run(&mut connection, id).await?;
+    // A run that its gate refused was refused with the volume's own check.
+    let preflight = match (own, &run.codex_volume, run.codex_preflight_status) {
+        (None, Some(volume), Some(_)) => preflights::of_volume_until(&mut connection, volume, run.updated_at).await?,
+        (own, ..) => own,
+    };
     Ok(RunView {
+        preflight,
         jobs: jobs::of_run(&mut connection, id).await?,
         artifacts: artifacts::of_run(&mut connection, id).await?,
-        preflight: preflights::latest_of_run(&mut connection, id).await?,
         audit: credential_audits::latest_of_run(&mut connection, id).await?,
         run,
     })

@@ -116,7 +116,7 @@ async fn a_worker_whose_server_reads_nothing_keeps_a_bounded_number_of_reports_a
     let app = TestApp::start().await;
     let proxy = app.proxy().await;
     let run = app.create("001-a").await;
-    let (link, handle, mut events) = Link::new(&proxy.url(), hello("w", "default"), Ledger::default(), &Timers::default()).unwrap();
+    let (link, handle, mut events) = Link::new(&proxy.url(), hello("w", "default"), Ledger::default(), None, &Timers::default()).unwrap();
     let link = tokio::spawn(link.run());
     let mut voice = None;
     let lease = loop {

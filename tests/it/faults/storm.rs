@@ -20,7 +20,7 @@ const BACK: Duration = Duration::from_secs(90);
 /// Holds a worker's real link, and counts its welcomes.
 async fn hold(url: String, index: usize, welcomed: watch::Sender<usize>) {
     let hello = hello(&format!("w-{index:04}"), "default");
-    let (link, _handle, mut events) = Link::new(&url, hello, Ledger::default(), &Timers::default()).expect("a link");
+    let (link, _handle, mut events) = Link::new(&url, hello, Ledger::default(), None, &Timers::default()).expect("a link");
     let counting = async {
         while let Some(event) = events.recv().await {
             if matches!(event, Event::Welcomed(_)) {

@@ -123,6 +123,7 @@ impl TestApp {
     fn config(&self) -> Config {
         let database = Database::External(SecretString::from(self.database_url.clone()));
         Config {
+            http_listen: Some("127.0.0.1:0".parse().expect("an address")),
             timers: self.timers,
             volume_prefix: self.volume_prefix.clone(),
             ..Config::new(
@@ -240,6 +241,14 @@ impl TestApp {
     /// The server's address as clients take it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
+    }
+
+    /// Where the server answers HTTP, if it runs in the test's own process.
+    pub fn http(&self) -> String {
+        match self.server.as_ref().expect("a running server") {
+            Server::Here { running, .. } | Server::Peer { running, .. } => format!("http://{}", running.http_address.expect("HTTP")),
+            Server::Apart { .. } => panic!("the server has a process of its own"),
+        }
     }
 
     /// A line to the server that the test can break.

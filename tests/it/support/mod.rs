@@ -5,6 +5,7 @@ pub mod artifact;
 pub mod dutiful;
 pub mod fleet;
 pub mod gate;
+pub mod http;
 pub mod process;
 pub mod promise;
 pub mod scripted_worker;

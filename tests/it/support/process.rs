@@ -139,6 +139,7 @@ pub async fn worker(config: &Config) -> Process {
 pub async fn server(database_url: &str, artifacts: &Path) -> (Process, SocketAddr) {
     let variables = [
         ("MOORLINE_LISTEN", "127.0.0.1:0".to_owned()),
+        ("MOORLINE_HTTP_LISTEN", "127.0.0.1:0".to_owned()),
         ("MOORLINE_DATABASE_URL", database_url.to_owned()),
         ("SPEC_WORKFLOW_ARTIFACT_ROOT", artifacts.display().to_string()),
     ];

@@ -51,6 +51,7 @@ impl Plan {
             .arg("serve")
             .env("MOORLINE_DATABASE_URL", &self.database.url)
             .env("MOORLINE_LISTEN", listen.to_string())
+            .env("MOORLINE_HTTP_LISTEN", "off")
             .env("MOORLINE_DATA_DIR", self.folder.join("data"))
             .envs(self.settings.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())

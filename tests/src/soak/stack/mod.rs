@@ -88,6 +88,7 @@ impl Stack {
     fn server(&self, index: usize) -> anyhow::Result<Program> {
         let environment = [
             ("MOORLINE_LISTEN", self.ports[index].to_string()),
+            ("MOORLINE_HTTP_LISTEN", "off".to_owned()),
             ("MOORLINE_DATABASE_URL", self.postgres.url().to_owned()),
             ("SPEC_WORKFLOW_ARTIFACT_ROOT", self.folder.join("artifacts").display().to_string()),
             ("CODEX_SHARDS", SHARDS.to_string()),
