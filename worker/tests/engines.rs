@@ -16,10 +16,14 @@ mod docker;
 mod failing;
 #[path = "engines/logins.rs"]
 mod logins;
+#[path = "engines/model.rs"]
+mod model;
 #[path = "engines/outlet.rs"]
 mod outlet;
 #[path = "engines/process.rs"]
 mod process;
+#[path = "engines/rungs.rs"]
+mod rungs;
 #[path = "engines/submits.rs"]
 mod submits;
 #[path = "engines/suite.rs"]
@@ -84,6 +88,9 @@ on_both_engines! {
     logins::a_cli_that_is_missing_is_the_environments_fault
     logins::a_cli_that_hangs_has_timed_out
     logins::without_a_volume_the_check_is_skipped
+    logins::modes_that_are_too_wide_are_mended
+    logins::a_volume_that_somebody_uses_is_told_with_who_it_is
+    logins::what_piled_up_is_cleaned_away_and_the_login_stays
     submits::an_agents_work_becomes_a_patch_and_a_log
     submits::an_agent_is_not_started_on_a_bad_login
     submits::a_login_that_dies_at_work_is_told_with_its_remedy

@@ -23,7 +23,8 @@ fi
 
 /// Where the real CLI is, if the tests shall use it: then it answers, and `answer` and `code` are for nothing.
 pub fn real() -> Option<String> {
-    std::env::var("MOORLINE_TEST_CODEX").ok()
+    let named = std::env::var("MOORLINE_TEST_CODEX").or_else(|_| std::env::var("MOORLINE_CODEX_PROGRAM"));
+    named.ok().filter(|program| !program.is_empty())
 }
 
 /// A world with the stand-in, and settings for it.
