@@ -8,6 +8,8 @@
 
 #[path = "engines/agent.rs"]
 mod agent;
+#[path = "engines/devices.rs"]
+mod devices;
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/failing.rs"]
@@ -50,6 +52,8 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines! {
+    devices::a_login_by_device_code_shows_its_code_while_it_waits
+    devices::a_login_that_is_broken_off_leaves_the_old_one_and_no_container
     suite::output_and_exit_code_go_where_the_spec_says
     suite::arguments_mean_nothing_to_a_shell
     suite::the_environment_is_what_the_spec_says

@@ -18,7 +18,7 @@ if [ "$1 $2" = "login status" ]; then
   cat "$CODEX_HOME/answer" >&2
   exit "$(cat "$CODEX_HOME/code")"
 fi
-. "$CODEX_HOME/work"
+. "${CODEX_HOME%/.moorline/login}/work"
 "#;
 
 /// Where the real CLI is, if the tests shall use it: then it answers, and `answer` and `code` are for nothing.
