@@ -412,15 +412,3 @@ async fn a_failed_run_says_why_and_is_retried() {
         "409 RUN_NOT_FAILED"
     );
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_that_can_not_be_understood_is_422() {
-    let app = TestApp::start().await;
-    let http = Http::of(&app);
-    let run = app.create("001-a").await;
-    let path = format!("/runs/{}/codex/preflight", run.run_id);
-    assert_eq!(http.old_post("/runs/x/codex/preflight", "{}").await.kind(), "422 INVALID_ID");
-    for body in ["[", r#"{"forceRefresh": "yes"}"#, r#"{"affinityKey": 1}"#] {
-        assert_eq!(http.old_post(&path, body).await.kind(), "422 NOT_JSON", "{body}");
-    }
-}

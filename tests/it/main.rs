@@ -19,6 +19,7 @@ mod fencing;
 mod foreign_clients;
 mod gate;
 mod http;
+mod http_preflight;
 mod http_rpc;
 mod http_schema;
 mod http_server;

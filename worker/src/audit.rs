@@ -37,8 +37,7 @@ fn codex_status(checked: &Checked, now: DateTime<Utc>) -> Codex {
     let expires_at = checked.diagnostics.token_expires_at.as_ref();
     let expires_at = expires_at.and_then(|at| DateTime::from_timestamp(at.seconds, 0));
     match expires_at {
-        // What has a fingerprint has a refresh token, and renews itself.
-        Some(at) if checked.diagnostics.login_fingerprint.is_empty() && at - now < SOON => Codex::ExpiresSoon,
+        Some(at) if checked.identity.refresh_token.is_none() && at - now < SOON => Codex::ExpiresSoon,
         _ => Codex::Valid,
     }
 }
@@ -54,6 +53,7 @@ mod tests {
     use moorline_proto::v1::PreflightRung as Rung;
 
     use super::*;
+    use crate::agent::Identity;
 
     fn checked(rung: Rung, expires_in: Option<i64>, renews_itself: bool) -> Checked {
         let token_expires_at = expires_in.map(|hours| prost_types::Timestamp {
@@ -67,10 +67,15 @@ mod tests {
             },
             diagnostics: v1::VolumeDiagnostics {
                 token_expires_at,
-                login_fingerprint: if renews_itself { "f".to_owned() } else { String::new() },
                 ..v1::VolumeDiagnostics::default()
             },
             cause: None,
+            blocked: None,
+            identity: Identity {
+                account: None,
+                refresh_token: renews_itself.then(|| "token".into()),
+            },
+            capacity: 1,
         }
     }
 

@@ -8,16 +8,22 @@
 
 #[path = "engines/agent.rs"]
 mod agent;
+#[path = "engines/devices.rs"]
+mod devices;
 #[path = "engines/docker.rs"]
 mod docker;
 #[path = "engines/failing.rs"]
 mod failing;
 #[path = "engines/logins.rs"]
 mod logins;
+#[path = "engines/model.rs"]
+mod model;
 #[path = "engines/outlet.rs"]
 mod outlet;
 #[path = "engines/process.rs"]
 mod process;
+#[path = "engines/rungs.rs"]
+mod rungs;
 #[path = "engines/submits.rs"]
 mod submits;
 #[path = "engines/suite.rs"]
@@ -46,6 +52,8 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines! {
+    devices::a_login_by_device_code_shows_its_code_while_it_waits
+    devices::a_login_that_is_broken_off_leaves_the_old_one_and_no_container
     suite::output_and_exit_code_go_where_the_spec_says
     suite::arguments_mean_nothing_to_a_shell
     suite::the_environment_is_what_the_spec_says
@@ -80,7 +88,12 @@ on_both_engines! {
     logins::a_cli_that_is_missing_is_the_environments_fault
     logins::a_cli_that_hangs_has_timed_out
     logins::without_a_volume_the_check_is_skipped
+    logins::modes_that_are_too_wide_are_mended
+    logins::a_volume_that_somebody_uses_is_told_with_who_it_is
+    logins::what_piled_up_is_cleaned_away_and_the_login_stays
     submits::an_agents_work_becomes_a_patch_and_a_log
+    submits::an_agent_that_is_stopped_leaves_its_login_looked_after
+    submits::a_job_of_an_older_lease_does_not_get_the_volume
     submits::an_agent_is_not_started_on_a_bad_login
     submits::a_login_that_dies_at_work_is_told_with_its_remedy
     submits::an_account_without_quota_is_reported_as_a_failed_check

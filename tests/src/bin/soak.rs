@@ -10,6 +10,8 @@ enum Arguments {
     Run(soak::Args),
     /// The soak of logins: many runs on one login whose tokens count once.
     Logins(logins::Args),
+    /// Agents that are killed around the renewal of their login.
+    Kills(logins::kills::Args),
     /// One of its workers.
     #[command(hide = true)]
     Worker(soak::worker::Args),
@@ -20,6 +22,7 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse() {
         Arguments::Run(args) => soak::run(args).await,
         Arguments::Logins(args) => logins::run(args).await,
+        Arguments::Kills(args) => logins::kills::main(args).await,
         Arguments::Worker(args) => soak::worker::run(args).await,
     }
 }

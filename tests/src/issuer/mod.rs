@@ -156,7 +156,13 @@ impl Issuer {
             .count()
     }
 
-    /// Every token that was ever issued, whole and, of access tokens, the signature too: for a search of places where none may be.
+    /// Makes an API key good, as far as the model goes.
+    pub fn add_key(&self, key: &str) {
+        self.shared.lock().keys.push(key.to_owned());
+    }
+
+    /// What makes each token that was ever issued good, refresh tokens and the signatures of the others: for a search of places where none
+    /// may be.
     pub fn secrets(&self) -> Vec<String> {
         self.shared.lock().secrets()
     }

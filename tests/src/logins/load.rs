@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 
 use super::{
     lock_log::{self, Follower, Uses},
-    stack::{QUEUE, Stack, VOLUME},
+    stack::Stack,
 };
 use crate::{
     db,
@@ -90,7 +90,7 @@ impl Loaded {
 /// When something can't be done at all; what only goes wrong is in the result.
 pub async fn run(stack: &Stack, runs: usize, limit: Duration) -> anyhow::Result<Loaded> {
     let mut loaded = Loaded { runs, ..Loaded::default() };
-    let follower = Follower::start(&stack.volume());
+    let follower = Follower::start(&stack.volume_folder());
     stack.log_in().await.context("the first login")?;
     let samples = Samples::new(runs)?;
     let (began, done) = (Instant::now(), CancellationToken::new());
@@ -163,7 +163,7 @@ async fn create(stack: &Stack, repository: String) -> Result<(), Status> {
     let request = v1::CreateRunRequest {
         repository,
         feature_key: FEATURE.to_owned(),
-        codex_queue: QUEUE.to_owned(),
+        codex_queue: stack.queue().to_owned(),
         ..Default::default()
     };
     stack.runs().create_run(request).await.map(drop)
@@ -193,7 +193,7 @@ async fn all_ended(stack: &Stack, runs: usize, limit: Duration) -> anyhow::Resul
 
 async fn failures(stack: &Stack) -> anyhow::Result<Vec<String>> {
     let database = db::connect(stack.database()).await?;
-    let query = "select id::text, status, coalesce((select error::text from jobs where run_id = runs.id and status = 'failed' limit 1), '') \
+    let query = "select id::text, status, coalesce((select failure::text from jobs where run_id = runs.id and status = 'failed' limit 1), '') \
                  from runs where status <> 'succeeded'";
     let rows = database.query(query, &[]).await?;
     let line = |row: &tokio_postgres::Row| {
@@ -223,7 +223,7 @@ async fn check(stack: &Stack, done: &CancellationToken) -> Checked {
             break;
         }
         let request = v1::CheckVolumeRequest {
-            volume: VOLUME.to_owned(),
+            volume: stack.volume().to_owned(),
             probe: count % 2 == 1,
         };
         let probe = usize::from(request.probe);
@@ -251,7 +251,7 @@ async fn log_in_again(stack: &Stack, runs: usize) -> anyhow::Result<()> {
         tokio::time::sleep(LOOK).await;
     }
     let drain = v1::DrainShardRequest {
-        queue: QUEUE.to_owned(),
+        queue: stack.queue().to_owned(),
         reason: "a new login".to_owned(),
     };
     stack.shards().drain_shard(drain).await.context("the drain")?;
@@ -261,7 +261,9 @@ async fn log_in_again(stack: &Stack, runs: usize) -> anyhow::Result<()> {
             logged_in => break logged_in,
         }
     };
-    let activate = v1::ActivateShardRequest { queue: QUEUE.to_owned() };
+    let activate = v1::ActivateShardRequest {
+        queue: stack.queue().to_owned(),
+    };
     stack.shards().activate_shard(activate).await.context("the end of the drain")?;
     let preflight = logged_in.context("the login")?;
     anyhow::ensure!(

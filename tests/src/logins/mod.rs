@@ -5,10 +5,10 @@
 //! | [`stack`] | an issuer, its model, Postgres, a server and its workers, with one volume |
 //! | [`load`] | runs, checks and a login, all at once, under the volume's lease |
 //! | [`unguarded`] | the agent's own command lines on one home at once, without it: they must break the login, or the soak proves nothing |
-//! | `kills` | an agent that is killed around the renewal of its login: what the next check must say |
+//! | [`kills`] | an agent that is killed around the renewal of its login: what the next check must say |
 //! | [`lock_log`] | who had the volume when, in the words of the volume itself |
 
-//pub mod kills;
+pub mod kills;
 pub mod load;
 pub mod lock_log;
 pub mod stack;
@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     load::Loaded,
-    stack::Stack,
+    stack::{Options, Stack},
     unguarded::{Broken, Home},
 };
 
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn soak(args: &Args) -> anyhow::Result<()> {
-    let stack = Stack::start(&args.folder).await?;
+    let stack = Stack::start(&args.folder, Options::default()).await?;
     let limit = Duration::from_secs_f64(args.minutes * 60.0);
     let loaded = load::run(&stack, args.runs, limit).await?;
     let folder = tempfile::tempdir()?;
@@ -122,7 +122,13 @@ impl fmt::Display for Report {
             ("overlapping uses", loaded.log.wrong.len().to_string()),
             ("refreshes", format!("{}, {} with a used token", loaded.refreshes, loaded.reused)),
             ("without it", format!("{} agents at once, {} failed", broken.agents, broken.failed)),
-            ("refreshes", format!("{}, {} with a used token", broken.refreshes, broken.reused)),
+            (
+                "refreshes",
+                format!(
+                    "{}, {} refused, {} of them for a used token",
+                    broken.refreshes, broken.refused, broken.reused
+                ),
+            ),
             (
                 "its login after",
                 if broken.lost { "lost".to_owned() } else { "still good".to_owned() },

@@ -21,17 +21,12 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::RENEWED_AFTER;
+use super::{RENEWED_AFTER, kills::bridge};
 use crate::{
     issuer::Issuer,
     model::ScriptedModel,
     soak::stack::{Postgres, Program, Stop, beside_this_one, free_ports},
 };
-
-/// The one volume.
-pub const VOLUME: &str = "codex_auth_0";
-/// The queue of the shard that has it.
-pub const QUEUE: &str = "codex-0";
 
 /// See the module.
 #[derive(Debug)]
@@ -48,29 +43,66 @@ pub struct Stack {
     server: Program,
     workers: Vec<Program>,
     channel: Channel,
+    options: Options,
+    queue: String,
+    volume: String,
+}
+
+/// How a stack differs from others.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where jobs run.
+    pub engine: EngineChoice,
+    /// What the model does.
+    pub mode: &'static str,
+    /// Number of the shard, by which its volume is named.
+    pub shard: u32,
+    /// For the agent.
+    pub agent: Vec<(&'static str, String)>,
+    /// For server and workers.
+    pub programs: Vec<(&'static str, String)>,
+}
+
+impl Default for Options {
+    /// Local processes that do what they should.
+    fn default() -> Self {
+        Self {
+            engine: EngineChoice::Process,
+            mode: "work",
+            shard: 0,
+            agent: Vec::new(),
+            programs: Vec::new(),
+        }
+    }
 }
 
 impl Stack {
     /// Starts everything, with a volume that nobody has logged in.
-    pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+    pub async fn start(folder: &Path, options: Options) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("could not make {}", folder.display()))?;
-        let issuer = Issuer::start().await?;
+        let listen = match options.engine {
+            EngineChoice::Docker => bridge().await?,
+            _ => SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let issuer = Issuer::start_on(listen).await?;
         issuer.approve_at_once();
         issuer.renew_after(RENEWED_AFTER);
-        let model = ScriptedModel::of_issuer(SocketAddr::from(([127, 0, 0, 1], 0)), &issuer).await?;
+        let model = ScriptedModel::of_issuer(listen, &issuer).await?;
         let root = tempfile::tempdir()?;
         fs::set_permissions(root.path(), Permissions::from_mode(0o755))?;
         let postgres = Postgres::start().await?;
         let port = *free_ports(1)?.first().context("a port")?;
-        let config = config(&model, root.path(), port)?;
+        let config = config(&options, &model, root.path(), port)?;
+        let (queue, volume) = (queue(&options), volume(&options));
         let engine = engine::connect::choose(&config).await?;
-        engine.create_volume(VOLUME, &config.job_user).await?;
+        engine.create_volume(&volume, &config.job_user).await?;
         let server = [
             ("MOORLINE_LISTEN", port.to_string()),
             ("MOORLINE_DATABASE_URL", postgres.url().to_owned()),
             ("SPEC_WORKFLOW_ARTIFACT_ROOT", folder.join("artifacts").display().to_string()),
-            ("CODEX_SHARDS", "1".to_owned()),
+            ("CODEX_SHARDS", (options.shard + 1).to_string()),
         ];
+        let server = server.into_iter().chain(options.programs.clone());
         let server = Program::start("server", beside_this_one("moorline-server-under-test")?, &[], server, folder)?;
         let channel = Endpoint::from_shared(config.server.clone())?.connect_lazy();
         let mut stack = Self {
@@ -82,9 +114,13 @@ impl Stack {
             server,
             workers: Vec::new(),
             channel,
+            options,
+            queue,
+            volume,
         };
         stack.listens(port).await?;
-        for (name, queue, volume) in [("default", "default", ""), ("shard", QUEUE, VOLUME)] {
+        let (queue, volume) = (stack.queue.clone(), stack.volume.clone());
+        for (name, queue, volume) in [("default", "default", ""), ("shard", &queue, &volume)] {
             let program = beside_this_one("moorline-worker-under-test")?;
             let worker = Program::start(name, program, &[], stack.environment(name, queue, volume), folder)?;
             stack.workers.push(worker);
@@ -95,29 +131,52 @@ impl Stack {
 
     /// Settings by which a worker of this stack, or an agent's command like those of its worker, is started.
     fn environment(&self, name: &str, queue: &str, volume: &str) -> Vec<(&'static str, String)> {
-        let config = &self.config;
-        vec![
+        let (config, options) = (&self.config, &self.options);
+        let refresh = ("CODEX_REFRESH_TOKEN_URL_OVERRIDE", self.issuer.refresh_url());
+        let revoke = ("CODEX_REVOKE_TOKEN_URL_OVERRIDE", self.issuer.revoke_url());
+        let agent = [refresh, revoke].into_iter().chain(options.agent.clone());
+        let agent: Vec<String> = agent.map(|(name, value)| format!("{name}={value}")).collect();
+        let engine = match options.engine {
+            EngineChoice::Docker => "docker",
+            _ => "process",
+        };
+        let own = [
             ("MOORLINE_SERVER", config.server.clone()),
             ("MOORLINE_WORKER_NAME", name.to_owned()),
             ("MOORLINE_QUEUES", queue.to_owned()),
             ("CODEX_VOLUME_NAME", volume.to_owned()),
             ("MOORLINE_WORK_ROOT", config.work_root.display().to_string()),
             ("MOORLINE_VOLUME_ROOT", config.volume_root.display().to_string()),
-            ("MOORLINE_ENGINE", "process".to_owned()),
+            ("MOORLINE_ENGINE", engine.to_owned()),
+            ("SPEC_AUTOMATION_JOB_IMAGE", config.job_image.clone()),
             ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
             ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
             ("MOORLINE_CODEX_ISSUER", self.issuer.url()),
-            (
-                "CODEX_ENV",
-                format!("CODEX_REFRESH_TOKEN_URL_OVERRIDE={}", self.issuer.refresh_url()),
-            ),
+            ("CODEX_ENV", agent.join("\n")),
             ("MOORLINE_GIT_PROTOCOLS", config.git_protocols.clone()),
-        ]
+        ];
+        own.into_iter().chain(options.programs.clone()).collect()
     }
 
-    /// Folder of the volume.
-    pub fn volume(&self) -> PathBuf {
-        self.config.volume_root.join(VOLUME)
+    /// The queue of the shard that has the volume.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Name of the volume.
+    pub fn volume(&self) -> &str {
+        &self.volume
+    }
+
+    /// Its folder, with local processes.
+    pub fn volume_folder(&self) -> PathBuf {
+        self.config.volume_root.join(&self.volume)
+    }
+
+    /// The processes of server and workers.
+    pub fn processes(&self) -> Vec<u32> {
+        let programs = std::iter::once(&self.server).chain(&self.workers);
+        programs.filter_map(Program::id).collect()
     }
 
     /// How the database is reached.
@@ -137,10 +196,19 @@ impl Stack {
 
     /// Logs the volume in by device code, and returns the check of the new login.
     pub async fn log_in(&self) -> Result<v1::Preflight, Status> {
+        self.log_in_by(v1::LoginMethod::Device, "").await
+    }
+
+    /// The same by an API key.
+    pub async fn log_in_with(&self, api_key: &str) -> Result<v1::Preflight, Status> {
+        self.log_in_by(v1::LoginMethod::ApiKey, api_key).await
+    }
+
+    async fn log_in_by(&self, method: v1::LoginMethod, api_key: &str) -> Result<v1::Preflight, Status> {
         let request = v1::LoginVolumeRequest {
-            volume: VOLUME.to_owned(),
-            method: v1::LoginMethod::Device.into(),
-            ..Default::default()
+            volume: self.volume.clone(),
+            method: method.into(),
+            api_key: api_key.to_owned(),
         };
         let mut steps = self.shards().login_volume(request).await?.into_inner();
         let mut checked = None;
@@ -171,7 +239,7 @@ impl Stack {
     /// Waits until the server knows the worker that has the volume.
     async fn is_held(&self) -> anyhow::Result<()> {
         let held = async || {
-            let request = v1::GetShardRequest { queue: QUEUE.to_owned() };
+            let request = v1::GetShardRequest { queue: self.queue.clone() };
             let shard = self
                 .shards()
                 .get_shard(request)
@@ -184,22 +252,39 @@ impl Stack {
     }
 }
 
-fn config(model: &ScriptedModel, root: &Path, server: SocketAddr) -> anyhow::Result<Config> {
-    let program = std::env::var("MOORLINE_CODEX_PROGRAM").unwrap_or_else(|_| "codex".to_owned());
+fn queue(options: &Options) -> String {
+    format!("codex-{}", options.shard)
+}
+
+fn volume(options: &Options) -> String {
+    format!("codex_auth_{}", options.shard)
+}
+
+fn config(options: &Options, model: &ScriptedModel, root: &Path, server: SocketAddr) -> anyhow::Result<Config> {
+    let variable = |name: &str, default: &str| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .unwrap_or_else(|| default.to_owned())
+    };
     Ok(Config {
         server: format!("http://{server}"),
         name: "shard".to_owned(),
-        queues: vec![QUEUE.to_owned()],
-        volume: Some(VOLUME.to_owned()),
+        queues: vec![queue(options)],
+        volume: Some(volume(options)),
         work_root: root.to_owned(),
         volume_root: root.join("volumes"),
-        engine: EngineChoice::Process,
-        codex_program: program,
+        engine: options.engine,
+        job_image: variable("MOORLINE_TEST_JOB_IMAGE", "moorline-job"),
+        codex_program: match options.engine {
+            EngineChoice::Docker => "codex".to_owned(),
+            _ => variable("MOORLINE_CODEX_PROGRAM", "codex"),
+        },
         codex_config: vec![
-            format!("openai_base_url={:?}", model.base_url("work")),
+            format!("openai_base_url={:?}", model.base_url(options.mode)),
             format!("chatgpt_base_url={:?}", model.chatgpt_url()),
         ],
-        git_protocols: "file".to_owned(),
+        git_protocols: "file:http".to_owned(),
         ..Config::try_parse_from(["moorline-worker"])?
     })
 }

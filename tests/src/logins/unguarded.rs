@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::{process::Command, time::timeout};
 
 use super::RENEWED_AFTER;
-use crate::issuer::{Issuer, Kind, RENEWED_BEFORE};
+use crate::issuer::{Issuer, Kind, Outcome, RENEWED_BEFORE};
 
 /// More agents than this at once show nothing new, and a small machine no end.
 pub const AT_ONCE: usize = 20;
@@ -35,6 +35,8 @@ pub struct Broken {
     pub refreshes: usize,
     /// How many times it was shown a token that had been used.
     pub reused: usize,
+    /// How many times it said no, for that or because the login had ended.
+    pub refused: usize,
     /// Whether the login is lost afterwards, at the issuer or at the next real call.
     pub lost: bool,
 }
@@ -74,6 +76,10 @@ pub async fn run(home: &Home<'_>, agents: usize) -> anyhow::Result<Broken> {
     let ended = try_join_all((0..agents).map(|_| home.agent())).await?;
     let failed = ended.iter().filter(|status| !status.success()).count();
     let journal = &issuer.journal()[before.0..];
+    let refused = journal
+        .iter()
+        .filter(|exchange| matches!(exchange.outcome, Outcome::Refused(_)))
+        .count();
     let refreshes = journal.iter().filter(|exchange| exchange.kind == Kind::Refresh).count();
     let reused = issuer.reused() - before.1;
     let lost = !issuer.counts(&home.refresh_token()?) && !home.agent().await?.success();
@@ -82,6 +88,7 @@ pub async fn run(home: &Home<'_>, agents: usize) -> anyhow::Result<Broken> {
         failed,
         refreshes,
         reused,
+        refused,
         lost,
     })
 }

@@ -26,16 +26,17 @@ pub(super) async fn admit(State(reader): State<Option<Reader>>, request: Request
     let judged = bearer.map_or(Err("missing_bearer"), |token| reader.judge(token));
     match judged {
         Ok(()) => next.run(request).await,
-        Err(code) => failure(StatusCode::UNAUTHORIZED, code, words(code)),
+        Err(code) => failure(StatusCode::UNAUTHORIZED, code, &words(code, bearer.unwrap_or_default())),
     }
 }
 
-fn words(code: &str) -> &'static str {
+/// As the real service words it, which shows parts of a wrong key: here all of it, the worst that can be.
+fn words(code: &str, bearer: &str) -> String {
     match code {
-        "token_expired" => "Provided authentication token is expired. Please try signing in again.",
-        "token_revoked" => "Encountered invalidated oauth token for user, failing request",
-        "missing_bearer" => "Missing bearer or basic authentication in header",
-        _ => "Incorrect API key provided.",
+        "token_expired" => "Provided authentication token is expired. Please try signing in again.".to_owned(),
+        "token_revoked" => "Encountered invalidated oauth token for user, failing request".to_owned(),
+        "missing_bearer" => "Missing bearer or basic authentication in header".to_owned(),
+        _ => format!("Incorrect API key provided: {bearer}. You can find your API key at https://platform.openai.com/account/api-keys."),
     }
 }
 

@@ -9,6 +9,8 @@ pub enum Mode {
     Work,
     /// `commit`: as `work`, and the call commits the result with git.
     Commit,
+    /// `leak`: as `work`, and before it the call prints the agent's environment and its stored login.
+    Leak,
     /// `slow-N`, or `slow` for 30: as `work`, after N seconds of sleep inside the call.
     Slow(Duration),
     /// `wait`: as `work`, but no answer before [`ScriptedModel::go_on`](super::ScriptedModel::go_on).
@@ -38,7 +40,7 @@ pub enum Mode {
 /// The mode is not one of [`Mode`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no mode {0:?}: use work, commit, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, limited-N, refresh-reused, flakyN or an HTTP status"
+    "no mode {0:?}: use work, commit, leak, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, limited-N, refresh-reused, flakyN or an HTTP status"
 )]
 pub struct UnknownMode(String);
 
@@ -50,6 +52,7 @@ impl FromStr for Mode {
         let mode = match text {
             "work" => Some(Self::Work),
             "commit" => Some(Self::Commit),
+            "leak" => Some(Self::Leak),
             "slow" => Some(Self::Slow(Duration::from_secs(30))),
             "wait" => Some(Self::Wait),
             "say" => Some(Self::Say),

@@ -28,6 +28,12 @@ pub(super) fn commit(assignment: &Assignment) -> String {
     format!("{}git add --all\n{git} commit --quiet --message {message}\n", work(assignment))
 }
 
+/// The same, after everything that the agent could give away.
+pub(super) fn leak(assignment: &Assignment) -> String {
+    let look = "env\ncat \"$CODEX_HOME/auth.json\"\n";
+    format!("{look}{}", work(assignment))
+}
+
 /// The same, after a while.
 pub(super) fn slow(assignment: &Assignment, delay: Duration) -> String {
     format!("sleep {}\n{}", delay.as_secs(), work(assignment))

@@ -184,7 +184,7 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// Files that it piles up.
     fn piles(&self) -> Piles;
 
-    /// Environment that keeps what a job needs no longer than itself out of the volume, in a job whose `HOME` is `home`.
+    /// Environment that it must have for a call, with `home` for what it needs no longer than that, instead of the volume.
     fn work_environment(&self, home: &Path) -> BTreeMap<String, SecretString>;
 
     /// Command that works on the prompt from standard input, in the repository at `repo`, without asking anything.
@@ -195,6 +195,9 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
 
     /// Whether the agent has done its turn, by how its container ended and by what it has said.
     fn verdict(&self, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault>;
+
+    /// The issuer's refusal to renew the login, which an agent may survive for as long as its token is good.
+    fn refresh_fault(&self, stderr: &str) -> Option<Fault>;
 }
 
 /// The agent that a run asks for; `None` when this worker doesn't know it.

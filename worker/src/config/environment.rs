@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{Error, args::invalid};
 
 /// What the worker sets itself, and a job could not work with another value of.
-const OWN: [&str; 4] = ["HOME", "PATH", "CODEX_HOME", "MOORLINE_CONTAINER"];
+const OWN: [&str; 6] = ["HOME", "PATH", "TZ", "CODEX_HOME", "CODEX_SQLITE_HOME", "MOORLINE_CONTAINER"];
 
 /// Reads `NAME=value` pairs, one a line or with commas between them: a comma that no name follows belongs to the value.
 pub(super) fn parse(variable: &'static str, given: Option<&str>) -> Result<BTreeMap<String, SecretString>, Error> {

@@ -39,7 +39,7 @@ pub(super) enum End {
 /// What a session does next.
 enum Turn {
     Heard(ConnectResponse),
-    Say(Frame),
+    Say(Box<Frame>),
     Sent,
     Look,
     Ping,
@@ -234,7 +234,7 @@ impl<'a> Session<'a> {
                 }
                 Err(_) => return Err(lost("the stream is closed")),
             },
-            Some(frame) = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(frame),
+            Some(frame) = self.said.recv(), if self.queue.len() < QUEUE => Turn::Say(Box::new(frame)),
             () = self.handle.ledger.changed(), if self.queue.is_empty() => Turn::Look,
             _ = self.ping.tick() => Turn::Ping,
             () = tokio::time::sleep_until(self.last_pong + self.ping_timeout) => return Err(lost("the server did not answer pings")),
@@ -244,7 +244,7 @@ impl<'a> Session<'a> {
         match turn {
             // A frame that isn't known is one of a newer protocol; the version in Hello keeps away those that matter.
             Turn::Heard(response) => self.heard(response.frame).await?,
-            Turn::Say(frame) => self.queue.push_back(frame),
+            Turn::Say(frame) => self.queue.push_back(*frame),
             Turn::Ping => self.ping(),
             Turn::Sent | Turn::Look => {}
         }

@@ -8,8 +8,8 @@ use std::io;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub(crate) use self::failure::code;
 pub use self::device::{LONGEST, by_device_code};
+pub(crate) use self::failure::code;
 use crate::{
     agent::{Agent, codex::Codex},
     config::Config,

@@ -126,9 +126,8 @@ impl Ladder<'_> {
         let made = real_call::make(self.engine, self.agent, self.config, place, self.ask.generation).await?;
         let fault = match made {
             Ok(()) => {
-                let (rung, detail) = (Rung::Proven, "a real call has just worked".to_owned());
                 self.settle(place, &Outcome::Worked, seen).await?;
-                return Ok((rung, detail));
+                return Ok((Rung::Proven, "a real call has just worked".to_owned()));
             }
             Err(fault) => fault,
         };

@@ -54,6 +54,7 @@ impl Subject<'_> {
             Rung::RateLimited => "the account is rate-limited or out of quota",
             Rung::TimedOut => return format!("no answer within {} s", self.config.preflight_timeout.as_secs()),
             Rung::EnvironmentBroken => "it could not be run",
+            Rung::Duplicate => "another volume holds the same login",
             _ => "its answer is not understood",
         };
         what.to_owned()

@@ -14,8 +14,8 @@ const SCRIPT: &str = r#"
 dir=$(mktemp -d) && cd "$dir" || exit 1
 trap 'cd / && rm -rf "$dir"' EXIT
 trap 'exit 143' TERM INT HUP
-HOME=$dir CODEX_SQLITE_HOME=$dir
-export HOME CODEX_SQLITE_HOME
+HOME=$dir CODEX_SQLITE_HOME=$dir TZ=UTC
+export HOME CODEX_SQLITE_HOME TZ
 "$@"
 "#;
 
@@ -36,5 +36,7 @@ pub(super) async fn make(
     for line in captured.stdout.lines() {
         agent.read_line(line, Path::new("/"), &mut transcript);
     }
-    Ok(agent.verdict(captured.exit, &transcript, &captured.stderr))
+    let verdict = agent.verdict(captured.exit, &transcript, &captured.stderr);
+    // It may have worked with a token that is about to run out.
+    Ok(verdict.and_then(|()| agent.refresh_fault(&captured.stderr).map_or(Ok(()), Err)))
 }

@@ -8,7 +8,7 @@ use super::{message::Subject, passes, remedy};
 use crate::{agent::codex::Codex, config::Config};
 
 /// Every rung that a check may end on, from the bottom.
-const RUNGS: [Rung; 13] = [
+const RUNGS: [Rung; 14] = [
     Rung::VolumeMissing,
     Rung::EnvironmentBroken,
     Rung::TimedOut,
@@ -17,6 +17,7 @@ const RUNGS: [Rung; 13] = [
     Rung::NotLoggedIn,
     Rung::Expired,
     Rung::Revoked,
+    Rung::Duplicate,
     Rung::RateLimited,
     Rung::Unknown,
     Rung::Present,
@@ -75,6 +76,7 @@ fn meaning(rung: Rung) -> &'static str {
         Rung::Present => "A login is stored, and nothing speaks against it.",
         Rung::Unexpired => "A login is stored, and by its own dates its token is valid.",
         Rung::Proven => "A real call has worked with this login within the last 24 hours.",
+        Rung::Duplicate => "Another volume of the fleet had this login first. The server finds it by fingerprints of the tokens.",
         Rung::Unspecified => "Nothing was checked.",
     }
 }

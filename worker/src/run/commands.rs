@@ -14,7 +14,7 @@ use moorline_proto::v1::{
 };
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -35,7 +35,9 @@ const STEPS: usize = 16;
 pub(super) struct Commands {
     at_work: BTreeMap<String, AtWork>,
     answered: VecDeque<Answered>,
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<(String, Answer)>,
+    /// Checks that nobody asked for.
+    checks: JoinSet<v1::VolumeReport>,
     steps: (mpsc::Sender<Stepped>, mpsc::Receiver<Stepped>),
 }
 
@@ -54,13 +56,6 @@ struct Answered {
     said: bool,
 }
 
-/// What a task ends with.
-#[derive(Debug)]
-enum Done {
-    Answer(String, Answer),
-    Report(v1::VolumeReport),
-}
-
 type Stepped = (String, Step, Instant);
 
 impl Default for Commands {
@@ -69,6 +64,7 @@ impl Default for Commands {
             at_work: BTreeMap::new(),
             answered: VecDeque::new(),
             tasks: JoinSet::new(),
+            checks: JoinSet::new(),
             steps: mpsc::channel(STEPS),
         }
     }
@@ -110,7 +106,7 @@ impl Commands {
             // In a task of its own, so that a panic is an answer and not silence.
             let carried = tokio::spawn(async move { holding.carry_out(&ask, &sealing_key, Way { tell, stop }).await });
             let answer = AbortOnDropHandle::new(carried).await.unwrap_or_else(|error| Some(broken(&error)));
-            Done::Answer(id, answer.unwrap_or_else(unknown))
+            (id, answer.unwrap_or_else(unknown))
         });
         None
     }
@@ -118,7 +114,10 @@ impl Commands {
     /// Checks the volume's login as soon as nothing else uses it, and reports it.
     pub(super) fn check_at_last(&mut self, holding: &Holding) {
         let holding = holding.clone();
-        self.tasks.spawn(async move { Done::Report(holding.check_at_last().await) });
+        // One that waits for an agent's end since an earlier session does as well.
+        if self.checks.is_empty() {
+            self.checks.spawn(async move { holding.check_at_last().await });
+        }
     }
 
     /// Stops one that is at work; what is over, or was never heard of, needs none.
@@ -141,6 +140,8 @@ impl Commands {
                 biased;
                 Some((id, step, at)) = self.steps.1.recv() => self.stepped(id, step, at),
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.done(done, line),
+                // One that broke is made again in the next session.
+                Some(checked) = self.checks.join_next(), if !self.checks.is_empty() => checked.ok().map(Frame::VolumeReport),
             };
             if let Some(frame) = frame {
                 return frame;
@@ -154,24 +155,16 @@ impl Commands {
         at_work.progress(&id)
     }
 
-    fn done(&mut self, done: Result<Done, tokio::task::JoinError>, line: bool) -> Option<Frame> {
-        match done {
-            Ok(Done::Report(report)) => Some(Frame::VolumeReport(report)),
-            Ok(Done::Answer(id, answer)) => {
-                self.at_work.remove(&id);
-                self.answered.truncate(REMEMBERED - 1);
-                self.answered.push_front(Answered {
-                    id: id.clone(),
-                    answer: answer.clone(),
-                    said: line,
-                });
-                Some(result(id, answer))
-            }
-            Err(error) => {
-                broken(&error);
-                None
-            }
-        }
+    fn done(&mut self, done: Result<(String, Answer), JoinError>, line: bool) -> Option<Frame> {
+        let (id, answer) = done.inspect_err(|error| drop(broken(error))).ok()?;
+        self.at_work.remove(&id);
+        self.answered.truncate(REMEMBERED - 1);
+        self.answered.push_front(Answered {
+            id: id.clone(),
+            answer: answer.clone(),
+            said: line,
+        });
+        Some(result(id, answer))
     }
 
     /// What a new session is told: how commands get on, and what nobody has heard.
@@ -233,7 +226,7 @@ pub(super) fn unknown() -> Answer {
     Answer::Failure(failure("UNKNOWN_COMMAND", FailureClass::Environment, message))
 }
 
-fn broken(error: &tokio::task::JoinError) -> Answer {
+fn broken(error: &JoinError) -> Answer {
     tracing::error!(%error, "a command broke");
     let message = "the command broke in the worker itself: try again, and report this with the worker's log";
     Answer::Failure(failure("INTERNAL", FailureClass::Environment, message))

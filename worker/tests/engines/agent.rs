@@ -18,12 +18,13 @@ if [ "$1 $2" = "login status" ]; then
   cat "$CODEX_HOME/answer" >&2
   exit "$(cat "$CODEX_HOME/code")"
 fi
-. "$CODEX_HOME/work"
+. "${CODEX_HOME%/.moorline/login}/work"
 "#;
 
 /// Where the real CLI is, if the tests shall use it: then it answers, and `answer` and `code` are for nothing.
 pub fn real() -> Option<String> {
-    std::env::var("MOORLINE_TEST_CODEX").ok()
+    let named = std::env::var("MOORLINE_TEST_CODEX").or_else(|_| std::env::var("MOORLINE_CODEX_PROGRAM"));
+    named.ok().filter(|program| !program.is_empty())
 }
 
 /// A world with the stand-in, and settings for it.

@@ -1,4 +1,4 @@
-//! Login checks on each engine. With `MOORLINE_TEST_CODEX` naming the real CLI, local processes run that one.
+//! Login checks on each engine. With `MOORLINE_TEST_CODEX` or `MOORLINE_CODEX_PROGRAM` naming the real CLI, local processes run that one.
 
 use std::time::Duration;
 
@@ -8,6 +8,10 @@ use moorline_worker::{
     agent::codex::Codex,
     engine::{Engine, docker::DockerEngine},
     login, preflight,
+    volume::{
+        guard,
+        steward::{self, Outcome},
+    },
 };
 use secrecy::SecretString;
 
@@ -16,11 +20,11 @@ use crate::{
     world::{USER, World},
 };
 
-const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
+pub const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
 const SAID_KEY: &str = "Logged in using an API key - sk-test-***fghij\n";
 const SAID_CHATGPT: &str = "Logged in using ChatGPT\n";
 
-fn chatgpt(seconds_from_now: i64) -> String {
+pub fn chatgpt(seconds_from_now: i64) -> String {
     let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
     let exp = chrono::Utc::now().timestamp() + seconds_from_now;
     let claims = format!(
@@ -32,7 +36,7 @@ fn chatgpt(seconds_from_now: i64) -> String {
     )
 }
 
-fn ask(volume: Option<&str>) -> preflight::Ask<'_> {
+pub fn ask(volume: Option<&str>) -> preflight::Ask<'_> {
     preflight::Ask {
         queue: "codex-0",
         volume,
@@ -77,7 +81,7 @@ async fn checked(site: &Site, engine: &dyn Engine) -> preflight::Checked {
     checked
 }
 
-async fn site(world: World) -> Site {
+pub async fn site(world: World) -> Site {
     let mut site = Site::new(world).await;
     if let (false, Some(real)) = (site.world.docker, real()) {
         site.config.codex_program = real;
@@ -142,7 +146,8 @@ pub async fn a_login_is_described_without_its_secrets(world: World) {
     assert_eq!(diagnostics.login_method, "chatgpt");
     assert!(diagnostics.token_expires_at.is_some() && diagnostics.credential_modified_at.is_some());
     assert_eq!(diagnostics.credential_bytes, i64::try_from(chatgpt(3600).len()).unwrap());
-    assert!(diagnostics.other_bytes >= 5000, "{diagnostics:?}");
+    assert_eq!((diagnostics.session_bytes, diagnostics.log_bytes), (5000, 0));
+    assert!(diagnostics.free_bytes > 0 && diagnostics.quota_bytes == 1 << 30, "{diagnostics:?}");
     assert!(diagnostics.owner.contains(':') && !diagnostics.driver.is_empty());
 }
 
@@ -254,4 +259,92 @@ async fn an_api_key_is_stored_by_the_cli_from_its_standard_input() {
             .to_string();
         assert!(refused.contains("bad key [redacted]"), "{refused}");
     }
+}
+
+pub async fn modes_that_are_too_wide_are_mended(world: World) {
+    let site = site(world).await;
+    site.answer(0, SAID_KEY).await;
+    site.put("auth.json", KEY, "644").await;
+    site.put("widen", "", "644").await;
+    let mut spec = site.world.script("chmod 0755 home/.codex/.");
+    spec.volume = Some(site.world.mount(&site.volume));
+    site.world.capture(&spec).await;
+    let (preflight, diagnostics) = check(&site).await;
+    assert_eq!(preflight.rung(), Rung::Present, "{}", preflight.message);
+    assert_eq!(diagnostics.mended, ["mode of the volume", "mode of auth.json"]);
+    assert_eq!((diagnostics.mode.as_str(), diagnostics.credential_mode.as_str()), ("0700", "0600"));
+    assert!(check(&site).await.1.mended.is_empty());
+}
+
+pub async fn a_volume_that_somebody_uses_is_told_with_who_it_is(world: World) {
+    let mut site = site(world).await;
+    site.answer(0, SAID_KEY).await;
+    site.put("auth.json", KEY, "600").await;
+    let pipe = site.world.pipe("busy");
+    let held = guard::Use::new("moorline-job-7", guard::Kind::Agent, 0, "w2");
+    let home = site.world.mount(&site.volume).target;
+    let mut spec = site.world.script("");
+    spec.argv = held.guard(&home, vec!["cat".to_owned(), pipe.display().to_string()]);
+    spec.volume = Some(site.world.mount(&site.volume));
+    let container = site.world.engine.start(&spec).await.unwrap();
+    // It has the lock once it reads.
+    let writer = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(pipe).unwrap());
+    let writer = writer.await.unwrap();
+    site.config.preflight_timeout = Duration::from_secs(2);
+    let agent = Codex::new(&site.config);
+    let checked = preflight::check(site.world.engine.as_ref(), &agent, &site.config, &ask(Some(&site.volume))).await;
+    let blocked = checked.blocked.clone().unwrap();
+    assert_eq!(
+        (blocked.code.as_str(), blocked.class()),
+        ("VOLUME_IN_USE", FailureClass::Environment)
+    );
+    assert!(
+        blocked.message.contains("agent moorline-job-7 of worker w2, since "),
+        "{}",
+        blocked.message
+    );
+    assert_eq!(preflight::failure(&checked), blocked);
+    drop(writer);
+    site.world.engine.wait(&container).await.unwrap();
+    site.world.engine.remove(&container).await.unwrap();
+    site.config.preflight_timeout = Duration::from_secs(20);
+    assert_eq!(check(&site).await.0.rung(), Rung::Present);
+}
+
+pub async fn what_piled_up_is_cleaned_away_and_the_login_stays(world: World) {
+    let mut site = site(world).await;
+    site.answer(0, SAID_KEY).await;
+    site.put("auth.json", KEY, "600").await;
+    for (name, bytes) in [
+        ("history.jsonl", 5000),
+        ("logs_2.sqlite", 6000),
+        ("state_5.sqlite-wal", 7000),
+        ("config.toml", 1),
+    ] {
+        site.put(name, &"#".repeat(bytes), "600").await;
+    }
+    let (engine, agent) = (site.world.engine.clone(), Codex::new(&site.config));
+    let settle = async |config: &_| {
+        let settled = steward::settle(engine.as_ref(), &agent, config, &site.volume, 0, &Outcome::Unknown);
+        settled.await.unwrap();
+        engine.read_volume_file(&site.volume, "history.jsonl").await.unwrap().is_some()
+    };
+    assert!(settle(&site.config).await, "it is within the quota");
+    site.config.volume_quota_bytes = 0;
+    assert!(settle(&site.config).await, "there is none");
+    let diagnostics = check(&site).await.1;
+    assert_eq!((diagnostics.session_bytes, diagnostics.log_bytes), (5000, 6000));
+    let (freed, diagnostics) = steward::clean(engine.as_ref(), &agent, &site.config, &site.volume, 0)
+        .await
+        .unwrap();
+    assert!((18_000..30_000).contains(&freed), "{freed}");
+    assert_eq!((diagnostics.session_bytes, diagnostics.log_bytes), (0, 0));
+    assert!(diagnostics.snapshot_at.is_some() && diagnostics.login_method == "api_key");
+    site.put("history.jsonl", &"#".repeat(50_000), "600").await;
+    site.config.volume_quota_bytes = 40_000;
+    assert!(!settle(&site.config).await, "it is over the quota");
+    for kept in ["auth.json", "config.toml", ".moorline/snapshot/auth.json"] {
+        assert!(engine.read_volume_file(&site.volume, kept).await.unwrap().is_some(), "{kept}");
+    }
+    assert_eq!(check(&site).await.0.rung(), Rung::Present);
 }

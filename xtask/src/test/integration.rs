@@ -1,4 +1,5 @@
-//! Integration tests on real parts: Postgres, the Docker engine, the Codex CLI; then a minute of the soak, and the demo, once per engine.
+//! Integration tests on real parts: Postgres, the Docker engine, the Codex CLI; then the soaks, for a short while, and the demo, once per
+//! engine.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -32,6 +33,14 @@ pub fn run(session: &mut Session) {
     let paths = session.paths.clone();
     // The integration tests have built its programs.
     session.steps.attempt("soak (1 min)", || soak::minute(&paths));
+    match &parts.codex {
+        Some(codex) => drop(
+            session
+                .steps
+                .attempt("soak of logins (20 runs)", || soak::few_logins(&paths, codex)),
+        ),
+        None => session.steps.not_run("soak of logins (20 runs)", "it needs the Codex CLI"),
+    }
     smoke::run(session, "process");
     match parts.engine.is_some() {
         true => smoke::run(session, "docker"),

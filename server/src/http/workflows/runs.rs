@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    names::{maybe, one_of},
+    names::{given, maybe, one_of},
     run::Run,
 };
 use crate::{
@@ -80,14 +80,9 @@ pub async fn list(State(flow): State<Flow>, Asked(which): Asked<Which>) -> Resul
         created_after: None,
     };
     let begin = page::begin(&filter, &which.cursor.unwrap_or_default())?;
-    // One more than asked for says whether there is another page.
     let mut runs = view::runs(&flow, filter.clone(), begin, i64::from(limit) + 1).await?;
-    let more = runs.len() > usize::from(limit);
-    runs.truncate(usize::from(limit));
-    let next_cursor = runs
-        .last()
-        .filter(|_| more)
-        .map(|last| page::after(&filter, last.created_at, last.id));
+    let next = page::next(&mut runs, i64::from(limit), |last| page::after(&filter, last.created_at, last.id));
+    let next_cursor = given(&next);
     let mut failures = view::failures(&flow, &runs).await?;
     let runs = runs
         .into_iter()

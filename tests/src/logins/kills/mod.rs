@@ -97,6 +97,51 @@ impl Kill {
     }
 }
 
+/// How agents are killed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// How many.
+    #[arg(long, default_value_t = 100)]
+    pub kills: usize,
+    /// Where they run.
+    #[arg(long, value_enum, default_value_t = Where::Docker)]
+    pub engine: Where,
+}
+
+/// Where agents run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Where {
+    /// In Docker containers.
+    Docker,
+    /// As local processes.
+    Process,
+}
+
+/// Kills, prints the table, and fails when something isn't as it must be.
+///
+/// # Errors
+///
+/// When a kill could not be set up, or a login came to harm that may not, or one is shown as what it isn't.
+pub async fn main(args: Args) -> anyhow::Result<()> {
+    let scene = match args.engine {
+        Where::Docker => Scene::docker().await?,
+        Where::Process => Scene::process().await?,
+    };
+    let table = run(&scene, args.kills).await?;
+    println!("{table}");
+    let wrong = table.wrong();
+    for line in &wrong {
+        eprintln!("BROKEN: {line}");
+    }
+    anyhow::ensure!(
+        wrong.is_empty(),
+        "{} of {} kills did not end as they must",
+        wrong.len(),
+        table.0.len()
+    );
+    Ok(())
+}
+
 /// Kills that many agents, each case as often.
 ///
 /// # Errors

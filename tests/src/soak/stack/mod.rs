@@ -200,7 +200,15 @@ pub(crate) fn free_ports(count: usize) -> anyhow::Result<Vec<SocketAddr>> {
 }
 
 pub(crate) fn beside_this_one(name: &str) -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe()?.with_file_name(name);
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("a program is in a folder")?;
+    // Tests are one folder below the programs.
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    let program = folder.join(name);
     anyhow::ensure!(
         program.exists(),
         "{} is missing: `cargo xtask soak` builds it, or `cargo build -p moorline-tests --bins`",

@@ -53,6 +53,11 @@ impl Program {
         &self.name
     }
 
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// Whether it runs, and isn't stopped.
     pub fn runs(&mut self) -> bool {
         !self.stopped && matches!(self.child.as_mut().map(Child::try_wait), Some(Ok(None)))

@@ -124,7 +124,11 @@ impl Agent for Codex {
     }
 
     fn work_environment(&self, home: &Path) -> BTreeMap<String, SecretString> {
-        BTreeMap::from([("CODEX_SQLITE_HOME".to_owned(), SecretString::from(home.display().to_string()))])
+        BTreeMap::from([
+            ("CODEX_SQLITE_HOME".to_owned(), SecretString::from(home.display().to_string())),
+            // It says until when an account is limited by the clock of this zone.
+            ("TZ".to_owned(), SecretString::from("UTC")),
+        ])
     }
 
     fn work_command(&self, repo: &Path, home: &Path) -> Vec<String> {
@@ -137,6 +141,10 @@ impl Agent for Codex {
 
     fn verdict(&self, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault> {
         verdict::of(&self.program, exit, transcript, stderr)
+    }
+
+    fn refresh_fault(&self, stderr: &str) -> Option<Fault> {
+        verdict::refresh_fault(stderr)
     }
 }
 

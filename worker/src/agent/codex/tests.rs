@@ -281,6 +281,20 @@ fn a_turn_counts_only_if_it_was_completed_and_the_exit_code_is_zero() {
 }
 
 #[test]
+fn a_refresh_that_was_refused_is_told_from_one_without_an_answer() {
+    let refused = "2026 ERROR codex_login: Failed to refresh token: your refresh token was already used. Please log out and sign in again.";
+    let fault = codex().refresh_fault(&format!("WARNING: x\n{refused}\n")).unwrap();
+    assert_eq!(
+        (fault.code, fault.detail.as_str()),
+        ("REVOKED", &refused["2026 ERROR codex_login: ".len()..])
+    );
+    let no_answer = "ERROR codex_login: Failed to refresh token: error sending request for url (https://auth.openai.com/oauth/token)";
+    assert_eq!(codex().refresh_fault(no_answer), None);
+    let (failed, _) = recorded("500.jsonl");
+    assert_eq!(codex().verdict(Exit::Code(1), &failed, no_answer).unwrap_err().code, "AGENT_FAILED");
+}
+
+#[test]
 fn an_error_at_the_start_is_told_without_its_stack_trace() {
     let stderr = "Error: Model provider `nope` not found\n\nStack backtrace:\n   0: <unknown>\n";
     let fault = codex().verdict(Exit::Code(1), &Transcript::default(), stderr).unwrap_err();

@@ -1,5 +1,6 @@
 //! Whether a turn was done, and whose fault it is when it wasn't.
 
+use chrono::Utc;
 use moorline_proto::v1::FailureClass as Class;
 
 use super::{
@@ -11,7 +12,7 @@ use crate::engine::Exit;
 /// Judges by how the container ended, by the events, and last by standard error, which also holds warnings.
 pub(super) fn of(program: &str, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault> {
     let fault = |code, class, detail: String| {
-        let retry_after = (code == "RATE_LIMITED").then(|| hint::retry_after(&detail)).flatten();
+        let retry_after = (code == "RATE_LIMITED").then(|| hint::retry_after(&detail, Utc::now())).flatten();
         Err(Fault {
             code,
             class,
@@ -83,7 +84,10 @@ fn known(reason: &str) -> Option<(&'static str, Class)> {
     let refresh = has(&["refresh token", "refresh_token"]);
     match () {
         () if refresh && has(&["expired"]) => Some(("EXPIRED", Class::Login)),
-        () if refresh => Some(("REVOKED", Class::Login)),
+        // A refresh that only got no answer says nothing of the login.
+        () if refresh && has(&["already used", "reused", "revoked", "invalid", "log out", "sign in again"]) => {
+            Some(("REVOKED", Class::Login))
+        }
         () if has(&["not logged in", "missing bearer", "you didn't provide an api key"]) => Some(("NOT_LOGGED_IN", Class::Login)),
         () if has(&[
             "401 unauthorized",
@@ -97,4 +101,19 @@ fn known(reason: &str) -> Option<(&'static str, Class)> {
         () if has(&["429 too many requests", "rate limit", "usage limit", "quota exceeded"]) => Some(("RATE_LIMITED", Class::Login)),
         () => None,
     }
+}
+
+/// What standard error says of a refresh that the issuer refused: the CLI goes on with the old token, as long as that is good.
+pub(super) fn refresh_fault(stderr: &str) -> Option<Fault> {
+    // The last such line is the one for people. Before its words stand a time and the names of modules.
+    stderr.lines().rev().find_map(|line| {
+        let said = &line[line.find("Failed to refresh token")?..];
+        let (code, class) = known(said).filter(|(code, _)| matches!(*code, "REVOKED" | "EXPIRED"))?;
+        Some(Fault {
+            code,
+            class,
+            detail: said.trim().to_owned(),
+            retry_after: None,
+        })
+    })
 }

@@ -24,8 +24,9 @@ struct Held {
     issuer: Issuer,
     engine: Arc<dyn Engine>,
     holding: Holding,
+    shutdown: Shutdown,
     running: JoinHandle<Result<(), Error>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Held {
@@ -57,13 +58,14 @@ impl Held {
             .await
             .expect("what is left");
         let vitals = Vitals::new(&config.name);
+        let shutdown = Shutdown::default();
         let serving = serve(
             config,
             engine.clone(),
             ready,
             left,
             vitals,
-            Shutdown::default(),
+            shutdown.clone(),
             watch::Sender::new(false),
         );
         Self {
@@ -71,8 +73,9 @@ impl Held {
             issuer,
             engine,
             holding,
+            shutdown,
             running: tokio::spawn(serving),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -286,6 +289,65 @@ async fn a_login_that_is_told_to_stop_leaves_nothing_at_work() {
     assert!(held.engine.list(&BTreeMap::new()).await.expect("a list").is_empty());
     ask(&mut line, "c-3", check()).await;
     assert_eq!(checked(answer(&mut line, "c-3").await).0.rung(), Rung::NotLoggedIn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_goes_takes_its_login_with_it() {
+    let mut held = Held::new().await;
+    let mut line = held.welcomed().await;
+    ask(&mut line, "c-1", by_device()).await;
+    code(&mut line).await;
+    held.shutdown.drain.cancel();
+    assert_eq!(failed(answer(&mut line, "c-1").await).code, "LOGIN_STOPPED");
+    line.left().await;
+    assert!(held.engine.list(&BTreeMap::new()).await.expect("a list").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_of_an_older_generation_is_kept_out() {
+    let mut held = Held::new().await;
+    let mut line = held.welcomed().await;
+    ask(&mut line, "c-1", check()).await;
+    checked(answer(&mut line, "c-1").await);
+    let blocked = held.holding.check(2, false).await.blocked.expect("a fence");
+    assert_eq!(blocked.code, "FENCED", "{}", blocked.message);
+    let noted = held
+        .engine
+        .read_volume_file(VOLUME, ".moorline/generation")
+        .await
+        .expect("a volume");
+    assert_eq!(noted.expect("a generation").expose_secret(), b"3\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_leaves_the_login_and_says_what_it_freed() {
+    let mut held = Held::new().await;
+    let mut line = held.welcomed().await;
+    let key = Held::api_key(&line, KEY);
+    ask(&mut line, "c-1", key).await;
+    checked(answer(&mut line, "c-1").await);
+    let sessions = held
+        .engine
+        .volume(VOLUME)
+        .await
+        .expect("an engine")
+        .expect("a volume")
+        .mountpoint
+        .join("sessions");
+    sh(
+        held.dir.path(),
+        &format!("mkdir -m 777 {0}; head -c 100000 /dev/zero > {0}/x.jsonl", sessions.display()),
+    );
+    let clean = Ask::CleanVolume(v1::CleanVolumeCommand { volume: VOLUME.to_owned() });
+    ask(&mut line, "c-2", clean).await;
+    match answer(&mut line, "c-2").await {
+        Done::VolumeCleaned(cleaned) => {
+            assert!(cleaned.freed_bytes >= 100_000, "{}", cleaned.freed_bytes);
+            assert_eq!(cleaned.diagnostics.expect("diagnostics").login_method, "api_key");
+        }
+        other => panic!("not cleaned: {other:?}"),
+    }
+    assert!(held.stored().await.contains(KEY));
 }
 
 #[tokio::test(flavor = "multi_thread")]

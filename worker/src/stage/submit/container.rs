@@ -53,8 +53,8 @@ impl Submit<'_> {
             // Nobody could answer.
             ("GIT_TERMINAL_PROMPT".to_owned(), SecretString::from("0")),
         ]);
-        env.extend(self.agent.work_environment(&folder.home));
         env.extend(config.codex_env.clone());
+        env.extend(self.agent.work_environment(&folder.home));
         env.extend([
             ("HOME".to_owned(), text(&folder.home)),
             (self.agent.home_variable().to_owned(), text(&agent_home)),

@@ -22,10 +22,11 @@ impl Submit<'_> {
     }
 
     /// What the agent's end shows of its login.
-    pub(super) fn shown(&self, verdict: &Result<(), Fault>) -> Outcome {
-        let fault = match verdict {
-            Ok(()) => return Outcome::Worked,
-            Err(fault) => fault,
+    pub(super) fn shown(&self, verdict: &Result<(), Fault>, stderr: &str) -> Outcome {
+        // One that was not renewed may have sufficed for this job, and won't for the next.
+        let refresh = self.agent.refresh_fault(stderr);
+        let Some(fault) = verdict.as_ref().err().or(refresh.as_ref()) else {
+            return Outcome::Worked;
         };
         match Rung::from_str_name(&format!("PREFLIGHT_RUNG_{}", fault.code)) {
             Some(rung @ (Rung::Expired | Rung::Revoked | Rung::NotLoggedIn)) => Outcome::Refused(rung, self.redactor.text(&fault.detail)),
