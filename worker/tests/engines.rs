@@ -92,6 +92,8 @@ on_both_engines! {
     logins::a_volume_that_somebody_uses_is_told_with_who_it_is
     logins::what_piled_up_is_cleaned_away_and_the_login_stays
     submits::an_agents_work_becomes_a_patch_and_a_log
+    submits::an_agent_that_is_stopped_leaves_its_login_looked_after
+    submits::a_job_of_an_older_lease_does_not_get_the_volume
     submits::an_agent_is_not_started_on_a_bad_login
     submits::a_login_that_dies_at_work_is_told_with_its_remedy
     submits::an_account_without_quota_is_reported_as_a_failed_check

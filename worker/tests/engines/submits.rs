@@ -9,7 +9,12 @@ use moorline_worker::stage::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{agent::Site, failing::Failing, outlet::Kept, world::World};
+use crate::{
+    agent::Site,
+    failing::Failing,
+    outlet::Kept,
+    world::{World, eventually},
+};
 
 const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
 const TASKS: &str = "# Tasks\n\n## Phase 1: Setup\n\n- [x] T001 Begin\n\n## Phase 2: Core\n\n- [ ] T002 [P] Write hello.txt\n";
@@ -27,6 +32,13 @@ struct Job {
 }
 
 impl Job {
+    /// A file of the volume.
+    async fn kept(&self, name: &str) -> Option<String> {
+        use secrecy::ExposeSecret;
+        let content = self.site.world.engine.read_volume_file(&self.site.volume, name).await.unwrap()?;
+        Some(String::from_utf8(content.expose_secret().to_vec()).unwrap())
+    }
+
     /// A job whose agent does this, on a volume with a login.
     async fn new(world: World, work: &str) -> Self {
         let site = Site::new(world).await;
@@ -135,6 +147,43 @@ pub async fn an_agents_work_becomes_a_patch_and_a_log(world: World) {
         assert!(log.contains(&line), "{line} is not in {log}");
     }
     assert_eq!(*job.outlet.output.lock().unwrap(), log, "what was followed is what was stored");
+    // Its login was locked while it worked, and is looked after since.
+    let held = format!("acquire {}-7 agent 0 w1\n", job.context.offer.job_id);
+    let lock = job.kept(".moorline/lock.log").await.unwrap();
+    assert!(
+        lock.contains(&held) && lock.contains(&format!("release {}-7 0\n", job.context.offer.job_id)),
+        "{lock}"
+    );
+    assert_eq!(job.kept(".moorline/snapshot/auth.json").await.as_deref(), Some(KEY));
+    assert!(job.kept(".moorline/state.json").await.unwrap().contains("proven"));
+}
+
+pub async fn an_agent_that_is_stopped_leaves_its_login_looked_after(world: World) {
+    let renew = r#"echo "{\"OPENAI_API_KEY\":\"sk-other-0123456789abcdefghij\"}" >"$CODEX_HOME/auth.json"; touch up; sleep 1000"#;
+    let job = Job::new(world, &format!("{BEGIN}{renew}")).await;
+    let up = job.context.folder.repo.join("up");
+    let stop = async {
+        eventually("the agent works", async || up.exists().then_some(())).await;
+        job.context.stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(job.run(), stop);
+    assert!(matches!(ended, Err(stage::Error::Stopped("stopped"))), "{ended:?}");
+    let snapshot = job.kept(".moorline/snapshot/auth.json").await.unwrap();
+    assert!(snapshot.contains("sk-other"), "the last good one");
+    let lock = job.kept(".moorline/lock.log").await.unwrap();
+    assert!(lock.contains("-7 143\n") && lock.contains(" snapshot "), "{lock}");
+    assert!(job.kept(".moorline/doubt").await.unwrap().contains("ended with code 143"));
+}
+
+pub async fn a_job_of_an_older_lease_does_not_get_the_volume(world: World) {
+    let mut job = Job::new(world, &format!("{BEGIN}touch \"$CODEX_HOME/started\"\n{END}")).await;
+    job.context.offer.spec.as_mut().unwrap().volume_generation = 4;
+    assert_eq!(job.fail().await.code, "NO_CHANGES");
+    job.site.put("started", "", "600").await;
+    job.context.offer.spec.as_mut().unwrap().volume_generation = 3;
+    let failure = job.fail().await;
+    assert_eq!((failure.code.as_str(), failure.class()), ("FENCED", FailureClass::Environment));
+    assert_eq!(job.outlet.preflights.lock().unwrap().len(), 1, "nothing was learnt of the login");
 }
 
 pub async fn an_agent_is_not_started_on_a_bad_login(world: World) {
@@ -178,10 +227,23 @@ pub async fn a_login_that_dies_at_work_is_told_with_its_remedy(world: World) {
         )
     );
     assert!(job.outlet.artifact(ArtifactType::CodexPatch).is_none());
+    // The CLI still says that a login is stored.
+    let again = job.fail().await;
+    assert_eq!(again.code, "REVOKED");
+    assert!(
+        again.message.contains("unexpected status 401 Unauthorized: key [redacted]"),
+        "{}",
+        again.message
+    );
+    assert_eq!(
+        job.outlet.preflights.lock().unwrap().len(),
+        3,
+        "this time it is the check that says so"
+    );
 }
 
 pub async fn an_account_without_quota_is_reported_as_a_failed_check(world: World) {
-    let refused = r#"echo '{"type":"turn.failed","error":{"message":"You have hit your usage limit"}}'; exit 1"#;
+    let refused = r#"echo '{"type":"turn.failed","error":{"message":"You have hit your usage limit. Try again in 2 hours."}}'; exit 1"#;
     let job = Job::new(world, &format!("{BEGIN}{refused}")).await;
     assert_eq!(job.fail().await.code, "RATE_LIMITED");
     let reported = job.outlet.preflights.lock().unwrap().last().cloned().unwrap();
@@ -189,6 +251,7 @@ pub async fn an_account_without_quota_is_reported_as_a_failed_check(world: World
         (reported.status(), reported.rung()),
         (v1::PreflightStatus::Failed, v1::PreflightRung::RateLimited)
     );
+    assert_eq!(reported.retry_after.unwrap().seconds, 7200);
 }
 
 pub async fn secrets_that_an_agent_prints_are_not_passed_on(world: World) {
