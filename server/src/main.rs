@@ -7,6 +7,7 @@ use moorline_server::{
     config::{Args, Command, Config},
     serve,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -20,6 +21,10 @@ const EX_USAGE: u8 = 64;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Err(error) = leave_no_core_dump() {
+        eprintln!("moorline-server: core dumps can't be switched off: {error}");
+        return ExitCode::FAILURE;
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -62,6 +67,15 @@ async fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Keeps what is in memory, secrets too, out of files: for this process and all that it starts.
+fn leave_no_core_dump() -> rustix::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)
 }
 
 async fn run(config: Config) -> Result<(), serve::Error> {

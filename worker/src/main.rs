@@ -13,6 +13,7 @@ use moorline_worker::{
     run::{self, Error, Shutdown},
     startup,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -39,6 +40,10 @@ const CONFIG: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Err(error) = leave_no_core_dump() {
+        eprintln!("moorline-worker: core dumps can't be switched off: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -66,6 +71,15 @@ async fn main() -> ExitCode {
             ExitCode::from(code(&error))
         }
     }
+}
+
+/// Keeps what is in memory, secrets too, out of files: for this process and all that it starts.
+fn leave_no_core_dump() -> rustix::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)
 }
 
 fn code(error: &anyhow::Error) -> u8 {

@@ -1,3 +1,6 @@
 //! What becomes of logins: with and without their lease, killed half-way, and searched for.
 
+mod kills;
+mod search;
+mod secrets;
 mod unguarded;

@@ -109,6 +109,11 @@ impl Issuer {
         self.shared.lock().approves_at_once = true;
     }
 
+    /// From now on a person has to enter every code.
+    pub fn wait_for_a_person(&self) {
+        self.shared.lock().approves_at_once = false;
+    }
+
     /// Codes that wait for a person, oldest first.
     pub fn waiting(&self) -> Vec<String> {
         self.shared.lock().waiting()

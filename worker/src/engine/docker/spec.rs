@@ -4,6 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use bollard::models::{
     ContainerCreateBody, ContainerSummary, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits,
 };
 use secrecy::ExposeSecret;
 
@@ -113,6 +114,12 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(spec.limits.cpu_millis) * 1_000_000),
         pids_limit: Some(i64::from(spec.limits.pids)),
+        // A core dump would be the login, in a file of the host's.
+        ulimits: Some(vec![ResourcesUlimits {
+            name: Some("core".to_owned()),
+            soft: Some(0),
+            hard: Some(0),
+        }]),
         network_mode: Some(spec.network.clone()),
         mounts: Some(mounts(spec)),
         log_config: Some(no_log()),
