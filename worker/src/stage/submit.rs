@@ -121,7 +121,8 @@ impl<'a> Submit<'a> {
             agent,
             volume: config.volume.clone(),
             git: Git::new(config),
-            redactor: Redactor::new(config.github_token.clone()),
+            // What the agent is given it may print.
+            redactor: Redactor::new(config.github_token.iter().chain(config.codex_env.values()).cloned()),
             began: Moment::now(),
             spec,
         })
