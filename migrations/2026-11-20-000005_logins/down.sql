@@ -49,7 +49,8 @@ alter table worker_instances drop column sealing_key;
 drop table fleet_settings;
 drop table login_fingerprints;
 drop index jobs_held_idx;
-update jobs set hold_reason = 'WAITING_AUTH' where hold_reason = 'CHECKING_LOGIN';
+-- Nobody would free these any more.
+update jobs set hold_reason = null where hold_reason in ('CHECKING_LOGIN', 'WAITING_AUTH', 'COOLING_DOWN');
 alter table jobs drop constraint jobs_hold_reason_check;
 alter table jobs add constraint jobs_hold_reason_check
     check (hold_reason in ('SHARD_DRAINING', 'SHARD_OFFLINE', 'WAITING_AUTH', 'COOLING_DOWN'));

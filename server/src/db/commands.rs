@@ -155,6 +155,38 @@ pub async fn expire(connection: &mut Connection, only: Option<Uuid>, result: &se
     .await
 }
 
+/// Whether a process is being asked to check its login.
+pub async fn is_checking(connection: &mut Connection, instance_id: Uuid) -> QueryResult<bool> {
+    let open = worker_commands::table
+        .filter(
+            worker_commands::instance_id
+                .eq(instance_id)
+                .and(worker_commands::finished_at.is_null()),
+        )
+        .filter(worker_commands::kind.eq(Kind::CheckVolume));
+    diesel::select(diesel::dsl::exists(open)).get_result(connection).await
+}
+
+/// Ends the open commands of a process that is gone with this answer.
+pub async fn abandon(connection: &mut Connection, instance_id: Uuid, result: &serde_json::Value) -> QueryResult<usize> {
+    sql_query(
+        "update worker_commands set finished_at = now(), result = $2, progress = null, body = body - 'sealed_api_key'
+         where finished_at is null and instance_id = $1",
+    )
+    .bind::<SqlUuid, _>(instance_id)
+    .bind::<Jsonb, _>(result)
+    .execute(connection)
+    .await
+}
+
+/// Replaces the answer to a command.
+pub async fn set_result(connection: &mut Connection, id: Uuid, result: &serde_json::Value) -> QueryResult<usize> {
+    diesel::update(worker_commands::table.find(id))
+        .set(worker_commands::result.eq(Some(result)))
+        .execute(connection)
+        .await
+}
+
 /// Forgets commands that ended more than a week ago.
 pub async fn prune(connection: &mut Connection) -> QueryResult<usize> {
     sql_query("delete from worker_commands where finished_at < now() - interval '7 days'")

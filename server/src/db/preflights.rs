@@ -48,15 +48,17 @@ impl Row {
     }
 }
 
-/// Stores a check, made for a run or by the worker itself.
-pub async fn insert(connection: &mut Connection, check: &Preflight, run_id: Option<Uuid>, checked_at: DateTime<Utc>) -> QueryResult<usize> {
-    let row = row(check, run_id, checked_at);
-    diesel::insert_into(preflights::table).values(row).execute(connection).await
-}
-
-fn row(check: &Preflight, run_id: Option<Uuid>, checked_at: DateTime<Utc>) -> Row {
-    Row {
-        id: Uuid::now_v7(),
+/// Stores a check, unless it is stored already, and returns whether it was new. Its worker's own word for when it was made tells it apart from
+/// others of that worker, and says nothing about time, since clocks of workers are wrong.
+pub async fn insert(connection: &mut Connection, check: &Preflight, run_id: Option<Uuid>, now: DateTime<Utc>) -> QueryResult<bool> {
+    let id = check.checked_at.map_or_else(Uuid::now_v7, |said| {
+        let digest = Sha256::digest(format!("{}|{}|{}", check.volume, check.worker_name, said.timestamp_micros()));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    });
+    let new = Row {
+        id,
         volume_name: check.volume.clone(),
         queue: check.queue.clone(),
         worker_name: check.worker_name.clone(),
@@ -66,33 +68,19 @@ fn row(check: &Preflight, run_id: Option<Uuid>, checked_at: DateTime<Utc>) -> Ro
         message: check.message.clone(),
         exit_code: check.exit_code,
         duration_ms: check.duration_ms,
-        checked_at,
-    }
-}
-
-/// Stores a check that a worker has made by itself, unless it is stored already. Returns whether it was new. `said` is the worker's own word
-/// for when it was made: it tells checks apart, and says nothing about time, since clocks of workers are wrong.
-pub async fn insert_new(
-    connection: &mut Connection,
-    check: &Preflight,
-    said: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> QueryResult<bool> {
-    let id = said.map_or_else(Uuid::now_v7, |said| {
-        let digest = Sha256::digest(format!("{}|{}|{}", check.volume, check.worker_name, said.timestamp_micros()));
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
-    });
-    let new = Row {
-        id,
-        ..row(check, None, now)
+        checked_at: now,
     };
     let inserted = diesel::insert_into(preflights::table)
-        .values(new)
+        .values(&new)
         .on_conflict(preflights::id)
-        .do_nothing();
-    Ok(inserted.execute(connection).await? == 1)
+        .do_nothing()
+        .execute(connection)
+        .await?;
+    if inserted == 0 && run_id.is_some() {
+        let known = preflights::table.find(id).filter(preflights::run_id.is_null());
+        diesel::update(known).set(preflights::run_id.eq(run_id)).execute(connection).await?;
+    }
+    Ok(inserted == 1)
 }
 
 /// The latest check that was made for a run.

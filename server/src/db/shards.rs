@@ -75,7 +75,7 @@ pub async fn set_status(
         .set((
             shards::status.eq(status),
             worker_hostname.map(|hostname| shards::worker_hostname.eq(hostname)),
-            shards::last_heartbeat_at.eq(diesel::dsl::now),
+            worker_hostname.map(|_| shards::last_heartbeat_at.eq(diesel::dsl::now)),
             shards::updated_at.eq(diesel::dsl::now),
         ))
         .execute(connection)
@@ -107,7 +107,7 @@ pub async fn abandoned(connection: &mut Connection, only: Option<&str>) -> Query
     let mut query = shards::table
         .filter(
             shards::status
-                .eq(shard::Status::Active)
+                .ne(shard::Status::Offline)
                 .and(diesel::dsl::not(diesel::dsl::exists(held))),
         )
         .select(shards::queue_name)
@@ -213,6 +213,11 @@ pub async fn gates(connection: &mut Connection) -> QueryResult<Vec<Gate>> {
 /// The gates of some queues; queues without a shard are left out. The rows stay locked until the transaction ends: a gate that opens or shuts
 /// meanwhile waits.
 pub async fn lock_gates(connection: &mut Connection, queues: &[String]) -> QueryResult<Vec<Gate>> {
+    // Volumes before shards, as whoever takes a shard into or out of service.
+    sql_query("select from auth_volumes where name in (select volume_name from shards where queue_name = any($1)) order by name for share")
+        .bind::<diesel::sql_types::Array<Text>, _>(queues)
+        .execute(connection)
+        .await?;
     sql_query(format!(
         "{GATE}, false as waiting from shards join auth_volumes on auth_volumes.name = shards.volume_name
          where shards.queue_name = any($1) order by shards.queue_name for share"

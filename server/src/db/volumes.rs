@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    dsl::sql,
     prelude::*,
     sql_query,
-    sql_types::{Double, Text},
+    sql_types::{Array, BigInt, Double, Text},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -81,7 +82,6 @@ pub struct Holder {
 
 /// The worker that holds a volume with a running lease.
 pub async fn holder(connection: &mut Connection, name: &str) -> QueryResult<Option<Holder>> {
-    use diesel::dsl::sql;
     auth_volumes::table
         .inner_join(worker_instances::table.on(auth_volumes::owner_instance_id.eq(worker_instances::id.nullable())))
         .inner_join(workers::table.on(workers::name.eq(worker_instances::worker_name)))
@@ -107,7 +107,8 @@ pub async fn set_owner(connection: &mut Connection, volume: &Volume, instance_id
         .set((
             auth_volumes::owner_instance_id.eq(instance_id),
             auth_volumes::worker_affinity.eq(worker_name),
-            auth_volumes::generation.eq(volume.generation + i64::from(new_owner)),
+            // By the clock, so that it also grows past what the volume has seen of another database, or of this one before it was restored.
+            new_owner.then(|| auth_volumes::generation.eq(sql::<BigInt>("greatest(generation + 1, extract(epoch from now())::bigint)"))),
             auth_volumes::updated_at.eq(diesel::dsl::now),
         ))
         .returning(auth_volumes::generation)
@@ -216,4 +217,25 @@ pub async fn generation_of_queue(connection: &mut Connection, queue: &str) -> Qu
         .await
         .optional()?;
     Ok(generation.unwrap_or_default())
+}
+
+/// Locks volumes by their names, and those of queues, in the order of their names.
+pub async fn lock_all(connection: &mut Connection, names: &[String], queues: &[String]) -> QueryResult<usize> {
+    sql_query(
+        "select from auth_volumes
+         where name = any($1) or name in (select volume_name from shards where queue_name = any($2))
+         order by name for update",
+    )
+    .bind::<Array<Text>, _>(names)
+    .bind::<Array<Text>, _>(queues)
+    .execute(connection)
+    .await
+}
+
+/// Notes that the login was checked, so that nobody need ask for a while.
+pub async fn asked(connection: &mut Connection, name: &str) -> QueryResult<usize> {
+    diesel::update(auth_volumes::table.find(name))
+        .set(auth_volumes::asked_at.eq(diesel::dsl::now))
+        .execute(connection)
+        .await
 }

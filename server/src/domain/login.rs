@@ -65,9 +65,17 @@ impl Known {
                 message: String::new(),
                 verified_at: Some(now),
                 open_until: Some(now + windows.freshness),
-                // That a login is stored says nothing of a limit; a real call that worked does.
-                cooling_until: self.cooling_until.filter(|_| check.rung != Some(Rung::Proven)),
+                // That a login is stored says nothing of a limit, and that a call worked lately may be from before it.
+                cooling_until: self.cooling_until,
             },
+            // Nothing was learnt, so what is known to be bad still is.
+            preflight::Status::Failed
+                if check.rung.is_some_and(Rung::is_no_verdict)
+                    && self.open_until.is_none()
+                    && self.rung.is_some_and(Rung::is_bad_login) =>
+            {
+                self
+            }
             preflight::Status::Failed => Self {
                 status,
                 rung: check.rung,
@@ -79,6 +87,15 @@ impl Known {
                 },
                 ..self
             },
+        }
+    }
+
+    /// What is left of it once a real call was made just now and worked, or the login is another one: a limit from before says nothing of it.
+    #[must_use]
+    pub fn no_limit(self) -> Self {
+        Self {
+            cooling_until: None,
+            ..self
         }
     }
 
@@ -212,6 +229,13 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_could_not_be_made_leaves_a_bad_login_bad() {
+        let bad = known().after(&check(Rung::Revoked, None), now(), WINDOWS);
+        let after = bad.clone().after(&check(Rung::EnvironmentBroken, None), now(), WINDOWS);
+        assert_eq!((after.login(now()), after.message), (Login::Bad, bad.message));
+    }
+
+    #[test]
     fn a_login_that_another_volume_has_is_no_better_for_passing_its_own_check() {
         let double = known().after(&check(Rung::Duplicate, None), now(), WINDOWS);
         let checked = double.after(&check(Rung::Proven, None), now(), WINDOWS);
@@ -230,7 +254,12 @@ mod tests {
         assert_eq!(stored.login(over - TimeDelta::seconds(1)), Login::CoolingDown);
         assert_eq!(stored.login(over), Login::Good);
         let proven = limited.clone().after(&check(Rung::Proven, None), now(), WINDOWS);
-        assert_eq!(proven.login(now()), Login::Good);
+        assert_eq!(
+            proven.login(now()),
+            Login::CoolingDown,
+            "the call may have been made before the limit"
+        );
+        assert_eq!(proven.no_limit().login(now()), Login::Good);
         let for_ever = limited.after(&check(Rung::RateLimited, Some(i64::MAX / 2)), now(), WINDOWS);
         assert_eq!(for_ever.login(now() + TimeDelta::days(9)), Login::Stale);
     }

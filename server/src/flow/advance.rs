@@ -80,7 +80,12 @@ const LOGIN_ATTEMPTS_MAX: usize = 10;
 
 /// Whether a run that its login failed waits for a better one: the gate parks its next attempt until then.
 fn waits(ledger: &Ledger, job: &Job) -> bool {
-    let by_login = |other: &&Job| other.stage == job.stage && other.failure().is_some_and(|failure| failure.class == FailureClass::Login);
+    let round = job.payload().retries;
+    let by_login = |other: &&Job| {
+        other.stage == job.stage
+            && other.payload().retries == round
+            && other.failure().is_some_and(|failure| failure.class == FailureClass::Login)
+    };
     job.stage == Stage::Submit
         && ledger.run.options().on_auth_failure == OnAuthFailure::Wait
         && ledger.jobs.iter().filter(by_login).count() + 1 < LOGIN_ATTEMPTS_MAX

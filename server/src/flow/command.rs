@@ -141,7 +141,9 @@ pub struct Taken {
 ///
 /// When the database fails; the next look takes them.
 pub async fn take(flow: &Flow) -> Result<Vec<Taken>, Error> {
-    let rows = commands::take(&mut *flow.connection().await?, flow.server_id).await?;
+    let mut rows = commands::take(&mut *flow.connection().await?, flow.server_id).await?;
+    // In the order of their making: what stops another comes after it.
+    rows.sort_by_key(|row| row.id);
     let read = |row: commands::Taken| match serde_json::from_value(row.body) {
         Ok(order) => Some(Taken {
             id: row.id,
@@ -170,7 +172,9 @@ pub async fn finish(flow: &Flow, id: Uuid, instance_id: Uuid, answer: &Answer) -
             let Some(order) = commands::finish(connection, id, instance_id, &result).await? else {
                 return Ok::<_, Error>(false);
             };
-            keep(connection, &flow.timers, serde_json::from_value(order).ok(), answer).await?;
+            if let Some(counts) = keep(connection, &flow.timers, serde_json::from_value(order).ok(), answer).await? {
+                commands::set_result(connection, id, &serde_json::to_value(counts)?).await?;
+            }
             Ok(true)
         })
         .await?;
@@ -179,8 +183,8 @@ pub async fn finish(flow: &Flow, id: Uuid, instance_id: Uuid, answer: &Answer) -
     Ok(())
 }
 
-/// What an answer says of a volume is stored, whoever asked for it.
-async fn keep(connection: &mut Connection, timers: &Timers, order: Option<Order>, answer: &Answer) -> Result<(), Error> {
+/// What an answer says of a volume is stored, whoever asked for it. Returns the answer that counts where the server knows more than the worker.
+async fn keep(connection: &mut Connection, timers: &Timers, order: Option<Order>, answer: &Answer) -> Result<Option<Answer>, Error> {
     let now = runs::now(connection).await?;
     match answer {
         Answer::Checked { check, seen } => {
@@ -192,16 +196,20 @@ async fn keep(connection: &mut Connection, timers: &Timers, order: Option<Order>
             if renewed {
                 fingerprints::forget(connection, &check.volume).await?;
             }
+            let passed = check.status == preflight::Status::Passed;
+            let probed = matches!(order, Some(Order::CheckVolume { probe: true, .. }));
             let said = Said {
                 check: Some(check.clone()),
                 seen: seen.clone(),
                 run_id,
-                may_repeat: false,
+                limit_is_over: passed && (probed || renewed),
             };
-            known::take(connection, timers, &check.volume, said, now).await?;
-            if renewed && check.status == preflight::Status::Passed {
+            let taken = known::take(connection, timers, &check.volume, said, now).await?;
+            if renewed && passed {
                 volumes::raise_generation(connection, &check.volume).await?;
             }
+            let counts = taken.check.filter(|counts| counts.status != check.status);
+            return Ok(counts.map(|check| Answer::Checked { check, seen: seen.clone() }));
         }
         Answer::Cleaned {
             volume, seen: Some(seen), ..
@@ -214,7 +222,7 @@ async fn keep(connection: &mut Connection, timers: &Timers, order: Option<Order>
         }
         _ => {}
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Notes how far a command has come. What comes after its answer changes nothing.

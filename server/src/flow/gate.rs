@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     db::{
-        jobs,
+        commands, jobs,
         shards::{self, Gate},
         volumes,
     },
@@ -47,8 +47,14 @@ const ANSWER: Duration = Duration::from_secs(180);
 pub async fn pass(flow: &Flow) -> Result<(), Error> {
     let gates = shards::gates(&mut *flow.connection().await?).await?;
     for gate in gates.iter().filter(|gate| gate.waiting) {
-        settle(flow, &gate.queue, gate.hold_reason()).await?;
-        ask(flow, gate).await?;
+        // One shard that can't be settled must not keep the others waiting.
+        let settled = async {
+            settle(flow, &gate.queue, gate.hold_reason()).await?;
+            ask(flow, gate).await
+        };
+        if let Err(error) = settled.await {
+            warn!(queue = gate.queue, %error, "what waits for a shard could not be settled; the next pass goes on");
+        }
     }
     Ok(())
 }
@@ -146,8 +152,9 @@ async fn ask(flow: &Flow, gate: &Gate) -> Result<(), Error> {
         return Ok(());
     };
     let mut connection = flow.connection().await?;
-    // Those that waited may just have been failed.
-    if !jobs::any_waits(&mut connection, &gate.queue).await? || !volumes::ask(&mut connection, &gate.volume, every.as_secs_f64()).await? {
+    if commands::is_checking(&mut connection, instance_id).await?
+        || !volumes::ask(&mut connection, &gate.volume, every.as_secs_f64()).await?
+    {
         return Ok(());
     }
     drop(connection);

@@ -18,7 +18,7 @@ use crate::{
         credential_audits, events,
         jobs::Job,
         runs::Run,
-        shards,
+        shards, volumes,
     },
     domain::{
         self,
@@ -335,7 +335,8 @@ impl Ledgers {
             );
             ledger.run.updated_at = ledger.now;
         }
-        // Volumes are locked in the order of their names.
+        self.lock_volumes(connection, &also).await?;
+        // Volumes are written in the order of their names, too.
         also.sort_by(|(one, ..), (other, ..)| one.volume().cmp(other.volume()));
         let mut gates_moved = false;
         for (also, run_id, now) in also {
@@ -390,6 +391,22 @@ impl Ledgers {
                 ledger.hold(index, &holds);
             }
         }
+        Ok(())
+    }
+
+    /// Locks all volumes that are written or whose gates are read, in one order: two groups that lock them one by one could wait for each other.
+    async fn lock_volumes(&self, connection: &mut Connection, also: &[(Also, Uuid, DateTime<Utc>)]) -> Result<(), Error> {
+        let written: Vec<String> = also
+            .iter()
+            .map(|(also, ..)| also.volume().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect();
+        if written.is_empty() || !self.may_hold() {
+            return Ok(());
+        }
+        let new_jobs = self.0.iter().flat_map(|ledger| &ledger.jobs[ledger.stored..]);
+        let queues: Vec<String> = new_jobs.map(|job| job.queue.clone()).collect();
+        volumes::lock_all(connection, &written, &queues).await?;
         Ok(())
     }
 
@@ -472,14 +489,14 @@ impl Also {
                     run_id: Some(run_id),
                     ..Said::default()
                 };
-                known::take(connection, timers, &volume, said, now).await
+                Ok(known::take(connection, timers, &volume, said, now).await?.moved)
             }
             Self::Seen(volume, seen) => {
                 let said = Said {
                     seen: Some(seen),
                     ..Said::default()
                 };
-                known::take(connection, timers, &volume, said, now).await
+                Ok(known::take(connection, timers, &volume, said, now).await?.moved)
             }
             Self::Audit(audit) => {
                 credential_audits::insert(connection, run_id, &audit).await?;

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     db::{
-        Connection, fingerprints,
+        Connection, commands, fingerprints,
         instances::{self, Worker},
         jobs, runs, shards, volumes,
     },
-    domain::{self, job, preflight::Preflight, shard, volume::Seen},
+    domain::{self, command::Answer, job, preflight::Preflight, shard, volume::Seen},
 };
 
 /// A worker as it introduces itself.
@@ -214,13 +214,15 @@ async fn bind(
     if let Some(holder) = holder.filter(|holder| holder.worker != hello.worker_name) {
         return Err(held(&volume.name, holder));
     }
+    if let Some(before) = volume.owner_instance_id.filter(|before| *before != hello.instance_id) {
+        commands::abandon(connection, before, &serde_json::to_value(Answer::Expired)?).await?;
+    }
     let generation = volumes::set_owner(connection, &volume, hello.instance_id, &hello.worker_name).await?;
     // A worker whose volume is in use by an agent that it adopts hasn't looked into it: what was seen last stands. A Hello repeats the worker's
     // last check at each redial; it counts once, with the time at which the server first heard of it.
     let said = Said {
         check: binding.preflight.clone(),
         seen: binding.seen.clone(),
-        may_repeat: true,
         ..Said::default()
     };
     known::take(connection, &flow.timers, &volume.name, said, now).await?;

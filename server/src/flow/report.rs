@@ -72,10 +72,9 @@ pub async fn volume(flow: &Flow, instance_id: Uuid, name: &str, check: Option<Pr
             let said = Said {
                 check,
                 seen,
-                may_repeat: true,
                 ..Said::default()
             };
-            known::take(connection, &flow.timers, name, said, now).await
+            Ok(known::take(connection, &flow.timers, name, said, now).await?.moved)
         })
         .await?;
     if moved {

@@ -45,8 +45,9 @@ pub async fn run(flow: &Flow, id: Uuid) -> Result<RunView, Error> {
     let run = runs::find(&mut connection, id).await?.ok_or_else(|| not_found(id))?;
     let own = preflights::latest_of_run(&mut connection, id).await?;
     // A run that its gate refused was refused with the volume's own check.
+    let differs = |own: &Option<preflights::Row>| own.as_ref().map(|own| own.status) != run.codex_preflight_status;
     let preflight = match (own, &run.codex_volume, run.codex_preflight_status) {
-        (None, Some(volume), Some(_)) => preflights::of_volume_until(&mut connection, volume, run.updated_at).await?,
+        (own, Some(volume), Some(_)) if differs(&own) => preflights::of_volume_until(&mut connection, volume, run.updated_at).await?,
         (own, ..) => own,
     };
     Ok(RunView {

@@ -176,7 +176,9 @@ pub enum Error {
         volume: String,
     },
     /// The job user can't write to the volume, or it has no room.
-    #[error("the volume {volume} can't be written: {why}")]
+    #[error(
+        "the volume {volume} can't be written ({why}): give it room, with `moorline volume gc {volume}` or on its disk, and see that the job user owns it"
+    )]
     VolumeUnusable {
         /// The volume.
         volume: String,

@@ -23,6 +23,8 @@ struct Said {
     scopes: Option<String>,
     /// When the token ends, where it does.
     expires: Option<String>,
+    /// Whether it has been used too much for now.
+    limited: bool,
 }
 
 /// What ends within this time ends soon.
@@ -54,6 +56,7 @@ impl GitHub {
         let said = Said {
             scopes: header("x-oauth-scopes"),
             expires: header("github-authentication-token-expiration"),
+            limited: header("retry-after").is_some() || header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0"),
         };
         let status = response.status().as_u16();
         let body = self.client.body_to_string(response).await.unwrap_or_default();
@@ -74,6 +77,10 @@ fn judge(status: u16, repository: &Value, said: &Said, now: DateTime<Utc>) -> St
         401 => standing(
             Status::Invalid,
             "the forge refuses GITHUB_TOKEN: make a new one with the right to push and to open pull requests, set it on the workers, then retry the run",
+        ),
+        403 | 429 if said.limited => standing(
+            Status::Unspecified,
+            "GITHUB_TOKEN was not looked at: the forge answers it no more calls for now",
         ),
         403 | 404 => standing(
             Status::ScopeMissing,
@@ -122,7 +129,7 @@ mod tests {
         let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
         let scopes = |scopes: &str| Said {
             scopes: Some(scopes.to_owned()),
-            expires: None,
+            ..Said::default()
         };
         let repository = |private, push| json!({"full_name": "octo/hello", "private": private, "permissions": {"push": push}});
         let told = [
@@ -152,8 +159,8 @@ mod tests {
     fn a_token_that_ends_within_a_day_is_told_of() {
         let now = DateTime::parse_from_rfc3339("2026-11-20T10:00:00Z").unwrap().to_utc();
         let expires = |text: &str| Said {
-            scopes: None,
             expires: Some(text.to_owned()),
+            ..Said::default()
         };
         assert!(expiry(&expires("2026-11-21 09:00:00 UTC"), now).is_some());
         assert!(expiry(&expires("2026-11-21 11:00:00 +0200"), now).is_some());

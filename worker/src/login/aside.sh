@@ -3,7 +3,7 @@
 root=$1 file=$2 variable=$3
 shift 3
 new=$root/.moorline/login
-rm -rf "$new"
+rm -rf "$new" "$root/.moorline/logout"
 umask 077
 mkdir -p "$new" || exit 1
 # Its settings count for a login as well.
@@ -28,9 +28,13 @@ done
 if [ "$code" = 0 ]; then
   if [ -f "$new/$file" ] && [ ! -L "$new/$file" ] && [ -s "$new/$file" ]; then
     { sync "$new/$file" || sync; } 2>/dev/null
-    mv -f "$new/$file" "$root/$file" || code=1
-    # What was noted of the old one is not the new one's.
-    rm -f "$root/.moorline/state.json" "$root/.moorline/doubt"
+    [ ! -d "$root/$file" ] || rm -rf "$root/$file"
+    if mv -f "$new/$file" "$root/$file"; then
+      # What was noted of the old one, or put aside, is not the new one's.
+      rm -rf "$root/.moorline/state.json" "$root/.moorline/doubt" "$root/.moorline/snapshot"
+    else
+      code=1
+    fi
     { sync "$root" || sync; } 2>/dev/null
   else
     echo "it stored no $file: see whether cli_auth_credentials_store in config.toml keeps logins elsewhere" >&2

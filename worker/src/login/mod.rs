@@ -25,8 +25,8 @@ const SAID: usize = 300;
 /// Runs a login command in a folder of its own in the volume, and puts what it has stored in the old login's place.
 const ASIDE: &str = include_str!("aside.sh");
 
-/// Runs a logout, and removes what was put aside of the login and noted of it.
-const FORGET: &str = r#"own=$1/.moorline; shift; "$@" || exit; rm -rf "$own/snapshot" "$own/state.json" "$own/doubt""#;
+/// Takes the login out of the volume with all that was put aside and noted of it, and runs a logout on it.
+const FORGET: &str = include_str!("forget.sh");
 
 /// Why a volume could not be logged in or out.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +137,7 @@ pub(crate) async fn log_out(engine: &dyn Engine, config: &Config, volume: &str, 
     let place = place(engine, &agent, volume).await?;
     let mut argv: Vec<String> = ["sh", "-c", FORGET, "moorline-logout"].map(str::to_owned).to_vec();
     argv.push(place.home.display().to_string());
+    argv.extend([agent.credential_file(), agent.home_variable()].map(str::to_owned));
     argv.extend(agent.logout_command());
     let mut spec = place.command(config, &agent, Kind::Logout, generation, argv);
     spec.network.clone_from(&config.job_network);

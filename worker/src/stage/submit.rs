@@ -160,6 +160,12 @@ impl<'a> Submit<'a> {
         }
     }
 
+    /// Generation of the volume's lease: the offer's, or a later one that this process was told of.
+    fn generation(&self) -> i64 {
+        let held = self.ctx.holding.as_ref().map_or(0, Holding::generation);
+        held.max(self.spec.volume_generation)
+    }
+
     /// Checks the login and reports what was found. The agent isn't started on a login that fails.
     async fn preflight(&self) -> Result<u32, Error> {
         let ctx = self.ctx;
@@ -167,7 +173,7 @@ impl<'a> Submit<'a> {
         ctx.outlet
             .progress(&format!("checking the {} login in volume {volume}", self.agent.name()))
             .await;
-        let generation = self.spec.volume_generation;
+        let generation = self.generation();
         let ask = preflight::Ask {
             queue: &ctx.offer.queue,
             volume: self.volume.as_deref(),

@@ -16,6 +16,10 @@ mask=$(umask)
 umask 077
 # A root that its own user may not write can still be mended by that user.
 [ -w "$root/." ] || { chmod u+rwx "$root/." 2>/dev/null && export MOORLINE_MENDED_ROOT=1; }
+# What an agent has put in place of these files, a pipe say, must not hold anybody up.
+for name in lock lock.log generation doubt; do
+  { [ -f "$own/$name" ] && [ ! -L "$own/$name" ]; } || rm -rf "$own/$name" 2>/dev/null
+done
 why=$({ mkdir -p "$own/uses" && : >>"$own/lock"; } 2>&1) || { say "unusable: $why"; exit 74; }
 chmod 0700 "$own" 2>/dev/null
 
@@ -37,6 +41,8 @@ esac || {
 
 seen=$(cat "$own/generation" 2>/dev/null)
 case $seen in '' | *[!0-9]*) seen=0 ;; esac
+# No server counts that far, and no shell.
+[ "${#seen}" -le 15 ] || seen=0
 if [ "$generation" -gt 0 ] && [ "$generation" -lt "$seen" ]; then
   say "fenced: $seen"
   exit 76
@@ -96,7 +102,8 @@ while [ -n "$again" ]; do
   [ "$next" = 127 ] || code=$next
 done
 trap '' TERM INT HUP
-case $kind in agent | probe | login) [ "$code" -lt 128 ] || doubt "$use ended with code $code" ;; esac
+# One that failed may have failed between the issuer's answer and the disk.
+case $kind in agent | probe | login) [ "$code" = 0 ] || doubt "$use ended with code $code" ;; esac
 note "release $use $code"
 rm -f "$own/uses/$use"
 exit "$code"

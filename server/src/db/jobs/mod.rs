@@ -122,14 +122,6 @@ pub async fn overdue(connection: &mut Connection, limit: i64) -> QueryResult<Vec
         .await
 }
 
-/// Whether any job waits in a queue.
-pub async fn any_waits(connection: &mut Connection, queue: &str) -> QueryResult<bool> {
-    let waiting = jobs::table
-        .filter(jobs::queue.eq(queue).and(jobs::finished_at.is_null()))
-        .filter(jobs::lease_instance_id.is_null());
-    diesel::select(diesel::dsl::exists(waiting)).get_result(connection).await
-}
-
 /// Jobs that wait in a queue under another reason than this one, or none.
 pub async fn held_otherwise(connection: &mut Connection, queue: &str, hold: Option<job::HoldReason>, limit: i64) -> QueryResult<Vec<Uuid>> {
     // Each part has an index of its own, so that a long queue that waits as it should costs nothing.

@@ -100,7 +100,7 @@ impl Submit<'_> {
             return argv;
         }
         let id = format!("{}-{}", ctx.offer.job_id, ctx.offer.lease_token);
-        let mut lock = Use::new(id, Kind::Agent, self.spec.volume_generation, &ctx.config.name);
+        let mut lock = Use::new(id, Kind::Agent, self.generation(), &ctx.config.name);
         if capacity > 1 {
             lock.mode = Mode::Shared;
         }

@@ -1,6 +1,6 @@
 //! What is done for the login when the agent has ended, however that was.
 
-use moorline_proto::v1::PreflightRung as Rung;
+use moorline_proto::v1::{FailureClass, PreflightRung as Rung};
 
 use super::Submit;
 use crate::{
@@ -25,7 +25,8 @@ impl Submit<'_> {
     pub(super) fn shown(&self, verdict: &Result<(), Fault>, stderr: &str) -> Outcome {
         // One that was not renewed may have sufficed for this job, and won't for the next.
         let refresh = self.agent.refresh_fault(stderr);
-        let Some(fault) = verdict.as_ref().err().or(refresh.as_ref()) else {
+        let own = verdict.as_ref().err();
+        let Some(fault) = own.filter(|own| own.class == FailureClass::Login).or(refresh.as_ref()).or(own) else {
             return Outcome::Worked;
         };
         match Rung::from_str_name(&format!("PREFLIGHT_RUNG_{}", fault.code)) {
@@ -34,11 +35,20 @@ impl Submit<'_> {
         }
     }
 
+    /// Tells the server of a login that could not renew itself though the job went on without: it demotes the volume before the next job.
+    pub(super) async fn tell_refused_refresh(&self, verdict: &Result<(), Fault>, stderr: &str) {
+        let told = matches!(verdict, Err(fault) if fault.class == FailureClass::Login);
+        if let Some(fault) = self.agent.refresh_fault(stderr).filter(|_| !told) {
+            // The job's end is its own; only the check counts here.
+            drop(self.agent_fault(fault).await);
+        }
+    }
+
     /// Puts a good login aside, notes a refused one, cleans up what has piled up. A job doesn't fail because of it: the next check sees to
     /// what is left undone.
     pub(super) async fn settle(&self, outcome: &Outcome) {
         let Some(volume) = &self.volume else { return };
-        let (ctx, generation) = (self.ctx, self.spec.volume_generation);
+        let (ctx, generation) = (self.ctx, self.generation());
         let settled = steward::settle(ctx.engine.as_ref(), self.agent.as_ref(), &ctx.config, volume, generation, outcome).await;
         if let Err(error) = settled {
             tracing::warn!(%volume, error = %chain(&error), "the login could not be looked after behind the agent; its next check does so");

@@ -46,6 +46,7 @@ impl Submit<'_> {
         }
         let verdict = self.agent.verdict(exit, &transcript, &stderr);
         self.settle(&self.shown(&verdict, &stderr)).await;
+        self.tell_refused_refresh(&verdict, &stderr).await;
         if let Ok(Err(failure)) = follow.await {
             // The artifact below has all of it.
             tracing::warn!(code = %failure.code, "the agent's output could not be sent while it worked: {}", failure.message);
