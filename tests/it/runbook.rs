@@ -178,7 +178,8 @@ async fn the_first_quickstart_leads_to_a_run() {
     let shown = site.run_whole("specs/001-celery-oauth-volumes/quickstart.md", &[]).await;
     for told in [
         "succeeded (phase complete)",
-        "\n84f147a28320df01\n0\n",
+        "\n84f147a28320df01\n",
+        "\n0\n",
         "PROVEN",
         "\"queue\": \"codex-0\"",
     ] {

@@ -30,7 +30,7 @@ pub fn table(config: &Config) -> String {
     let config = Config {
         name: "WORKER".to_owned(),
         job_user: "1000:1000".to_owned(),
-        job_image: "JOB_IMAGE".to_owned(),
+        job_image: "IMAGE".to_owned(),
         login_check_image: None,
         codex_program: "codex".to_owned(),
         preflight_timeout: Duration::from_secs(60),
