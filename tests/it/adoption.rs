@@ -215,24 +215,21 @@ async fn a_worker_that_comes_back_after_its_lease_stops_its_agent_and_says_so() 
     (config.name, config.work_root) = ("standby".to_owned(), elsewhere.path().to_owned());
     let standby = start(&config);
     standby.says("the server has welcomed this worker").await;
-    site.talking(2, &standby).await;
 
+    // The first agent still has the lock in the volume: the standby's can't begin before it is gone.
     let back = start(&site.config);
     let said = back.says("nobody goes on with").await;
     for fact in [&run.run_id, "codex-worker", "held by another worker"] {
         assert!(said.contains(fact), "{fact} is not in {said}");
     }
     eventually("its agent is gone", async || site.containers(&run).await.is_empty().then_some(())).await;
+    site.talking(2, &standby).await;
     site.fleet.model.go_on();
     let view = site.fleet.app.finished(&run.run_id).await;
     assert_eq!(view.run.as_ref().unwrap().status(), RunStatus::Succeeded, "{view:?}");
-    assert_eq!(
-        submits(&view),
-        [
-            (1, JobStatus::Failed, "WORKER_LOST".to_owned()),
-            (2, JobStatus::Succeeded, String::new())
-        ]
-    );
+    let submits = submits(&view);
+    assert_eq!(submits[0], (1, JobStatus::Failed, "WORKER_LOST".to_owned()));
+    assert_eq!(submits.last().unwrap().1, JobStatus::Succeeded, "{submits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

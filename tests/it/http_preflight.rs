@@ -49,7 +49,23 @@ async fn a_check_is_made_on_the_worker_and_told_with_its_remedy() {
         "volume codex_auth_1 holds no login",
     );
     let told = checked_by(&mut worker, &http, &run_id, r#"{"forceRefresh": true}"#, checked(bad)).await;
-    insta::assert_snapshot!(told.steady(), @"");
+    insta::assert_snapshot!(told.steady(), @r#"
+    202
+    {
+      "checkedAt": "<time>",
+      "codexPreflightMessage": "volume codex_auth_1 holds no login",
+      "codexPreflightRung": "NOT_LOGGED_IN",
+      "codexPreflightStatus": "failed",
+      "codexQueue": "codex-1",
+      "codexShardIndex": 1,
+      "codexVolume": "codex_auth_1",
+      "durationMs": 0,
+      "exitCode": 0,
+      "reused": false,
+      "runId": "<id>",
+      "workerName": "codex-worker-1"
+    }
+    "#);
     let shown = http.old_get(&format!("/runs/{run_id}")).await.json();
     assert_eq!(shown["codexPreflightStatus"], "failed");
     assert_eq!(shown["codexPreflightMessage"], "volume codex_auth_1 holds no login");
@@ -127,5 +143,16 @@ async fn what_stands_in_the_way_of_a_check_is_409_and_what_is_not_understood_422
     };
     app.runs().cancel_run(cancel).await.unwrap();
     lines.push(format!("after its end: {}", preflight(&http, &other, "{}").await.kind()));
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    an unknown run: 404 RUN_NOT_FOUND
+    no id: 422 INVALID_ID
+    [: 422 NOT_JSON
+    {"forceRefresh": "yes"}: 422 NOT_JSON
+    {"affinityKey": 1}: 422 NOT_JSON
+    {"affinityKey": "\u0000"}: 422 INVALID_TEXT
+    no worker: 409 VOLUME_NOT_HELD
+    in use: 409 VOLUME_IN_USE
+    while its agent works: 409 RUN_IN_SUBMIT
+    after its end: 409 RUN_ENDED
+    "#);
 }

@@ -29,7 +29,7 @@ async fn a_logged_out_volume_fails_the_run_before_the_agent_starts() {
     assert_eq!(run.status(), v1::RunStatus::Failed);
     let failure = run.failure.clone().unwrap();
     assert_eq!((failure.code.as_str(), failure.class()), ("NOT_LOGGED_IN", v1::FailureClass::Login));
-    for told in ["codex_auth_0", "codex-0", "codex-worker-0", "codex login"] {
+    for told in ["codex_auth_0", "codex-0", "codex-worker-0", "moorline volume login codex_auth_0"] {
         assert!(
             run.codex_preflight_message.contains(told),
             "{told} is missing in: {}",

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use moorline_proto::v1::{RunStatus, SetShardCountRequest, ShardStatus, VolumeStatus};
 use moorline_tests::db::TestDb;
+use moorline_worker::config::Config;
 
 use self::{
     document::{Place, procedures},
@@ -42,6 +43,23 @@ fn every_procedure_of_the_runbook_is_run() {
     let written: BTreeSet<_> = procedures(RUNBOOK).into_iter().map(|procedure| procedure.heading).collect();
     let run = RUN.into_iter().chain(["What to watch"]).map(str::to_owned).collect();
     assert_eq!(written, run);
+}
+
+#[test]
+fn the_ladder_in_the_runbook_is_the_workers_own() {
+    let text = std::fs::read_to_string(std::path::Path::new(crate::architecture::ROOT).join(RUNBOOK)).unwrap();
+    let (begin, end) = ("<!-- rungs:begin -->\n", "<!-- rungs:end -->");
+    let written = text
+        .split_once(begin)
+        .and_then(|(_, rest)| rest.split_once(end))
+        .expect("the marks")
+        .0;
+    let config = Config::try_parse_from(["moorline-worker"]).unwrap();
+    assert_eq!(
+        written,
+        moorline_worker::preflight::table(&config),
+        "copy the right side between the marks"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

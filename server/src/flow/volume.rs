@@ -285,13 +285,15 @@ fn refused(name: &str, failure: Failure) -> Error {
 }
 
 /// What workers may answer to commands on their volume.
-const REASONS: [&str; 6] = [
+const REASONS: [&str; 8] = [
     "VOLUME_IN_USE",
     "VOLUME_NOT_HELD",
     "LOGIN_DENIED",
     "LOGIN_EXPIRED",
     "LOGIN_STOPPED",
     "LOGIN_FAILED",
+    "LOGOUT_FAILED",
+    "CLEAN_FAILED",
 ];
 
 /// There is no such volume.

@@ -99,7 +99,7 @@ async fn whose_clock_is_off_by(off: i64) {
     let _worker = ScriptedWorker::connect(&app, hello).await.unwrap();
     let shard = shard(&app, "codex-1").await;
     assert_eq!(shard.latest_preflight.unwrap().status(), PreflightStatus::Failed);
-    assert_eq!(shard.volume.unwrap().status(), v1::VolumeStatus::Error);
+    assert_eq!(shard.volume.unwrap().status(), v1::VolumeStatus::NeedsAuth);
     promise::kept(&app.database).await;
 }
 

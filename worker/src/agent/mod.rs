@@ -166,9 +166,6 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// Command that forgets the login, here and with its issuer.
     fn logout_command(&self) -> Vec<String>;
 
-    /// Command that a person types to log in again.
-    fn login_command(&self) -> String;
-
     /// What the status command's exit code and output, and the credential file, say together.
     fn login(&self, code: i32, output: &str, file: &CredentialFile, now: DateTime<Utc>) -> Login;
 

@@ -38,7 +38,7 @@ pub(super) enum End {
 
 /// What a session does next.
 enum Turn {
-    Heard(ConnectResponse),
+    Heard(Box<ConnectResponse>),
     Say(Box<Frame>),
     Sent,
     Look,
@@ -223,7 +223,7 @@ impl<'a> Session<'a> {
         let lost = |reason: &str| lost(reason.to_owned());
         let turn = tokio::select! {
             response = self.inbound.message() => match response {
-                Ok(Some(response)) => Turn::Heard(response),
+                Ok(Some(response)) => Turn::Heard(Box::new(response)),
                 Ok(None) => return Err(lost("the server ended the stream")),
                 Err(status) => return Err(refusal::after_welcome(&status)),
             },

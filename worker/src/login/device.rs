@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, SAID, aside, output::Output, place};
@@ -20,6 +20,9 @@ pub const LONGEST: Duration = Duration::from_secs(16 * 60);
 
 /// How often the output is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long an engine may take to stop a login's container.
+const ENDING: Duration = STOP_GRACE.saturating_add(Duration::from_secs(20));
 
 /// What may be the matter with a login that the issuer doesn't begin.
 const HINT: &str = ". Device login must be allowed in the account's security settings, or by the workspace's administrator; an API key works \
@@ -120,10 +123,14 @@ impl Login {
             exit = waiting => Some(exit),
             () = stop.cancelled() => None,
         };
+        let ended = match &exit {
+            Some(exit) => exit.is_ok(),
+            None => matches!(timeout(ENDING, self.engine.stop(&container, STOP_GRACE)).await, Ok(Ok(()))),
+        };
         let gone = end(self.engine.as_ref(), &container, STOP_GRACE).await;
         self.container = None;
         match exit {
-            _ if !gone => Err(Error::StillRunning { container: container.id }),
+            _ if !ended && !gone => Err(Error::StillRunning { container: container.id }),
             Some(exit) => Ok(exit?),
             None => Err(stopped()),
         }

@@ -3,13 +3,11 @@
 use moorline_proto::v1::PreflightRung as Rung;
 
 use super::message::Subject;
-use crate::{
-    engine::user::{User, is_root},
-    volume::login_image,
-};
+use crate::volume::login_image;
 
 /// What to do about a failed check.
 pub(super) fn of(subject: &Subject<'_>, rung: Rung) -> String {
+    let volume = subject.volume;
     match rung {
         Rung::EnvironmentBroken => "Mend the cause on the worker's machine, then retry the run.".to_owned(),
         Rung::TimedOut => {
@@ -17,32 +15,12 @@ pub(super) fn of(subject: &Subject<'_>, rung: Rung) -> String {
         }
         Rung::RateLimited => "Wait until the account's limit is lifted, then retry the run.".to_owned(),
         Rung::Unreadable => format!("Give it to that user: {}", own(subject)),
-        _ => format!("Log in with: {}", log_in(subject, rung == Rung::VolumeMissing)),
-    }
-}
-
-fn log_in(subject: &Subject<'_>, create: bool) -> String {
-    let command = subject.agent.login_command();
-    let variable = subject.agent.home_variable();
-    let user = &subject.config.job_user;
-    let Some(folder) = subject.folder.as_ref().map(|folder| folder.display()) else {
-        let (volume, home) = (subject.volume, subject.agent.image_home().display());
-        let image = login_image(subject.config);
-        return format!("docker run --rm -it --user {user} -e {variable}={home} -v {volume}:{home} {image} {command}");
-    };
-    // A login that root has made can't be read by a job that isn't.
-    let (step_down, owner) = match user.parse::<User>() {
-        Ok(user) if is_root() && user.uid != 0 => (
-            format!("setpriv --reuid={} --regid={} --clear-groups env ", user.uid, user.gid),
-            format!("-o {} -g {} ", user.uid, user.gid),
+        Rung::Unknown => format!(
+            "Look again with: moorline volume check --probe {volume}; if that does not help, log in with: moorline volume login {volume}"
         ),
-        _ => (String::new(), String::new()),
-    };
-    let make = match create {
-        true => format!("install -d -m 0700 {owner}{folder} && "),
-        false => String::new(),
-    };
-    format!("{make}{step_down}{variable}={folder} {command}")
+        // Never the CLI by hand: it would not take the volume's lock.
+        _ => format!("Log in with: moorline volume login {volume}"),
+    }
 }
 
 fn own(subject: &Subject<'_>) -> String {

@@ -132,15 +132,15 @@ async fn an_operator_reads_what_is_wrong_and_what_mends_it() {
     real.site.put("config.toml", "= broken", "600").await;
     said.push(real.said(false).await);
     insta::assert_snapshot!(said.join("\n"), @r#"
-    NOT_LOGGED_IN: Codex login check failed: nobody is logged in [Not logged in] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth
-    CORRUPT: Codex login check failed: the credential file is damaged or empty [Error checking login status: EOF while parsing a string at line 1 column 30] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth
-    CORRUPT: Codex login check failed: the credential file is damaged or empty [auth.json holds no key and no token] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth
-    EXPIRED: Codex login check failed: the login has expired [the token has expired, and there is no refresh token] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth
+    NOT_LOGGED_IN: Codex login check failed: nobody is logged in [Not logged in] (volume VOLUME, shard codex-0, worker w1). Log in with: moorline volume login VOLUME
+    CORRUPT: Codex login check failed: the credential file is damaged or empty [Error checking login status: EOF while parsing a string at line 1 column 30] (volume VOLUME, shard codex-0, worker w1). Log in with: moorline volume login VOLUME
+    CORRUPT: Codex login check failed: the credential file is damaged or empty [auth.json holds no key and no token] (volume VOLUME, shard codex-0, worker w1). Log in with: moorline volume login VOLUME
+    EXPIRED: Codex login check failed: the login has expired [the token has expired, and there is no refresh token] (volume VOLUME, shard codex-0, worker w1). Log in with: moorline volume login VOLUME
     PRESENT: Codex login check passed: an API key is stored (volume VOLUME, shard codex-0, worker w1)
     PRESENT: Codex login check passed: a ChatGPT login is stored; its token has expired and is renewed at the next use (volume VOLUME, shard codex-0, worker w1)
     UNEXPIRED: Codex login check passed: a ChatGPT login is stored, its token is valid until TIME (volume VOLUME, shard codex-0, worker w1)
-    REVOKED: Codex login check failed: the login was refused, or its refresh token was used elsewhere [your session has ended; log out and sign in again] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth
-    UNKNOWN: Codex login check failed: its answer is not understood [a real call was made and failed: codex ended with exit code 1: {"erro…] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth
+    REVOKED: Codex login check failed: the login was refused, or its refresh token was used elsewhere [your session has ended; log out and sign in again] (volume VOLUME, shard codex-0, worker w1). Log in with: moorline volume login VOLUME
+    UNKNOWN: Codex login check failed: its answer is not understood [a real call was made and failed: codex ended with exit code 1: {"error":{"message":"no such m…] (volume VOLUME, shard codex-0, worker w1). Look again with: moorline volume check --probe VOLUME; if that does not help, log in with: moorline volume login VOLUME
     PROVEN: Codex login check passed: a real call has just worked (volume VOLUME, shard codex-0, worker w1)
     PROVEN: Codex login check passed: a ChatGPT login is stored, its token is valid until TIME; a real call has worked lately (volume VOLUME, shard codex-0, worker w1)
     ENVIRONMENT_BROKEN: Codex login check failed: it could not be run [mend config.toml in the volume: Error loading configuration: VOLUME_FOLDER/config.toml:1:1: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`] (volume VOLUME, shard codex-0, worker w1). Mend the cause on the worker's machine, then retry the run.
@@ -220,7 +220,7 @@ async fn a_login_in_doubt_is_tried_before_it_passes() {
     real.doubt();
     let said = real.said(false).await;
     assert!(real.model.asked().1 > 0, "{said}");
-    insta::assert_snapshot!(said, @"NOT_LOGGED_IN: Codex login check failed: nobody is logged in [the login was lost when a process was ended while it renewed the token: Failed to refresh token: Your access token could not be refresh…] (volume VOLUME, shard codex-0, worker w1). Log in with: setpriv --reuid=1000 --regid=1000 --clear-groups env CODEX_HOME=VOLUME_FOLDER codex login --device-auth");
+    insta::assert_snapshot!(said, @"NOT_LOGGED_IN: Codex login check failed: nobody is logged in [the login was lost when a process was ended while it renewed the token: Failed to refresh token: Your access token could not be refreshed because your refresh token was already used. Please log out and sign in again.] (volume VOLUME, shard codex-0, worker w1). Log in with: moorline volume login VOLUME");
     assert_eq!(real.checked(false).await.preflight.rung(), Rung::NotLoggedIn, "and it stays so");
     // Another one is renewed by the call.
     let renewed = serde_json::from_str::<serde_json::Value>(&chatgpt(HOUR)).unwrap()["tokens"].clone();

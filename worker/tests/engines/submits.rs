@@ -207,7 +207,7 @@ pub async fn a_login_that_dies_at_work_is_told_with_its_remedy(world: World) {
     let failure = job.fail().await;
     assert_eq!((failure.code.as_str(), failure.class()), ("REVOKED", FailureClass::Login));
     assert!(
-        failure.message.contains(&job.site.volume) && failure.message.contains("login --device-auth"),
+        failure.message.contains(&job.site.volume) && failure.message.contains("moorline volume login"),
         "{}",
         failure.message
     );

@@ -126,13 +126,19 @@ impl Scene {
     }
 
     async fn check(&self, volume: &str) -> preflight::Checked {
-        preflight::check(&*self.engine, &Codex::new(&self.config), &self.config, QUEUE, Some(volume)).await
+        let ask = preflight::Ask {
+            queue: QUEUE,
+            volume: Some(volume),
+            generation: 0,
+            probe: false,
+        };
+        preflight::check(&*self.engine, &Codex::new(&self.config), &self.config, &ask).await
     }
 
     /// An agent at work, as far as its login goes.
     fn work(&self, place: &Place) -> ContainerSpec {
         let agent = Codex::new(&self.config);
-        let mut argv = agent.work_command(&place.home);
+        let mut argv = agent.work_command(&place.home, &place.home);
         // The prompt is an argument: standard input is empty.
         argv.pop();
         argv.push("Say something.".to_owned());

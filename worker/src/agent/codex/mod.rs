@@ -89,10 +89,6 @@ impl Agent for Codex {
         [&self.program, "logout"].map(str::to_owned).to_vec()
     }
 
-    fn login_command(&self) -> String {
-        format!("{} login --device-auth", self.program)
-    }
-
     fn login(&self, code: i32, output: &str, file: &CredentialFile, now: DateTime<Utc>) -> Login {
         let credential = Credential::of(file);
         match status::failed(code, output, &self.program) {

@@ -351,6 +351,44 @@ async fn a_clean_up_leaves_the_login_and_says_what_it_freed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_for_a_login_that_is_going_on() {
+    let mut held = Held::new().await;
+    let mut line = held.welcomed().await;
+    ask(&mut line, "c-1", by_device()).await;
+    code(&mut line).await;
+    let spec = v1::JobSpec {
+        feature_key: "001-x".to_owned(),
+        volume: VOLUME.to_owned(),
+        volume_generation: 4,
+        ..Default::default()
+    };
+    let offer = v1::Offer {
+        job_id: "job-1".to_owned(),
+        run_id: "run-1".to_owned(),
+        lease_token: 7,
+        stage: v1::Stage::Submit.into(),
+        attempt: 1,
+        queue: "codex-0".to_owned(),
+        timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        spec: Some(spec),
+    };
+    line.send(Answer::Offer(offer)).await;
+    let waits = |frame: &Frame| match frame {
+        Frame::Report(report) => format!("{:?}", report.news).contains("waiting for the volume codex_auth_0: a login"),
+        _ => false,
+    };
+    line.until(waits).await;
+    assert_eq!(held.holding.generation(), 4, "an offer may name a newer one");
+    assert!(held.holding.agents().is_empty());
+    let stop = Ask::Stop(v1::StopCommand {
+        command_id: "c-1".to_owned(),
+    });
+    ask(&mut line, "c-2", stop).await;
+    assert_eq!(super::code(&line.finished().await), "NOT_LOGGED_IN");
+    assert!(held.holding.agents().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_comes_again_after_a_redial_is_done_once() {
     let mut held = Held::new().await;
     let mut line = held.welcomed().await;

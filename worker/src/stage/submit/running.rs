@@ -16,7 +16,7 @@ use crate::{
 
 /// How long an engine that fails is asked again to end a container.
 const ENDING: Duration = if cfg!(test) {
-    Duration::from_millis(300)
+    Duration::from_secs(2)
 } else {
     Duration::from_secs(60)
 };
