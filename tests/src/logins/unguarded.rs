@@ -104,7 +104,8 @@ impl Home<'_> {
 
     /// The command line of a job.
     async fn agent(&self) -> anyhow::Result<ExitStatus> {
-        self.codex(&Codex::new(self.config).work_command(self.folder, &self.agents())[1..]).await
+        self.codex(&Codex::new(self.config).work_command(self.folder, &self.agents())[1..])
+            .await
     }
 
     async fn codex(&self, arguments: &[String]) -> anyhow::Result<ExitStatus> {
