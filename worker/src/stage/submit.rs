@@ -121,7 +121,7 @@ impl<'a> Submit<'a> {
             agent,
             volume: config.volume.clone(),
             git: Git::new(config),
-            redactor: Redactor::new(config.github_token.clone()),
+            redactor: Redactor::of(config),
             began: Moment::now(),
             spec,
         })
