@@ -8,7 +8,7 @@ use super::architecture::ROOT;
 use crate::support::{TestApp, program};
 
 /// It takes a part of this; more means that something hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_that_schemathesis_makes_up_is_answered_otherwise_than_described() {
@@ -23,23 +23,8 @@ async fn no_request_that_schemathesis_makes_up_is_answered_otherwise_than_descri
         .args(["-m", "schemathesis.cli", "--config-file"])
         .arg(Path::new(ROOT).join("tests/schemathesis.toml"))
         .args(["run", &format!("{}/openapi.json", app.http())])
-        .args([
-            "--phases",
-            "examples,coverage,fuzzing,stateful",
-            "--max-examples",
-            "15",
-            "--workers",
-            "2",
-        ])
+        .args(["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10"])
         .args(["--generation-deterministic", "--no-shrink"])
-        .args([
-            "--request-timeout",
-            "20",
-            "--warnings",
-            "off",
-            "--no-color",
-            "--continue-on-failure",
-        ])
         // It leaves files where it runs.
         .current_dir(folder.path())
         .stdin(Stdio::null())

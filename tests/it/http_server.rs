@@ -11,7 +11,6 @@ use moorline_tests::{
     proxy::{Cut, Proxy},
 };
 use secrecy::SecretString;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
@@ -131,14 +130,21 @@ async fn every_route_that_is_described_answers_as_described() {
             let url = path
                 .replace("{run_id}", "00000000-0000-7000-8000-000000000000")
                 .replace("{artifact_id}", "x");
-            let answer = match method.as_str() {
-                "get" => http.get(&url).await,
-                _ => http.post(&url, "{}").await,
+            let request = match method.as_str() {
+                "get" => http.client.get(http.url(&url)),
+                _ => http
+                    .client
+                    .post(http.url(&url))
+                    .header("content-type", "application/json")
+                    .body("{}"),
             };
-            let known = operation["responses"].get(answer.status.to_string()).is_some();
-            let missing = serde_json::from_slice(&answer.content).is_ok_and(|body: Value| body.to_string().contains("ROUTE_NOT_FOUND"));
+            // Some streams go on until the server ends: what they begin with says enough.
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let known = operation["responses"].get(status.to_string()).is_some();
+            let missing = status == 404 && answer.text().await.unwrap().contains("ROUTE_NOT_FOUND");
             if !known || missing {
-                wrong.push(format!("{method} {path}: {}", answer.status));
+                wrong.push(format!("{method} {path}: {status}"));
             }
         }
     }

@@ -198,6 +198,7 @@ async fn the_second_quickstart_goes_from_nothing_to_a_run() {
     let variables = [
         ("MOORLINE_SERVER", url.as_str()),
         ("MOORLINE_LISTEN", &address),
+        ("MOORLINE_HTTP_LISTEN", "off"),
         ("MOORLINE_DATABASE_URL", database.url()),
         ("SPEC_WORKFLOW_ARTIFACT_ROOT", artifacts.to_str().expect("a path")),
     ];

@@ -49,7 +49,7 @@ impl Redactor {
         Self(known.into_iter().filter(long).collect())
     }
 
-    /// One that knows the secrets in a worker's settings.
+    /// One that knows the secrets in a worker's settings: what an agent is given it may print.
     pub fn of(config: &Config) -> Self {
         Self::new(config.github_token.clone().into_iter().chain(config.codex_env.values().cloned()))
     }

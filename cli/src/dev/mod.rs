@@ -41,6 +41,9 @@ pub struct Args {
         value_name = "ADDRESS"
     )]
     listen: SocketAddr,
+    /// Address of the HTTP API [default: the server's, one port higher]
+    #[arg(long, env = "MOORLINE_HTTP_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
+    http_listen: Option<SocketAddr>,
     /// Listen beyond loopback too, where anyone who reaches the port can start runs.
     #[arg(long, env = "MOORLINE_INSECURE", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), num_args = 0)]
     insecure: bool,
@@ -82,11 +85,11 @@ pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Err
     let running = moorline_server::start(plan.server(), stop_server.clone())
         .await
         .context("the server can't start")?;
-    let endpoint = plan::endpoint(running.address);
+    let (endpoint, http) = (plan::endpoint(running.address), running.http_address);
     let mut server = tokio::spawn(running.finished());
 
     let played = tokio::select! {
-        played = play(&plan, args, &endpoint, key, &asked, console) => played,
+        played = play(&plan, args, (&endpoint, http), key, &asked, console) => played,
         ended = &mut server => return Err(server_ended(ended).into()),
     };
     stop_server.cancel();
@@ -107,7 +110,7 @@ pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Err
 async fn play(
     plan: &Plan,
     args: &Args,
-    endpoint: &str,
+    (endpoint, http): (&str, Option<SocketAddr>),
     key: Option<secrecy::SecretString>,
     asked: &Asked,
     console: &mut Console<'_>,
@@ -134,7 +137,7 @@ async fn play(
             .map(|file| ReadyFile::write(file, endpoint, &names))
             .transpose()?;
         // Asked again: the workers have checked their logins meanwhile.
-        banner::show(plan, endpoint, &info, &volumes::shards(endpoint).await?, &names, console)?;
+        banner::show(plan, (endpoint, http), &info, &volumes::shards(endpoint).await?, &names, console)?;
         std::future::pending().await
     };
     let outcome = tokio::select! {

@@ -51,6 +51,7 @@ impl Plan {
             data_dir: data_dir.join("postgres"),
         };
         let mut server = moorline_server::Config::new(args.listen, database, artifacts);
+        server.http_listen = Some(args.http_listen.unwrap_or_else(|| next_port(args.listen)));
         server.insecure = args.insecure;
         server.shards = args.shards;
         server.volume_prefix = args.volume_prefix.clone();
@@ -108,6 +109,15 @@ fn default_folder(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> Res
         .or_else(|| Some(absolute("HOME")?.join(".local/share")))
         .ok_or_else(|| anyhow!("there is no home folder to keep data in: give --data-dir"))?;
     Ok(base.join("moorline/dev"))
+}
+
+/// One port higher; a free one where a free one was asked for.
+fn next_port(address: SocketAddr) -> SocketAddr {
+    let port = match address.port() {
+        0 => 0,
+        port => port.checked_add(1).unwrap_or(0),
+    };
+    SocketAddr::new(address.ip(), port)
 }
 
 fn make(folder: &Path) -> Result<(), Error> {

@@ -73,7 +73,7 @@ pub async fn run(procedure: &Procedure, place: Place, variables: &[(String, Stri
         }
     };
     let in_time = timeout(PATIENCE, reading).await.is_ok();
-    assert!(in_time && ended, "{}:\n{shown}", procedure.heading);
+    assert!(in_time && ended, "{}:\n{shown}\n{}", procedure.heading, logs(&folder));
     assert!(!approving, "{}: no code was shown:\n{shown}", procedure.heading);
     let status = timeout(PATIENCE, shell.wait()).await.expect("in time").expect("its end");
     assert!(status.success(), "{}: {status}:\n{shown}", procedure.heading);
@@ -83,6 +83,14 @@ pub async fn run(procedure: &Procedure, place: Place, variables: &[(String, Stri
 /// The code that a person reads in a line, if it waits to be entered.
 fn code_in(line: &str, issuer: &Issuer) -> Option<String> {
     issuer.waiting().into_iter().find(|code| line.contains(code.as_str()))
+}
+
+/// What programs have written that were started in the background.
+fn logs(folder: &TempDir) -> String {
+    let files = fs::read_dir(folder.path()).into_iter().flatten().filter_map(Result::ok);
+    let logs = files.filter(|file| file.file_name().to_string_lossy().ends_with(".log"));
+    logs.filter_map(|log| Some(format!("{:?}:\n{}", log.file_name(), fs::read_to_string(log.path()).ok()?)))
+        .collect()
 }
 
 /// The part of the script for a block. Each is a file, so that the shell says where it went wrong by file and line.

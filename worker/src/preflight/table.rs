@@ -25,12 +25,12 @@ const RUNGS: [Rung; 14] = [
     Rung::Proven,
 ];
 
-/// The table in Markdown. Of `config` only what is no name of a place is used; names stand in angle brackets.
+/// The table in Markdown. Of `config` only what is no name of a place is used; names stand in capitals, since a page takes angle brackets for marks of its own.
 pub fn table(config: &Config) -> String {
     let config = Config {
-        name: "<worker>".to_owned(),
+        name: "WORKER".to_owned(),
         job_user: "1000:1000".to_owned(),
-        job_image: "<job image>".to_owned(),
+        job_image: "JOB_IMAGE".to_owned(),
         login_check_image: None,
         codex_program: "codex".to_owned(),
         preflight_timeout: Duration::from_secs(60),
@@ -40,8 +40,8 @@ pub fn table(config: &Config) -> String {
     let subject = Subject {
         agent: &agent,
         config: &config,
-        queue: "<shard>",
-        volume: "<volume>",
+        queue: "SHARD",
+        volume: "VOLUME",
         folder: None,
     };
     let mut table = "| rung | a job may start | what it means | message | remedy |\n| --- | --- | --- | --- | --- |\n".to_owned();
