@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::Config;
+
 /// What stands where a secret was.
 const GONE: &str = "[redacted]";
 
@@ -45,6 +47,11 @@ impl Redactor {
     pub fn new(known: impl IntoIterator<Item = SecretString>) -> Self {
         let long = |secret: &SecretString| secret.expose_secret().len() >= SHORTEST;
         Self(known.into_iter().filter(long).collect())
+    }
+
+    /// One that knows the secrets in a worker's settings: what an agent is given it may print.
+    pub fn of(config: &Config) -> Self {
+        Self::new(config.github_token.clone().into_iter().chain(config.codex_env.values().cloned()))
     }
 
     /// The text without secrets.

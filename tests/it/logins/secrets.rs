@@ -212,3 +212,16 @@ async fn searched(engine: EngineChoice, shard: u32) {
 async fn no_secret_is_found_outside_of_the_credential_with_local_processes() {
     searched(EngineChoice::Process, 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_found_outside_of_the_credential_with_containers() {
+    // A number that no shard of this machine has.
+    let shard = 200 + u32::from(Uuid::now_v7().as_bytes()[15]);
+    searched(EngineChoice::Docker, shard).await;
+    let docker = bollard::Docker::connect_with_defaults().unwrap();
+    let volume = format!("codex_auth_{shard}");
+    docker
+        .remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>)
+        .await
+        .unwrap();
+}

@@ -12,6 +12,8 @@ enum Arguments {
     Logins(logins::Args),
     /// Agents that are killed around the renewal of their login.
     Kills(logins::kills::Args),
+    /// What a login check costs.
+    Cost(logins::cost::Args),
     /// One of its workers.
     #[command(hide = true)]
     Worker(soak::worker::Args),
@@ -23,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
         Arguments::Run(args) => soak::run(args).await,
         Arguments::Logins(args) => logins::run(args).await,
         Arguments::Kills(args) => logins::kills::main(args).await,
+        Arguments::Cost(args) => logins::cost::main(args).await,
         Arguments::Worker(args) => soak::worker::run(args).await,
     }
 }

@@ -6,8 +6,10 @@
 //! | [`load`] | runs, checks and a login, all at once, under the volume's lease |
 //! | [`unguarded`] | the agent's own command lines on one home at once, without it: they must break the login, or the soak proves nothing |
 //! | [`kills`] | an agent that is killed around the renewal of its login: what the next check must say |
+//! | [`cost`] | what a check costs, beside the bare status command |
 //! | [`lock_log`] | who had the volume when, in the words of the volume itself |
 
+pub mod cost;
 pub mod kills;
 pub mod load;
 pub mod lock_log;

@@ -146,7 +146,7 @@ pub(crate) async fn log_out(engine: &dyn Engine, config: &Config, volume: &str, 
         Captured { exit, stderr, .. } => Err(Error::NotForgotten {
             volume: volume.to_owned(),
             exit,
-            said: Redactor::default().line(&stderr, SAID),
+            said: Redactor::of(config).line(&stderr, SAID),
         }),
     }
 }

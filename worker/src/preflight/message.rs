@@ -27,7 +27,7 @@ impl Subject<'_> {
     pub(super) fn message(&self, opening: &str, rung: Rung, detail: &str) -> String {
         let agent = self.agent.name();
         let about = format!("volume {}, shard {}, worker {}", self.volume, self.queue, self.config.name);
-        let detail = Redactor::default().text(detail);
+        let detail = Redactor::of(self.config).text(detail);
         if passes(rung) {
             return one_line(&format!("{agent} login check passed: {detail} ({about})"), MESSAGE_LIMIT);
         }

@@ -121,8 +121,7 @@ impl<'a> Submit<'a> {
             agent,
             volume: config.volume.clone(),
             git: Git::new(config),
-            // What the agent is given it may print.
-            redactor: Redactor::new(config.github_token.iter().chain(config.codex_env.values()).cloned()),
+            redactor: Redactor::of(config),
             began: Moment::now(),
             spec,
         })

@@ -85,6 +85,32 @@ impl Scene {
         removed.map(|()| kill)
     }
 
+    /// A volume with a login that lasts, for as long as `with` needs it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be made, and what `with` fails with.
+    pub async fn with_volume<T>(&self, with: impl AsyncFnOnce(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let volume = format!("moorline_test_{}", uuid::Uuid::now_v7().simple());
+        self.engine.create_volume(&volume, &self.config.job_user).await?;
+        self.issuer.set_lifetime(Duration::from_secs(3600));
+        let place = Place::find(&*self.engine, &Codex::new(&self.config), &volume)
+            .await?
+            .context("the volume")?;
+        let done = match self.store(&place, self.issuer.credential()).await {
+            Ok(()) => with(&volume).await,
+            Err(error) => Err(error),
+        };
+        let removed = self.remove(&volume).await;
+        let done = done?;
+        removed.map(|()| done)
+    }
+
+    /// Settings of the worker.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     async fn kill_in(&self, case: Case, volume: &str) -> anyhow::Result<Kill> {
         let agent = Codex::new(&self.config);
         let place = Place::find(&*self.engine, &agent, volume).await?.context("the volume")?;
@@ -125,7 +151,8 @@ impl Scene {
         })
     }
 
-    async fn check(&self, volume: &str) -> preflight::Checked {
+    /// The worker's own check.
+    pub async fn check(&self, volume: &str) -> preflight::Checked {
         let ask = preflight::Ask {
             queue: QUEUE,
             volume: Some(volume),
