@@ -212,13 +212,15 @@ fn a_use_that_was_killed_frees_the_lock_and_is_told_as_broken() {
 }
 
 #[test]
-fn only_what_may_rewrite_a_login_leaves_a_doubt_when_a_signal_ends_it() {
+fn only_what_may_rewrite_a_login_leaves_a_doubt_when_it_does_not_end_well() {
     for place in places() {
         place.run(&used("u1", Kind::Check), &["sh", "-c", "kill -9 $$"]);
-        place.run(&used("u2", Kind::Agent), &["sh", "-c", "exit 1"]);
+        place.run(&used("u2", Kind::Agent), &["true"]);
         assert!(!place.own("doubt").exists());
         place.run(&used("u3", Kind::Login), &["sh", "-c", "kill -9 $$"]);
-        assert_eq!(fs::read_to_string(place.own("doubt")).unwrap(), "u3 ended with code 137\n");
+        place.run(&used("u4", Kind::Agent), &["sh", "-c", "exit 1"]);
+        let doubt = fs::read_to_string(place.own("doubt")).unwrap();
+        assert_eq!(doubt, "u3 ended with code 137\nu4 ended with code 1\n");
     }
 }
 
@@ -236,6 +238,26 @@ fn a_use_of_an_older_generation_is_refused() {
         assert!(place.run(&of(12), &["true"]).status.success());
         assert_eq!(fs::read_to_string(place.own("generation")).unwrap(), "12\n");
         assert!(!place.log().contains("u2"), "{}", place.log());
+    }
+}
+
+#[test]
+fn what_an_agent_has_put_in_the_guards_place_holds_nobody_up() {
+    for place in places() {
+        assert!(place.run(&used("u1", Kind::Check), &["true"]).status.success());
+        for name in ["lock", "lock.log", "generation", "doubt"] {
+            let path = place.own(name);
+            drop(fs::remove_file(&path));
+            let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+            assert!(made.success());
+        }
+        assert!(place.run(&used("u2", Kind::Check), &["true"]).status.success());
+        fs::write(place.own("generation"), "9".repeat(30)).unwrap();
+        let of_a_server = Use {
+            generation: 5,
+            ..used("u3", Kind::Check)
+        };
+        assert!(place.run(&of_a_server, &["true"]).status.success());
     }
 }
 
