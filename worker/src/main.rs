@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use moorline_worker::{
     config::{Args, Config},
     engine, health,
+    redact::QUIET,
     run::{self, Error, Shutdown},
     startup,
 };
@@ -144,7 +145,8 @@ fn log() -> Result<(), String> {
     let filter = std::env::var("MOORLINE_LOG").ok().filter(|filter| !filter.trim().is_empty());
     let filter = filter.unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let quiet = QUIET.parse().map_err(|error| format!("{QUIET}: {error}"))?;
+    let registry = tracing_subscriber::registry().with(filter.add_directive(quiet));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     match std::env::var("MOORLINE_LOG_FORMAT").unwrap_or_default().trim() {

@@ -7,6 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Config;
 
+/// A directive for the log of every program with a worker in it, whatever else its log shows: the engine's client logs what it sends at a
+/// finer level, and so the environment of containers.
+pub const QUIET: &str = "bollard=info";
+
 /// What stands where a secret was.
 const GONE: &str = "[redacted]";
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use moorline_worker::redact::QUIET;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::Error;
@@ -11,7 +12,10 @@ const USUAL: &str = "warn,moorline=info,moorline_server=info,moorline_worker=inf
 
 /// Begins to log what `MOORLINE_LOG` says, in the form that `MOORLINE_LOG_FORMAT` says, as server and worker do by themselves.
 pub fn begin() -> Result<(), Error> {
-    let (filter, json) = settings(|name| std::env::var(name).ok())?;
+    let (mut filter, json) = settings(|name| std::env::var(name).ok())?;
+    if let Ok(quiet) = QUIET.parse() {
+        filter = filter.add_directive(quiet);
+    }
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -28,6 +28,9 @@ use crate::{
     soak::stack::{Postgres, Program, Stop, beside_this_one, free_ports},
 };
 
+/// How long whoever looks again waits before that.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Stack {
@@ -232,8 +235,16 @@ impl Stack {
     }
 
     async fn listens(&mut self, port: SocketAddr) -> anyhow::Result<()> {
-        let ready = async || TcpStream::connect(port).await.is_ok();
-        eventually("the server listens", ready).await
+        /// For a start on an empty database, on a busy machine.
+        const LIMIT: Duration = Duration::from_secs(120);
+        let end = Instant::now() + LIMIT;
+        while TcpStream::connect(port).await.is_err() {
+            // One that ended, because something was in its way, is started again, as a supervisor does.
+            self.server.mend().await?;
+            anyhow::ensure!(Instant::now() < end, "the server does not listen:\n{}", self.server.last_words());
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Waits until the server knows the worker that has the volume.
@@ -292,7 +303,6 @@ fn config(options: &Options, model: &ScriptedModel, root: &Path, server: SocketA
 /// Waits until something is so.
 pub(crate) async fn eventually(what: &str, so: impl AsyncFn() -> bool) -> anyhow::Result<()> {
     const LIMIT: Duration = Duration::from_secs(60);
-    const LOOK: Duration = Duration::from_millis(50);
     let end = Instant::now() + LIMIT;
     while !so().await {
         anyhow::ensure!(Instant::now() < end, "never came: {what}");

@@ -58,6 +58,13 @@ impl Program {
         self.child.as_ref().and_then(Child::id)
     }
 
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
     /// Whether it runs, and isn't stopped.
     pub fn runs(&mut self) -> bool {
         !self.stopped && matches!(self.child.as_mut().map(Child::try_wait), Some(Ok(None)))
