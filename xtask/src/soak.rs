@@ -100,7 +100,10 @@ fn logins(paths: &Paths, steps: &mut Steps, args: &Args) -> Result<()> {
     let engine = steps.take("Docker engine", || engine::ensure(paths))?;
     let killed = steps
         .take("job image", || job::ensure(&engine.docker, paths, &codex, args.yes))
-        .and_then(|image| steps.take("kills", || kill(paths, &image, args.kills)));
+        .and_then(|image| {
+            steps.take("kills", || kill(paths, &image, args.kills))?;
+            steps.take("cost of a check", || cost(paths, &image))
+        });
     if let Some(service) = &engine.started {
         engine::stop(&engine.docker, service);
     }
@@ -124,6 +127,13 @@ fn kill(paths: &Paths, image: &str, kills: usize) -> Result<()> {
         .args(["kills", "--kills", &kills.to_string()])
         .env("MOORLINE_TEST_JOB_IMAGE", image);
     soak.limit(ONE * u32::try_from(kills)? + BESIDES).run()
+}
+
+fn cost(paths: &Paths, image: &str) -> Result<()> {
+    let cost = Cmd::new(paths.programs.join("moorline-soak"))
+        .arg("cost")
+        .env("MOORLINE_TEST_JOB_IMAGE", image);
+    cost.limit(BESIDES).run()
 }
 
 /// For the start, for all runs to end, and for a busy machine.
