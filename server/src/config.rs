@@ -149,7 +149,12 @@ where
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpListen(pub Option<SocketAddr>);
 
-fn http_listen(text: &str) -> Result<HttpListen, String> {
+/// Reads where HTTP is to listen: an address, or `off`.
+///
+/// # Errors
+///
+/// What to give instead, when it is neither.
+pub fn http_listen(text: &str) -> Result<HttpListen, String> {
     match text.trim() {
         "" | "off" => Ok(HttpListen(None)),
         address => match address.parse() {

@@ -15,6 +15,7 @@ mod workers;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, anyhow};
+use moorline_server::config::HttpListen;
 use moorline_worker::{config::EngineChoice, engine};
 use tokio_util::sync::CancellationToken;
 
@@ -41,9 +42,9 @@ pub struct Args {
         value_name = "ADDRESS"
     )]
     listen: SocketAddr,
-    /// Address of the HTTP API [default: the server's, one port higher]
-    #[arg(long, env = "MOORLINE_HTTP_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
-    http_listen: Option<SocketAddr>,
+    /// Address of the HTTP API, or off [default: the server's, one port higher]
+    #[arg(long, env = "MOORLINE_HTTP_LISTEN", hide_env_values = true, value_name = "ADDRESS", value_parser = moorline_server::config::http_listen)]
+    http_listen: Option<HttpListen>,
     /// Listen beyond loopback too, where anyone who reaches the port can start runs.
     #[arg(long, env = "MOORLINE_INSECURE", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), num_args = 0)]
     insecure: bool,

@@ -51,7 +51,7 @@ impl Plan {
             data_dir: data_dir.join("postgres"),
         };
         let mut server = moorline_server::Config::new(args.listen, database, artifacts);
-        server.http_listen = Some(args.http_listen.unwrap_or_else(|| next_port(args.listen)));
+        server.http_listen = args.http_listen.map_or_else(|| Some(next_port(args.listen)), |listen| listen.0);
         server.insecure = args.insecure;
         server.shards = args.shards;
         server.volume_prefix = args.volume_prefix.clone();

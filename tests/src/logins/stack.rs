@@ -101,6 +101,7 @@ impl Stack {
         engine.create_volume(&volume, &config.job_user).await?;
         let server = [
             ("MOORLINE_LISTEN", port.to_string()),
+            ("MOORLINE_HTTP_LISTEN", "off".to_owned()),
             ("MOORLINE_DATABASE_URL", postgres.url().to_owned()),
             ("SPEC_WORKFLOW_ARTIFACT_ROOT", folder.join("artifacts").display().to_string()),
             ("CODEX_SHARDS", (options.shard + 1).to_string()),
