@@ -17,6 +17,7 @@ pub fn hello(script: &Script, desk: &Desk) -> v1::Hello {
         volume: binding(script),
         profile: None,
         inventory: desk.inventory().map(super::Held::message).collect(),
+        sealing_key: Default::default(),
     }
 }
 
