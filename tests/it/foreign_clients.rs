@@ -6,7 +6,7 @@ use moorline_proto::v1;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{ScriptedWorker, TestApp, program, scripted_worker::no_work};
+use crate::support::{ScriptedWorker, TestApp, eventually, program, scripted_worker::no_work};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -35,6 +35,8 @@ async fn a_python_client_made_from_the_proto_files_drives_a_run_and_reads_its_ev
         .arg(Path::new(ROOT).join("proto"))
         .arg(generated.path());
     let work = async {
+        let refused = generated.path().join("refused");
+        eventually("the second run is refused", async || refused.exists().then_some(())).await;
         let mut worker = ScriptedWorker::default_worker(&app, "default-1").await;
         worker.work("default", no_work()).await;
     };

@@ -31,6 +31,8 @@ with grpc.insecure_channel(address) as channel:
         runs.CreateRun(request)
     except grpc.RpcError as refused:
         print(json.dumps({"refused": refused.code().name}), flush=True)
+    # Until now nobody may work on the run: one that has ended refuses nobody.
+    pathlib.Path(out_dir, "refused").touch()
     for message in runs.WatchRun(run_service_pb2.WatchRunRequest(run_id=run.run_id)):
         print(json.dumps({"sequence": message.event.sequence, "event": message.event.WhichOneof("event")}), flush=True)
     run = runs.GetRun(run_service_pb2.GetRunRequest(run_id=run.run_id)).run
