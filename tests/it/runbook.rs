@@ -8,7 +8,7 @@ mod site;
 
 use std::collections::BTreeSet;
 
-use moorline_proto::v1::{RunStatus, SetShardCountRequest, ShardStatus, VolumeStatus};
+use moorline_proto::v1::{AuthVolume, RunStatus, SetShardCountRequest, ShardStatus, VolumeStatus};
 use moorline_tests::db::TestDb;
 use moorline_worker::config::Config;
 
@@ -128,7 +128,9 @@ async fn a_shard_is_added_and_carries_a_run() {
     let shown = site.run(RUNBOOK, "Add a shard", &[]).await;
     assert!(shown.contains("succeeded (phase complete)"), "{shown}");
     let shard = site.shard("codex-3").await;
-    assert!(shard.routed && shard.status() == ShardStatus::Active, "{shard:?}");
+    // Its worker has ended with the shell of the procedure.
+    let login = shard.volume.as_ref().map(AuthVolume::status);
+    assert!(shard.routed && login == Some(VolumeStatus::Ready), "{shard:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use moorline_tests::{
 use moorline_worker::engine;
 use uuid::Uuid;
 
-use crate::support::eventually;
+use crate::support::within;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_is_lost_with_its_agent_needs_a_new_one_and_the_next_run_says_so() {
@@ -76,7 +76,7 @@ async fn create(stack: &Stack) -> String {
 
 /// Why a run has failed, once it has.
 async fn failure(stack: &Stack, run_id: String) -> v1::Failure {
-    let ended = eventually("the end of the run", async || {
+    let ended = within(Duration::from_secs(120), "the end of the run", async || {
         let request = v1::GetRunRequest { run_id: run_id.clone() };
         let run = stack.runs().get_run(request).await.unwrap().into_inner().run.unwrap();
         run.finished_at.is_some().then_some(run)

@@ -19,7 +19,7 @@ use moorline_worker::config::EngineChoice;
 use uuid::Uuid;
 
 use super::search::{Haystack, Needles, Watch};
-use crate::support::eventually;
+use crate::support::{eventually, within};
 
 /// A stack whose agents print their environment and their credential, and all that must be found nowhere.
 struct Scene {
@@ -86,12 +86,12 @@ impl Scene {
             .run
             .unwrap()
             .run_id;
-        let ended = eventually("the end of the run", async || {
+        let ended = within(Duration::from_secs(120), "the end of the run", async || {
             let request = v1::GetRunRequest { run_id: run_id.clone() };
             let run = self.stack.runs().get_run(request).await.unwrap().into_inner().run.unwrap();
             run.finished_at.is_some().then_some(run)
         });
-        tokio::time::timeout(Duration::from_secs(120), ended).await.unwrap()
+        ended.await
     }
 
     /// Every kind of login and what comes after it.

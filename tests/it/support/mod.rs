@@ -45,8 +45,13 @@ pub fn fact(status: &Status, name: &str) -> String {
 }
 
 /// Looks until there is something to see, which there must be within a time that is long on a busy machine.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     const PATIENCE: Duration = Duration::from_secs(30);
+    within(PATIENCE, what, look).await
+}
+
+/// The same with patience for what takes its time: real agents, one after the other.
+pub async fn within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     const LOOK: Duration = Duration::from_millis(20);
     let looking = async {
         loop {
@@ -56,7 +61,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
             tokio::time::sleep(LOOK).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking)
+    tokio::time::timeout(patience, looking)
         .await
         .unwrap_or_else(|_| panic!("never came: {what}"))
 }
