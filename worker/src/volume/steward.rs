@@ -100,7 +100,8 @@ async fn find(engine: &dyn Engine, agent: &dyn Agent, volume: &str) -> Result<Pl
     Place::find(engine, agent, volume).await?.ok_or_else(missing)
 }
 
-#[allow(clippy::too_many_arguments)]
+/// Puts a good credential aside, notes what the `outcome` shows of it, and cleans up over `quota`; returns what was seen of the volume.
+#[allow(clippy::too_many_arguments, reason = "what every use of a volume takes, and what this one is for")]
 pub(crate) async fn keep(
     engine: &dyn Engine,
     agent: &dyn Agent,
