@@ -62,7 +62,7 @@ impl Config {
             database,
             artifact_root,
             shards: 3,
-            volume_prefix: "codex_auth_".to_owned(),
+            volume_prefix: VOLUME_PREFIX.to_owned(),
             timers: Timers::default(),
             admission: Limits::default(),
         }
@@ -112,6 +112,10 @@ pub struct Args {
     #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
 
+    /// Names of the shards' volumes that an empty database is seeded with, and of those that are added, before the number.
+    #[arg(long, env = "MOORLINE_VOLUME_PREFIX", default_value = VOLUME_PREFIX, global = true, value_parser = volume_prefix)]
+    pub volume_prefix: String,
+
     /// Workers that are let in at once; each takes a connection to Postgres for a moment.
     #[arg(long, env = "MOORLINE_HELLOS_AT_ONCE", default_value = HELLOS_AT_ONCE, global = true, value_parser = |text: &str| positive(text, HELLOS_AT_ONCE))]
     pub hellos_at_once: usize,
@@ -133,6 +137,7 @@ const LISTEN: &str = "127.0.0.1:7420";
 const HTTP_LISTEN: &str = "127.0.0.1:7421";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
+const VOLUME_PREFIX: &str = "codex_auth_";
 /// Most shards that a database is seeded with; far more than logins that one operator looks after.
 const SHARDS_MAX: u32 = 4096;
 
@@ -177,6 +182,16 @@ fn shards(text: &str) -> Result<u32, String> {
     }
 }
 
+/// What engines take as the beginning of a volume's name.
+fn volume_prefix(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    match text.trim() {
+        "" => Ok(VOLUME_PREFIX.to_owned()),
+        prefix if prefix.bytes().all(plain) && prefix.starts_with(|first: char| first.is_ascii_alphanumeric()) => Ok(prefix.to_owned()),
+        _ => Err(format!("give letters, digits, _, . and -, the first a letter or a digit, such as {VOLUME_PREFIX}")),
+    }
+}
+
 fn positive(text: &str, default: &str) -> Result<usize, String> {
     match or_default(text, default) {
         Ok(count @ 1..=HELLOS_MAX) => Ok(count),
@@ -215,6 +230,7 @@ impl Args {
             http_hosts: names(&self.http_hosts),
             insecure: self.insecure,
             shards: self.shards,
+            volume_prefix: self.volume_prefix,
             admission: Limits {
                 at_once: self.hellos_at_once,
                 waiting: self.hellos_waiting,
@@ -259,6 +275,15 @@ mod tests {
         assert!(config.insecure && matches!(config.database, Database::External(_)));
         assert_eq!((config.artifact_root, config.shards), (PathBuf::from("/a"), 7));
         assert!(Args::try_parse_from(["moorline-server", "--shards", "0"]).is_err());
+    }
+
+    #[test]
+    fn volumes_are_named_as_engines_take_it() {
+        assert_eq!(parse(&["--volume-prefix", ""]).volume_prefix, "codex_auth_");
+        assert_eq!(parse(&["--volume-prefix", "blue.codex-"]).volume_prefix, "blue.codex-");
+        for wrong in ["_auth_", "a/b", "a b"] {
+            assert!(Args::try_parse_from(["moorline-server", "--volume-prefix", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! `.env-template` lists every variable that server and worker read, and none that they don't.
+//! `.env-template` lists every variable that server, worker and the compose files read, and none that they don't.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use clap::{Args as _, CommandFactory as _};
 
-use super::architecture::ROOT;
+use super::{
+    architecture::ROOT,
+    compose::files::{JOB, MAIN, interpolated},
+};
 
 /// Read outside of clap: the token and the agent's environment, which have no flag since argv is no place for them, the logs' settings, and the
 /// embedded Postgres'.
-const OTHERS: [&str; 6] = [
+pub const OTHERS: [&str; 6] = [
     "CODEX_ENV",
     "GITHUB_TOKEN",
     "MOORLINE_LOG",
@@ -16,6 +19,9 @@ const OTHERS: [&str; 6] = [
     "MOORLINE_POSTGRES_BIN",
     "MOORLINE_POSTGRES_USER",
 ];
+
+/// Read by compose itself.
+const COMPOSES_OWN: [&str; 1] = ["COMPOSE_PROFILES"];
 
 #[test]
 fn the_template_lists_what_the_programs_read() {
@@ -25,6 +31,8 @@ fn the_template_lists_what_the_programs_read() {
     for argument in server.get_arguments().chain(worker.get_arguments()) {
         read.extend(argument.get_env().map(|name| name.to_string_lossy().into_owned()));
     }
+    read.extend([MAIN, JOB].into_iter().flat_map(interpolated));
+    read.extend(COMPOSES_OWN.map(str::to_owned));
     let template = fs::read_to_string(Path::new(ROOT).join(".env-template")).unwrap();
     let lines = template.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
