@@ -80,7 +80,7 @@ impl Parts {
 
 fn prepare(session: &mut Session) -> Parts {
     let (paths, yes, steps) = (session.paths.clone(), session.yes, &mut session.steps);
-    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox];
+    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox, Need::Network];
     steps.attempt("system packages", || install::system(&needs, yes));
     let codex = steps.attempt("Codex CLI", || {
         let _lock = paths.lock("install")?;
