@@ -9,7 +9,7 @@ use crate::{
         engine::{self, Engine},
         job,
     },
-    install::{self, Need, buf, codex, codex::Codex, python},
+    install::{self, Need, buf, codex, codex::Codex, python, speckit},
     soak,
 };
 
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 struct Parts {
     codex: Option<Codex>,
+    speckit: Option<PathBuf>,
     python: Option<PathBuf>,
     buf: Option<PathBuf>,
     engine: Option<Engine>,
@@ -33,13 +34,15 @@ pub fn run(session: &mut Session) {
     let paths = session.paths.clone();
     // The integration tests have built its programs.
     session.steps.attempt("soak (1 min)", || soak::minute(&paths));
-    match &parts.codex {
-        Some(codex) => drop(
+    match (&parts.codex, &parts.speckit) {
+        (Some(codex), Some(speckit)) => drop(
             session
                 .steps
-                .attempt("soak of logins (20 runs)", || soak::few_logins(&paths, codex)),
+                .attempt("soak of logins (20 runs)", || soak::few_logins(&paths, codex, speckit)),
         ),
-        None => session.steps.not_run("soak of logins (20 runs)", "it needs the Codex CLI"),
+        _ => session
+            .steps
+            .not_run("soak of logins (20 runs)", "it needs the CLIs of Codex and Spec Kit"),
     }
     smoke::run(session, "process");
     match parts.engine.is_some() {
@@ -63,6 +66,7 @@ impl Parts {
                 "MOORLINE_CODEX_PROGRAM",
                 self.codex.as_ref().map(|codex| codex.program.clone().into_os_string()),
             ),
+            ("MOORLINE_SPECKIT_PROGRAM", self.speckit.clone().map(OsString::from)),
             ("MOORLINE_TEST_PYTHON", self.python.clone().map(OsString::from)),
             ("MOORLINE_TEST_BUF", self.buf.clone().map(OsString::from)),
             ("MOORLINE_TEST_JOB_IMAGE", self.image.clone().map(OsString::from)),
@@ -79,6 +83,10 @@ fn prepare(session: &mut Session) -> Parts {
         let _lock = paths.lock("install")?;
         codex::install(&paths, yes)
     });
+    let speckit = steps.attempt("Spec Kit CLI", || {
+        let _lock = paths.lock("install")?;
+        speckit::install(&paths, yes)
+    });
     let tools = steps.attempt("test tools", || {
         let _lock = paths.lock("install")?;
         Ok((python::for_tests(&paths, yes)?, buf::install(&paths, yes)?))
@@ -94,6 +102,7 @@ fn prepare(session: &mut Session) -> Parts {
     };
     Parts {
         codex,
+        speckit,
         python,
         buf,
         engine,
