@@ -6,6 +6,7 @@ use clap::Parser as _;
 use moorline_server::{
     config::{Args, Command, Config},
     http, serve,
+    variables::{LOG, LOG_FORMAT},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
@@ -125,18 +126,17 @@ async fn stop_on_signal(shutdown: CancellationToken) {
 
 /// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what.
 fn init_logging() -> Result<(), String> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let filter = set("MOORLINE_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = LOG.read_or_default();
     let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours);
-    match set("MOORLINE_LOG_FORMAT").as_deref() {
-        None | Some("human") => logs.with_target(false).init(),
-        Some("json") => logs.json().flatten_event(true).init(),
-        Some(other) => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
+    match LOG_FORMAT.read_or_default().as_str() {
+        "human" => logs.with_target(false).init(),
+        "json" => logs.json().flatten_event(true).init(),
+        other => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use url::Url;
 
 use super::{Config, EngineChoice, Error, Timers, WallArgs, Walls, environment, shard_index, walls};
+use crate::variables::{CODEX_ENV, GITHUB_TOKEN};
 
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -208,12 +209,12 @@ impl TryFrom<Args> for Config {
             codex_profile: given(args.codex_profile),
             codex_config: codex_config(args.codex_config)?,
             // Only from the environment, as the token below.
-            codex_env: environment::parse("CODEX_ENV", given(std::env::var("CODEX_ENV").ok()).as_deref())?,
+            codex_env: environment::parse(CODEX_ENV.name, CODEX_ENV.read().as_deref())?,
             codex_issuer: issuer(args.codex_issuer)?,
             api_key_capacity: number("MOORLINE_API_KEY_CAPACITY", args.api_key_capacity, 1, 1, 64)?,
             volume_quota_bytes: number::<u64>("MOORLINE_VOLUME_QUOTA_MIB", args.volume_quota_mib, 1024, 0, 1 << 24)? << 20,
             // Only from the environment: the process list would show it.
-            github_token: given(std::env::var("GITHUB_TOKEN").ok()).map(Into::into),
+            github_token: GITHUB_TOKEN.read().map(Into::into),
             github_url: address("MOORLINE_GITHUB_URL", args.github_url, "https://github.com")?,
             github_api_url: address("MOORLINE_GITHUB_API_URL", args.github_api_url, "https://api.github.com")?,
             git_protocols: given(args.git_protocols).unwrap_or_else(|| "https:ssh".to_owned()),

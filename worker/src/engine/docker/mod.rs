@@ -20,6 +20,7 @@ use secrecy::SecretString;
 pub use self::policy::Policy;
 use self::temporary::Temporary;
 use super::{Captured, Container, ContainerSpec, Engine, EngineInfo, Error, Exit, SecretVec, VolumeFacts, user::User};
+use crate::variables::DOCKER_HOST;
 
 /// The oldest API that has all that is used here.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -43,7 +44,7 @@ impl DockerEngine {
 
     /// Where the engine is looked for: `DOCKER_HOST`, or else its usual socket.
     pub fn endpoint() -> String {
-        std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
+        DOCKER_HOST.read_or_default()
     }
 
     /// Makes a client for an endpoint such as `unix:///var/run/docker.sock`.
