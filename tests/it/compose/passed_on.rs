@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use clap::{Args as _, CommandFactory as _};
-
 use super::files::{MAIN, keys, parsed};
+use crate::configuration::rows::{self, Row};
 
 /// Of the server, not passed on: the embedded Postgres and its folder, which a container doesn't have, and where artifacts are in the container.
-const SERVERS_OWN: [&str; 2] = ["MOORLINE_DATA_DIR", "SPEC_WORKFLOW_ARTIFACT_ROOT"];
+const SERVERS_OWN: [&str; 4] = [
+    "MOORLINE_DATA_DIR",
+    "MOORLINE_POSTGRES_BIN",
+    "MOORLINE_POSTGRES_USER",
+    "SPEC_WORKFLOW_ARTIFACT_ROOT",
+];
 
-/// Of a worker, not passed on: a folder that the process engine alone has.
-const WORKERS_OWN: [&str; 1] = ["MOORLINE_VOLUME_ROOT"];
+/// Of a worker, not passed on: a folder that the process engine alone has, and the engine's address, which is the socket that is mounted.
+const WORKERS_OWN: [&str; 2] = ["DOCKER_HOST", "MOORLINE_VOLUME_ROOT"];
 
-fn variables(command: &clap::Command) -> BTreeSet<String> {
-    let named = command.get_arguments().filter_map(|argument| argument.get_env());
-    named.map(|name| name.to_string_lossy().into_owned()).collect()
+const WORKERS: [&str; 5] = ["default", "codex-0", "codex-1", "codex-2", "gemini"];
+
+fn names(rows: Vec<Row>) -> BTreeSet<String> {
+    rows.into_iter().map(|row| row.name).collect()
 }
 
 /// Settings that a service gets, those by file under the name that they stand for.
@@ -25,33 +30,25 @@ fn gets(service: &str) -> BTreeSet<String> {
 }
 
 fn missing(read: &BTreeSet<String>, gets: &BTreeSet<String>, own: &[&str]) -> Vec<String> {
-    read.iter().filter(|name| !gets.contains(*name) && !own.contains(&name.as_str())).cloned().collect()
+    let reaches_it = |name: &&String| gets.contains(*name) || own.contains(&name.as_str());
+    read.iter().filter(|name| !reaches_it(name)).cloned().collect()
 }
 
 #[test]
-fn every_setting_of_the_server_reaches_it() {
-    let read = variables(&moorline_server::config::Args::command());
-    assert_eq!(missing(&read, &gets("server"), &SERVERS_OWN), [""; 0]);
+fn every_setting_of_the_server_reaches_it_and_it_gets_no_other() {
+    let (read, gets) = (names(rows::server()), gets("server"));
+    assert_eq!(missing(&read, &gets, &SERVERS_OWN), [""; 0]);
+    assert_eq!(missing(&gets, &read, &[]), [""; 0], "nobody reads these");
 }
 
 #[test]
-fn every_setting_of_a_worker_reaches_one_that_reads_it() {
-    let read = variables(&moorline_worker::config::Args::augment_args(clap::Command::new("worker")));
-    let mut gets_any = gets("codex-0");
-    gets_any.extend(gets("default"));
-    gets_any.extend(gets("gemini"));
-    assert_eq!(missing(&read, &gets_any, &WORKERS_OWN), [""; 0]);
-}
-
-#[test]
-fn the_services_get_only_settings_that_are_read() {
-    let mut server = variables(&moorline_server::config::Args::command());
-    server.extend(crate::env_template::OTHERS.map(str::to_owned));
-    let unread = |gets: BTreeSet<String>, read: &BTreeSet<String>| gets.into_iter().filter(|name| !read.contains(name)).collect::<Vec<_>>();
-    assert_eq!(unread(gets("server"), &server), [""; 0]);
-    let mut worker = variables(&moorline_worker::config::Args::augment_args(clap::Command::new("worker")));
-    worker.extend(crate::env_template::OTHERS.map(str::to_owned));
-    for service in ["default", "codex-0", "codex-1", "codex-2", "gemini"] {
-        assert_eq!(unread(gets(service), &worker), [""; 0], "{service}");
+fn every_setting_of_a_worker_reaches_those_that_it_is_for_and_they_get_no_other() {
+    let read = names(rows::worker());
+    let all = WORKERS.iter().flat_map(|service| gets(service)).collect();
+    assert_eq!(missing(&read, &all, &WORKERS_OWN), [""; 0]);
+    for service in WORKERS {
+        assert_eq!(missing(&gets(service), &read, &[]), [""; 0], "nobody reads these of {service}");
     }
+    // What one shard's worker gets, each gets.
+    assert!(gets("codex-0") == gets("codex-1") && gets("codex-1") == gets("codex-2"));
 }
