@@ -188,7 +188,9 @@ fn volume_prefix(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Ok(VOLUME_PREFIX.to_owned()),
         prefix if prefix.bytes().all(plain) && prefix.starts_with(|first: char| first.is_ascii_alphanumeric()) => Ok(prefix.to_owned()),
-        _ => Err(format!("give letters, digits, _, . and -, the first a letter or a digit, such as {VOLUME_PREFIX}")),
+        _ => Err(format!(
+            "give letters, digits, _, . and -, the first a letter or a digit, such as {VOLUME_PREFIX}"
+        )),
     }
 }
 
@@ -284,7 +286,10 @@ mod tests {
         assert_eq!(parse(&["--volume-prefix", ""]).volume_prefix, "codex_auth_");
         assert_eq!(parse(&["--volume-prefix", "blue.codex-"]).volume_prefix, "blue.codex-");
         for wrong in ["_auth_", "a/b", "a b"] {
-            assert!(Args::try_parse_from(["moorline-server", "--volume-prefix", wrong]).is_err(), "{wrong}");
+            assert!(
+                Args::try_parse_from(["moorline-server", "--volume-prefix", wrong]).is_err(),
+                "{wrong}"
+            );
         }
     }
 

@@ -42,12 +42,21 @@ impl Containers {
         for container in self.list("label", labels).await {
             let id = container.id.expect("an id");
             // Gone between the two questions, perhaps.
-            let Ok(inspected) = self.docker.inspect_container(&id, None).await else { continue };
+            let Ok(inspected) = self.docker.inspect_container(&id, None).await else {
+                continue;
+            };
             let state = inspected.state.unwrap_or_default();
-            let health = state.health.and_then(|health| health.status).filter(|status| *status != HealthStatusEnum::EMPTY);
+            let health = state
+                .health
+                .and_then(|health| health.status)
+                .filter(|status| *status != HealthStatusEnum::EMPTY);
             let health = health.map_or_else(|| state.status.map(|status| status.to_string()), |status| Some(status.to_string()));
             let name = inspected.name.unwrap_or_default().trim_start_matches('/').to_owned();
-            seen.push(Seen { id, name, health: health.unwrap_or_default() });
+            seen.push(Seen {
+                id,
+                name,
+                health: health.unwrap_or_default(),
+            });
         }
         seen.sort_by(|a, b| a.name.cmp(&b.name));
         seen
@@ -62,7 +71,11 @@ impl Containers {
 
     /// The address of the engine's own bridge, which every container reaches.
     pub async fn bridge(&self) -> String {
-        let bridge = self.docker.inspect_network("bridge", None).await.expect("a Docker engine: start dockerd");
+        let bridge = self
+            .docker
+            .inspect_network("bridge", None)
+            .await
+            .expect("a Docker engine: start dockerd");
         let ipam = bridge.ipam.and_then(|ipam| ipam.config?.pop()).expect("the bridge's addresses");
         // Older engines tell the subnet only; the host has its first address.
         let first = || Some(ipam.subnet?.split_once("0/")?.0.to_owned() + "1");
@@ -81,7 +94,11 @@ impl Containers {
     pub async fn remove_those_with(&self, kind: &'static str, name: &str) {
         let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         for container in self.list(kind, vec![name.to_owned()]).await {
-            drop(self.docker.remove_container(&container.id.expect("an id"), Some(force.clone())).await);
+            drop(
+                self.docker
+                    .remove_container(&container.id.expect("an id"), Some(force.clone()))
+                    .await,
+            );
         }
     }
 
@@ -91,7 +108,8 @@ impl Containers {
 
     /// What is left of containers.
     pub async fn left(&self) -> Vec<ContainerSummary> {
-        self.list("label", vec![format!("com.docker.compose.project={}", self.project)]).await
+        self.list("label", vec![format!("com.docker.compose.project={}", self.project)])
+            .await
     }
 
     async fn list(&self, filter: &str, values: Vec<String>) -> Vec<ContainerSummary> {

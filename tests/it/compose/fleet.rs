@@ -85,7 +85,9 @@ async fn log_in(stack: &Stack, shard: &str) {
 async fn start_run(stack: &Stack, shard: &str, when: &str) -> String {
     let repository = format!("octo/{shard}-{when}");
     stack.forge.add(&repository, SampleRepository::builder()).expect("a repository");
-    let run = stack.ask(&["run", "create", "--repository", &repository, "--feature", FEATURE, "--queue", shard]).await;
+    let run = stack
+        .ask(&["run", "create", "--repository", &repository, "--feature", FEATURE, "--queue", shard])
+        .await;
     run["run_id"].as_str().unwrap_or_else(|| panic!("no run id in {run}")).to_owned()
 }
 
@@ -95,19 +97,30 @@ async fn succeeded(stack: &Stack, run: &str) {
     assert!(watched.status.success(), "{run}: {}", said(&watched));
     let shown = stack.ask(&["run", "get", run]).await;
     let run = &shown["run"];
-    assert_eq!((&run["status"], &run["codex_preflight_status"]), (&Value::from("succeeded"), &Value::from("passed")), "{shown}");
+    assert_eq!(
+        (&run["status"], &run["codex_preflight_status"]),
+        (&Value::from("succeeded"), &Value::from("passed")),
+        "{shown}"
+    );
     assert!(run["pr_url"].as_str().is_some_and(|url| url.contains("/pull/")), "{shown}");
 }
 
 async fn workers(stack: &Stack) -> Vec<String> {
     let workers = stack.ask(&["worker", "list"]).await;
-    let mut names: Vec<String> = workers["workers"].as_array().into_iter().flatten().filter_map(|worker| Some(worker["name"].as_str()?.to_owned())).collect();
+    let mut names: Vec<String> = workers["workers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|worker| Some(worker["name"].as_str()?.to_owned()))
+        .collect();
     names.sort();
     names
 }
 
 async fn a_second_worker_of_a_shard_says_why_it_waits(stack: &Stack) {
-    stack.compose(&["up", "--detach", "--no-build", "--scale", "default=2", "--scale", "codex-0=2"]).await;
+    stack
+        .compose(&["up", "--detach", "--no-build", "--scale", "default=2", "--scale", "codex-0=2"])
+        .await;
     let why = async || {
         for container in stack.containers.of_service("codex-0").await {
             let log = stack.containers.log(&container.id).await;

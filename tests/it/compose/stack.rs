@@ -75,7 +75,10 @@ impl Stack {
             ("MOORLINE_SERVER_IMAGE", program("MOORLINE_TEST_SERVER_IMAGE", "moorline-server")),
             ("MOORLINE_WORKER_IMAGE", program("MOORLINE_TEST_WORKER_IMAGE", "moorline-worker")),
             ("SPEC_AUTOMATION_JOB_IMAGE", program("MOORLINE_TEST_JOB_IMAGE", "moorline-job")),
-            ("MOORLINE_POSTGRES_IMAGE", program("MOORLINE_TEST_POSTGRES_IMAGE", "postgres:16-bookworm")),
+            (
+                "MOORLINE_POSTGRES_IMAGE",
+                program("MOORLINE_TEST_POSTGRES_IMAGE", "postgres:16-bookworm"),
+            ),
             ("MOORLINE_VOLUME_PREFIX", self.volume_prefix()),
             ("MOORLINE_GEMINI_VOLUME", format!("{project}_gemini_auth")),
             ("MOORLINE_JOBS_NETWORK", self.network()),
@@ -108,9 +111,23 @@ impl Stack {
 
     async fn try_compose(&self, args: &[&str]) -> Output {
         let mut call = Command::new("docker-compose");
-        call.args(["--no-ansi", "--file", MAIN, "--file", OVERLAY, "--env-file", &self.path(".env")]).args(args);
+        call.args([
+            "--ansi",
+            "never",
+            "--file",
+            MAIN,
+            "--file",
+            OVERLAY,
+            "--env-file",
+            &self.path(".env"),
+        ])
+        .args(args);
         // What the shell of a developer has set would go before the file.
-        call.current_dir(ROOT).env_clear().envs(["PATH", "HOME", "DOCKER_HOST"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        call.current_dir(ROOT).env_clear().envs(
+            ["PATH", "HOME", "DOCKER_HOST"]
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        );
         output(call, None).await
     }
 
@@ -168,7 +185,10 @@ impl Stack {
         for volume in self.volumes() {
             self.containers.remove_those_with("volume", &volume).await;
         }
-        drop(self.try_compose(&["--profile", "everything", "down", "--volumes", "--remove-orphans"]).await);
+        drop(
+            self.try_compose(&["--profile", "everything", "down", "--volumes", "--remove-orphans"])
+                .await,
+        );
         for volume in self.volumes() {
             self.containers.remove_volume(&volume).await;
         }
@@ -182,10 +202,18 @@ fn free_port() -> u16 {
 }
 
 async fn output(mut call: Command, input: Option<&str>) -> Output {
-    call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = call.spawn().unwrap_or_else(|error| panic!("{call:?}: {error}: cargo xtask test installs what is missing"));
+    call.stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = call
+        .spawn()
+        .unwrap_or_else(|error| panic!("{call:?}: {error}: cargo xtask test installs what is missing"));
     let mut stdin = child.stdin.take().expect("its input");
-    stdin.write_all(input.unwrap_or_default().as_bytes()).await.expect("its input is read");
+    stdin
+        .write_all(input.unwrap_or_default().as_bytes())
+        .await
+        .expect("its input is read");
     drop(stdin);
     let done = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
     done.unwrap_or_else(|_| panic!("{call:?} takes too long")).expect("its output")

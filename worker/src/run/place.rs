@@ -72,9 +72,22 @@ mod tests {
 
     #[test]
     fn a_second_worker_of_a_shard_is_told_why_it_waits_and_how_to_add_a_shard() {
-        let shard = ["moorline-worker", "--codex-queue", "codex-0", "--volume", "codex_auth_0", "--worker-name", "codex-0"];
+        let shard = [
+            "moorline-worker",
+            "--codex-queue",
+            "codex-0",
+            "--volume",
+            "codex_auth_0",
+            "--worker-name",
+            "codex-0",
+        ];
         let why = second_of_shard(&Config::try_parse_from(shard).unwrap()).unwrap();
-        for said in ["codex_auth_0", "one volume means one worker", "`moorline shard resize N`", "a copy of that of codex-0"] {
+        for said in [
+            "codex_auth_0",
+            "one volume means one worker",
+            "`moorline shard resize N`",
+            "a copy of that of codex-0",
+        ] {
             assert!(why.contains(said), "{why}");
         }
         assert_eq!(second_of_shard(&Config::try_parse_from(["moorline-worker"]).unwrap()), None);
