@@ -18,6 +18,7 @@ mod faults;
 mod fencing;
 mod foreign_clients;
 mod gate;
+mod gemini_queue;
 mod http;
 mod http_preflight;
 mod http_rpc;
