@@ -14,6 +14,7 @@
 //! - [`http`]: the same over HTTP and JSON, and the routes of the system that Moorline replaces
 //! - [`embedded`]: a private Postgres from the machine's binaries
 //! - [`config`], [`serve`]: settings, wiring and shutdown
+//! - [`variables`]: what is set without a flag
 
 pub mod api;
 pub mod background;
@@ -25,6 +26,7 @@ pub mod flow;
 pub mod http;
 pub mod serve;
 pub mod session;
+pub mod variables;
 pub mod wire;
 
 pub use config::Config;

@@ -1,11 +1,12 @@
 //! `moorline-server`: see `--help`.
 
-use std::{error::Error as _, io::IsTerminal as _, process::ExitCode};
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use moorline_server::{
     config::{Args, Command, Config},
-    serve,
+    http, serve,
+    variables::{LOG, LOG_FORMAT},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
@@ -48,23 +49,44 @@ async fn main() -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    let outcome = match command {
-        Some(Command::Migrate) => serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len())),
-        Some(Command::Serve) | None => run(config).await,
-    };
+    match command {
+        Some(Command::Health) => health(&config).await,
+        Some(Command::Migrate) => ended(serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len()))),
+        Some(Command::Serve) | None => ended(run(config).await),
+    }
+}
+
+fn ended(outcome: Result<(), serve::Error>) -> ExitCode {
     match outcome {
         Ok(()) | Err(serve::Error::Stopped) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("moorline-server: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
+            say(&error);
             match error {
                 serve::Error::Insecure(_) => ExitCode::from(EX_USAGE),
                 _ => ExitCode::FAILURE,
             }
+        }
+    }
+}
+
+fn say(error: &dyn std::error::Error) {
+    eprintln!("moorline-server: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+}
+
+async fn health(config: &Config) -> ExitCode {
+    match http::ask(config.http_listen).await {
+        Ok((ready, said)) => {
+            println!("{said}");
+            ExitCode::from(u8::from(!ready))
+        }
+        Err(error) => {
+            say(&error);
+            ExitCode::FAILURE
         }
     }
 }
@@ -104,18 +126,17 @@ async fn stop_on_signal(shutdown: CancellationToken) {
 
 /// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what.
 fn init_logging() -> Result<(), String> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let filter = set("MOORLINE_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = LOG.read_or_default();
     let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours);
-    match set("MOORLINE_LOG_FORMAT").as_deref() {
-        None | Some("human") => logs.with_target(false).init(),
-        Some("json") => logs.json().flatten_event(true).init(),
-        Some(other) => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
+    match LOG_FORMAT.read_or_default().as_str() {
+        "human" => logs.with_target(false).init(),
+        "json" => logs.json().flatten_event(true).init(),
+        other => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
     }
     Ok(())
 }

@@ -1,33 +1,49 @@
-//! `.env-template` lists every variable that server and worker read, and none that they don't.
+//! The templates list every variable that server and worker read, and none that they don't.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use clap::{Args as _, CommandFactory as _};
+use super::{architecture::ROOT, configuration::rows};
 
-use super::architecture::ROOT;
+/// Names of the variables that a template has, commented out or not.
+fn listed(template: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(Path::new(ROOT).join(template)).unwrap_or_else(|error| panic!("{template}: {error}"));
+    text.lines().filter_map(name_of).map(str::to_owned).collect()
+}
 
-/// Read outside of clap: the token and the agent's environment, which have no flag since argv is no place for them, the logs' settings, and the
-/// embedded Postgres'.
-const OTHERS: [&str; 6] = [
-    "CODEX_ENV",
-    "GITHUB_TOKEN",
-    "MOORLINE_LOG",
-    "MOORLINE_LOG_FORMAT",
-    "MOORLINE_POSTGRES_BIN",
-    "MOORLINE_POSTGRES_USER",
-];
+/// The variable that a line sets, or would without its `#`.
+fn name_of(line: &str) -> Option<&str> {
+    let (name, _) = line.trim_start_matches('#').split_once('=')?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    is_name.then_some(name)
+}
+
+fn read() -> BTreeSet<String> {
+    rows::server().into_iter().chain(rows::worker()).map(|row| row.name).collect()
+}
 
 #[test]
 fn the_template_lists_what_the_programs_read() {
-    let server = moorline_server::config::Args::command();
-    let worker = moorline_worker::config::Args::augment_args(clap::Command::new("worker"));
-    let mut read: BTreeSet<String> = OTHERS.map(str::to_owned).into();
-    for argument in server.get_arguments().chain(worker.get_arguments()) {
-        read.extend(argument.get_env().map(|name| name.to_string_lossy().into_owned()));
+    assert_eq!(listed(".env-template"), read());
+}
+
+#[test]
+fn the_template_for_a_self_hosted_model_is_a_part_of_the_other_with_all_of_codex() {
+    let (all, part) = (listed(".env-template"), listed(".env.vllm-template"));
+    let unknown: Vec<_> = part.difference(&all).collect();
+    assert_eq!(unknown, Vec::<&String>::new());
+    let of_codex =
+        |name: &&String| name.starts_with("CODEX_") || name.starts_with("MOORLINE_CODEX_") || name.starts_with("SPEC_AUTOMATION_");
+    let missing: Vec<_> = all.difference(&part).filter(of_codex).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
+#[test]
+fn every_variable_of_a_template_has_a_comment_above_it() {
+    for template in [".env-template", ".env.vllm-template"] {
+        let text = fs::read_to_string(Path::new(ROOT).join(template)).unwrap();
+        for block in text.split("\n\n").filter(|block| block.lines().any(|line| name_of(line).is_some())) {
+            let first = block.lines().find(|line| !line.starts_with("# ---")).unwrap_or_default();
+            assert!(first.starts_with("# "), "{template}: {block}");
+        }
     }
-    let template = fs::read_to_string(Path::new(ROOT).join(".env-template")).unwrap();
-    let lines = template.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    let listed: BTreeSet<String> = lines.map(|(name, _)| name.to_owned()).filter(|name| is_name(name)).collect();
-    assert_eq!(listed, read);
 }

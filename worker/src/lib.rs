@@ -19,6 +19,7 @@
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
+//! - [`variables`]: what is set without a flag, secrets above all
 
 pub mod agent;
 pub mod audit;
@@ -41,6 +42,7 @@ pub mod spool;
 pub mod stage;
 pub mod startup;
 pub mod tasks;
+pub mod variables;
 pub mod volume;
 
 #[cfg(test)]

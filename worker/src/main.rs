@@ -13,6 +13,7 @@ use moorline_worker::{
     redact::QUIET,
     run::{self, Error, Shutdown},
     startup,
+    variables::{LOG, LOG_FORMAT},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -142,15 +143,14 @@ async fn health(config: &Config) -> anyhow::Result<ExitCode> {
 
 /// Logs to standard error, as text or, with `MOORLINE_LOG_FORMAT=json`, as one JSON object a line. `MOORLINE_LOG` filters.
 fn log() -> Result<(), String> {
-    let filter = std::env::var("MOORLINE_LOG").ok().filter(|filter| !filter.trim().is_empty());
-    let filter = filter.unwrap_or_else(|| "info".to_owned());
+    let filter = LOG.read_or_default();
     let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
     let quiet = QUIET.parse().map_err(|error| format!("{QUIET}: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter.add_directive(quiet));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-    match std::env::var("MOORLINE_LOG_FORMAT").unwrap_or_default().trim() {
-        "" | "human" => registry.with(layer.with_target(false)).init(),
+    match LOG_FORMAT.read_or_default().as_str() {
+        "human" => registry.with(layer.with_target(false)).init(),
         "json" => registry.with(layer.json().flatten_event(true)).init(),
         other => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
     }

@@ -4,15 +4,19 @@
 //!
 //! What it does is in the crate `moorline-tests`, modules `soak` and `logins`; this builds and starts it.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 
 use crate::{
     cargo::cargo,
     command::Cmd,
-    images::{engine, job},
-    install::{self, Need, codex, codex::Codex},
+    images::{self, engine},
+    install::{self, Need, codex, codex::Codex, speckit},
     paths::Paths,
     step::Steps,
 };
@@ -85,21 +89,23 @@ pub fn minute(paths: &Paths) -> Result<()> {
 }
 
 /// Few runs on one login, for `cargo xtask test`. Its kills are among the integration tests.
-pub fn few_logins(paths: &Paths, codex: &Codex) -> Result<()> {
+pub fn few_logins(paths: &Paths, codex: &Codex, speckit: &Path) -> Result<()> {
     /// So many that most of them wait.
     const RUNS: usize = 20;
-    load(paths, codex, RUNS, 10.0)
+    load(paths, codex, speckit, RUNS, 10.0)
 }
 
 fn logins(paths: &Paths, steps: &mut Steps, args: &Args) -> Result<()> {
-    let codex = steps.take("Codex CLI", || {
+    let (codex, speckit) = steps.take("agents' CLIs", || {
         let _lock = paths.lock("install")?;
-        codex::install(paths, args.yes)
+        Ok((codex::install(paths, args.yes)?, speckit::install(paths, args.yes)?))
     })?;
-    steps.take("soak of logins", || load(paths, &codex, args.runs, args.minutes.unwrap_or(60.0)))?;
+    steps.take("soak of logins", || {
+        load(paths, &codex, &speckit, args.runs, args.minutes.unwrap_or(60.0))
+    })?;
     let engine = steps.take("Docker engine", || engine::ensure(paths))?;
     let killed = steps
-        .take("job image", || job::ensure(&engine.docker, paths, &codex, args.yes))
+        .take("job image", || images::ensure_job(&engine.docker, paths, &codex, args.yes))
         .and_then(|image| {
             steps.take("kills", || kill(paths, &image, args.kills))?;
             steps.take("cost of a check", || cost(paths, &image))
@@ -110,13 +116,14 @@ fn logins(paths: &Paths, steps: &mut Steps, args: &Args) -> Result<()> {
     killed
 }
 
-fn load(paths: &Paths, codex: &Codex, runs: usize, minutes: f64) -> Result<()> {
+fn load(paths: &Paths, codex: &Codex, speckit: &Path, runs: usize, minutes: f64) -> Result<()> {
     let soak = Cmd::new(paths.programs.join("moorline-soak"))
         .arg("logins")
         .arg("--folder")
         .arg(fresh(paths, "soak-logins")?)
         .args(["--runs", &runs.to_string(), "--minutes", &minutes.to_string()])
-        .env("MOORLINE_CODEX_PROGRAM", &codex.program);
+        .env("MOORLINE_CODEX_PROGRAM", &codex.program)
+        .env("MOORLINE_SPECKIT_PROGRAM", speckit);
     soak.limit(Duration::from_secs_f64(minutes * 60.0) + BESIDES).run()
 }
 

@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use moorline_worker::redact::QUIET;
+use moorline_worker::{
+    redact::QUIET,
+    variables::{LOG, LOG_FORMAT},
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::Error;
@@ -37,10 +40,10 @@ fn settings(variable: impl Fn(&str) -> Option<String>) -> Result<(EnvFilter, boo
             .map(|value| value.trim().to_owned())
             .filter(|value| !value.is_empty())
     };
-    let filter = given("MOORLINE_LOG").unwrap_or_else(|| USUAL.to_owned());
+    let filter = given(LOG.name).unwrap_or_else(|| USUAL.to_owned());
     let filter = EnvFilter::try_new(&filter)
         .map_err(|error| Error::Usage(format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info")))?;
-    match given("MOORLINE_LOG_FORMAT").as_deref() {
+    match given(LOG_FORMAT.name).as_deref() {
         None | Some("human") => Ok((filter, false)),
         Some("json") => Ok((filter, true)),
         Some(other) => Err(Error::Usage(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json"))),

@@ -26,6 +26,7 @@ use std::{
 
 pub use self::error::Error;
 use self::{account::Account, binaries::Binaries, lock::Lock, postmaster::Postmaster};
+use crate::variables::{POSTGRES_BIN, POSTGRES_USER};
 
 /// The database that holds Moorline's state, and the role that owns it.
 pub const DATABASE: &str = "moorline";
@@ -57,10 +58,9 @@ pub struct Options {
 impl Options {
     /// Options for a data directory, with `MOORLINE_POSTGRES_BIN` and `MOORLINE_POSTGRES_USER` from the environment.
     pub fn from_env(data_dir: impl Into<PathBuf>) -> Self {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
-            bin_dir: set("MOORLINE_POSTGRES_BIN").map(PathBuf::from),
-            user: set("MOORLINE_POSTGRES_USER").map(|user| user.to_string_lossy().into_owned()),
+            bin_dir: POSTGRES_BIN.read().map(PathBuf::from),
+            user: POSTGRES_USER.read(),
             ..Self::new(data_dir)
         }
     }

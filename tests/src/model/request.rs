@@ -13,6 +13,8 @@ pub struct Request {
     pub path: String,
     /// The scheme and the last four characters of the key, such as `Bearer …cdef`; `None` without the header.
     pub authorization: Option<String>,
+    /// The model that is asked, by name.
+    pub model: Option<String>,
     /// The last user message, where there is one.
     pub prompt: Option<String>,
     /// Outputs of tools since that message.
@@ -37,6 +39,7 @@ impl Request {
             method: method.to_string(),
             path: uri.path().to_owned(),
             authorization: headers.get(AUTHORIZATION).map(|value| redact(value.as_bytes())),
+            model: body["model"].as_str().map(str::to_owned),
             prompt: asked.map(|at| text(&input[at]["content"])),
             tool_outputs: since.iter().filter(is_output).map(|item| text(&item["output"])).collect(),
             tools: std::iter::once(&body["tools"]).chain(in_input).flat_map(tool_names).collect(),

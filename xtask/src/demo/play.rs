@@ -1,6 +1,6 @@
 //! The demo's acts: what is needed, the stack, the run, and what came of it.
 
-use std::{fs, net::Ipv4Addr};
+use std::{fs, net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -20,11 +20,11 @@ use crate::{
     cargo::cargo,
     command::Cmd,
     images::{
+        self,
         client::Docker,
         engine::{self, Engine},
-        job,
     },
-    install::{self, Need, codex},
+    install::{self, Need, codex, speckit},
     paths::Paths,
     step::Steps,
 };
@@ -38,10 +38,10 @@ pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<(Outcome, S
     let logs = stack::logs(paths);
     fs::create_dir_all(&logs)?;
 
-    let codex = steps.take("install", || prepare(paths, args))?;
+    let (codex, speckit) = steps.take("install", || prepare(paths, args))?;
     let docker = steps.take("engine", || choose(paths, args, &mut session))?;
     let image = match &docker {
-        Some(docker) => Some(steps.take("job image", || job::ensure(docker, paths, &codex, args.yes))?),
+        Some(docker) => Some(steps.take("job image", || images::ensure_job(docker, paths, &codex, args.yes))?),
         None => None,
     };
     if !args.prebuilt {
@@ -64,6 +64,7 @@ pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<(Outcome, S
         engine,
         image: image.as_deref(),
         codex: &codex,
+        speckit: &speckit,
         model: &model,
         folder: &folder,
         logs: &logs,
@@ -81,14 +82,14 @@ pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<(Outcome, S
     Ok((outcome, endpoint))
 }
 
-fn prepare(paths: &Paths, args: &Args) -> Result<codex::Codex> {
+fn prepare(paths: &Paths, args: &Args) -> Result<(codex::Codex, PathBuf)> {
     let _lock = paths.lock("install")?;
     let mut needs = vec![Need::Git, Need::Postgres];
     if args.engine == EngineChoice::Docker {
         needs.push(Need::Docker);
     }
     install::system(&needs, args.yes)?;
-    codex::install(paths, args.yes)
+    Ok((codex::install(paths, args.yes)?, speckit::install(paths, args.yes)?))
 }
 
 /// A Docker client, or `None` for local processes.

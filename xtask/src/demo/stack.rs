@@ -32,6 +32,8 @@ pub struct Setup<'a> {
     pub image: Option<&'a str>,
     /// The Codex CLI that local processes run.
     pub codex: &'a Codex,
+    /// The Spec Kit CLI of local processes.
+    pub speckit: &'a Path,
     /// Where Codex finds the model.
     pub model: &'a str,
     /// The demo's folder.
@@ -76,8 +78,11 @@ pub fn start(session: &mut Session<'_>, paths: &Paths, setup: &Setup<'_>) -> Res
         .stdin(key(setup.folder)?);
     command = match setup.image {
         Some(image) => command.args(["--job-image", image]),
-        // A path of this machine; in the image the program is on the path.
-        None => command.arg("--codex-program").arg(&setup.codex.program),
+        // Paths of this machine; in the image the programs are on the path.
+        None => command
+            .arg("--codex-program")
+            .arg(&setup.codex.program)
+            .env("MOORLINE_SPECKIT_PROGRAM", setup.speckit),
     };
     session.start("moorline dev", command, &setup.logs.join("moorline-dev.log"), START, || {
         endpoint(&ready)

@@ -4,6 +4,7 @@ pub mod buf;
 pub mod codex;
 pub mod deny;
 pub mod python;
+pub mod speckit;
 
 mod apt;
 mod need;

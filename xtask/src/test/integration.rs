@@ -6,10 +6,10 @@ use std::{ffi::OsString, path::PathBuf};
 use super::{Session, runner::cargo_test, smoke};
 use crate::{
     images::{
+        self, Images,
         engine::{self, Engine},
-        job,
     },
-    install::{self, Need, buf, codex, codex::Codex, python},
+    install::{self, Need, buf, codex, codex::Codex, python, speckit},
     soak,
 };
 
@@ -17,10 +17,11 @@ use crate::{
 #[derive(Debug)]
 struct Parts {
     codex: Option<Codex>,
+    speckit: Option<PathBuf>,
     python: Option<PathBuf>,
     buf: Option<PathBuf>,
     engine: Option<Engine>,
-    image: Option<String>,
+    images: Option<Images>,
 }
 
 /// Installs and starts what the tests need, and runs them all.
@@ -33,13 +34,15 @@ pub fn run(session: &mut Session) {
     let paths = session.paths.clone();
     // The integration tests have built its programs.
     session.steps.attempt("soak (1 min)", || soak::minute(&paths));
-    match &parts.codex {
-        Some(codex) => drop(
+    match (&parts.codex, &parts.speckit) {
+        (Some(codex), Some(speckit)) => drop(
             session
                 .steps
-                .attempt("soak of logins (20 runs)", || soak::few_logins(&paths, codex)),
+                .attempt("soak of logins (20 runs)", || soak::few_logins(&paths, codex, speckit)),
         ),
-        None => session.steps.not_run("soak of logins (20 runs)", "it needs the Codex CLI"),
+        _ => session
+            .steps
+            .not_run("soak of logins (20 runs)", "it needs the CLIs of Codex and Spec Kit"),
     }
     smoke::run(session, "process");
     match parts.engine.is_some() {
@@ -58,14 +61,18 @@ pub fn run(session: &mut Session) {
 impl Parts {
     /// The variables by which tests find them. A part that is missing is not named, and the tests that need it say so.
     fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let image = |which: fn(&Images) -> &String| self.images.as_ref().map(which).map(OsString::from);
         let variables = [
             (
                 "MOORLINE_CODEX_PROGRAM",
                 self.codex.as_ref().map(|codex| codex.program.clone().into_os_string()),
             ),
+            ("MOORLINE_SPECKIT_PROGRAM", self.speckit.clone().map(OsString::from)),
             ("MOORLINE_TEST_PYTHON", self.python.clone().map(OsString::from)),
             ("MOORLINE_TEST_BUF", self.buf.clone().map(OsString::from)),
-            ("MOORLINE_TEST_JOB_IMAGE", self.image.clone().map(OsString::from)),
+            ("MOORLINE_TEST_JOB_IMAGE", image(|images| &images.job)),
+            ("MOORLINE_TEST_SERVER_IMAGE", image(|images| &images.server)),
+            ("MOORLINE_TEST_WORKER_IMAGE", image(|images| &images.worker)),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -73,11 +80,15 @@ impl Parts {
 
 fn prepare(session: &mut Session) -> Parts {
     let (paths, yes, steps) = (session.paths.clone(), session.yes, &mut session.steps);
-    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox];
+    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox, Need::Network];
     steps.attempt("system packages", || install::system(&needs, yes));
     let codex = steps.attempt("Codex CLI", || {
         let _lock = paths.lock("install")?;
         codex::install(&paths, yes)
+    });
+    let speckit = steps.attempt("Spec Kit CLI", || {
+        let _lock = paths.lock("install")?;
+        speckit::install(&paths, yes)
     });
     let tools = steps.attempt("test tools", || {
         let _lock = paths.lock("install")?;
@@ -85,18 +96,19 @@ fn prepare(session: &mut Session) -> Parts {
     });
     let (python, buf) = tools.unzip();
     let engine = steps.attempt("Docker engine", || engine::ensure(&paths));
-    let image = match (&engine, &codex) {
-        (Some(engine), Some(codex)) => steps.attempt("job image", || job::ensure(&engine.docker, &paths, codex, yes)),
+    let images = match (&engine, &codex) {
+        (Some(engine), Some(codex)) => steps.attempt("images", || images::ensure_all(&engine.docker, &paths, codex, yes)),
         _ => {
-            steps.not_run("job image", "it needs the Docker engine and the Codex CLI");
+            steps.not_run("images", "they need the Docker engine and the Codex CLI");
             None
         }
     };
     Parts {
         codex,
+        speckit,
         python,
         buf,
         engine,
-        image,
+        images,
     }
 }
