@@ -33,6 +33,8 @@ pub struct Config {
     pub shards: u32,
     /// Names of their volumes, before the number.
     pub volume_prefix: String,
+    /// Name of Gemini's volume, which a database without one is seeded with.
+    pub gemini_volume: String,
     /// How long things may take.
     pub timers: Timers,
     /// How many Hellos are worked on, and wait, at once.
@@ -63,6 +65,7 @@ impl Config {
             artifact_root,
             shards: 3,
             volume_prefix: "codex_auth_".to_owned(),
+            gemini_volume: GEMINI_VOLUME.to_owned(),
             timers: Timers::default(),
             admission: Limits::default(),
         }
@@ -112,6 +115,10 @@ pub struct Args {
     #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
 
+    /// Auth volume of the queue `gemini`, in a database that has none yet. Afterwards the database wins.
+    #[arg(long, env = "MOORLINE_GEMINI_VOLUME", default_value = GEMINI_VOLUME, global = true, value_parser = |text: &str| or_default::<String>(text, GEMINI_VOLUME))]
+    pub gemini_volume: String,
+
     /// Workers that are let in at once; each takes a connection to Postgres for a moment.
     #[arg(long, env = "MOORLINE_HELLOS_AT_ONCE", default_value = HELLOS_AT_ONCE, global = true, value_parser = |text: &str| positive(text, HELLOS_AT_ONCE))]
     pub hellos_at_once: usize,
@@ -133,6 +140,7 @@ const LISTEN: &str = "127.0.0.1:7420";
 const HTTP_LISTEN: &str = "127.0.0.1:7421";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
+const GEMINI_VOLUME: &str = "gemini_auth";
 /// Most shards that a database is seeded with; far more than logins that one operator looks after.
 const SHARDS_MAX: u32 = 4096;
 
@@ -217,6 +225,7 @@ impl Args {
             http_hosts: names(&self.http_hosts),
             insecure: self.insecure,
             shards: self.shards,
+            gemini_volume: self.gemini_volume,
             admission: Limits {
                 at_once: self.hellos_at_once,
                 waiting: self.hellos_waiting,
