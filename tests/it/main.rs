@@ -10,6 +10,7 @@ mod adoption;
 mod architecture;
 mod artifacts;
 mod cancel_and_retry;
+mod compose;
 mod configuration;
 mod create_run;
 mod env_template;
