@@ -28,6 +28,7 @@ mod http_preflight;
 mod http_rpc;
 mod http_schema;
 mod http_server;
+mod kubernetes;
 mod links;
 mod list_runs;
 mod logins;
