@@ -1,8 +1,11 @@
-//! The templates list every variable that server and worker read, and none that they don't.
+//! The templates list every variable that server, worker and the compose files read, and none that they don't.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::{architecture::ROOT, configuration::rows};
+use super::{
+    architecture::ROOT,
+    configuration::{compose, rows},
+};
 
 /// Names of the variables that a template has, commented out or not.
 fn listed(template: &str) -> BTreeSet<String> {
@@ -18,7 +21,8 @@ fn name_of(line: &str) -> Option<&str> {
 }
 
 fn read() -> BTreeSet<String> {
-    rows::server().into_iter().chain(rows::worker()).map(|row| row.name).collect()
+    let programs = rows::server().into_iter().chain(rows::worker());
+    programs.chain(compose::rows()).map(|row| row.name).collect()
 }
 
 #[test]
