@@ -191,6 +191,8 @@ pub enum Command {
     Serve,
     /// Bring the schema of the database up to date, and end.
     Migrate,
+    /// Ask the server of these settings whether it is ready, over HTTP: exit code 0 if it is, 1 if not.
+    Health,
 }
 
 impl Args {

@@ -1,11 +1,11 @@
 //! `moorline-server`: see `--help`.
 
-use std::{error::Error as _, io::IsTerminal as _, process::ExitCode};
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use moorline_server::{
     config::{Args, Command, Config},
-    serve,
+    http, serve,
     variables::{LOG, LOG_FORMAT},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -49,23 +49,44 @@ async fn main() -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    let outcome = match command {
-        Some(Command::Migrate) => serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len())),
-        Some(Command::Serve) | None => run(config).await,
-    };
+    match command {
+        Some(Command::Health) => health(&config).await,
+        Some(Command::Migrate) => ended(serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len()))),
+        Some(Command::Serve) | None => ended(run(config).await),
+    }
+}
+
+fn ended(outcome: Result<(), serve::Error>) -> ExitCode {
     match outcome {
         Ok(()) | Err(serve::Error::Stopped) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("moorline-server: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
+            say(&error);
             match error {
                 serve::Error::Insecure(_) => ExitCode::from(EX_USAGE),
                 _ => ExitCode::FAILURE,
             }
+        }
+    }
+}
+
+fn say(error: &dyn std::error::Error) {
+    eprintln!("moorline-server: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+}
+
+async fn health(config: &Config) -> ExitCode {
+    match http::ask(config.http_listen).await {
+        Ok((ready, said)) => {
+            println!("{said}");
+            ExitCode::from(u8::from(!ready))
+        }
+        Err(error) => {
+            say(&error);
+            ExitCode::FAILURE
         }
     }
 }

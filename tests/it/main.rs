@@ -20,6 +20,7 @@ mod fencing;
 mod foreign_clients;
 mod gate;
 mod generated;
+mod hosts;
 mod http;
 mod http_preflight;
 mod http_rpc;

@@ -3,17 +3,19 @@
 mod args;
 mod environment;
 mod timers;
+mod walls;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use secrecy::SecretString;
 
-use crate::spool;
+use crate::{engine::images::Images, spool};
 
 pub use self::{
     args::Args,
     timers::{STOP_LIMIT, Timers},
+    walls::{WallArgs, Walls},
 };
 
 /// Settings of one worker. `moorline-worker --help` names the variable of each.
@@ -41,7 +43,9 @@ pub struct Config {
     pub login_check_image: Option<String>,
     /// `uid:gid` of jobs (`MOORLINE_JOB_USER`, `1000:1000`).
     pub job_user: String,
-    /// Network of jobs (`MOORLINE_JOB_NETWORK`, `bridge`).
+    /// What keeps jobs, repositories and left-overs within bounds.
+    pub walls: Walls,
+    /// Network of jobs by the engine's name: `none`, `bridge`, or another (`MOORLINE_JOB_NETWORK`, `default`, which is `bridge`).
     pub job_network: String,
     /// Memory of a job in bytes (`MOORLINE_JOB_MEMORY_MIB`, 4096).
     pub job_memory_bytes: u64,
@@ -147,6 +151,15 @@ impl Config {
     /// Jobs of a queue that it does at once: of one that needs a login just one, since a login serves one.
     pub fn room(&self, queue: &str) -> u32 {
         if queue == "default" { self.slots } else { 1 }
+    }
+
+    /// Images that containers may run.
+    pub fn images(&self) -> Images {
+        let named = || std::iter::once(&self.job_image).chain(&self.login_check_image);
+        self.walls
+            .images
+            .clone()
+            .unwrap_or_else(|| Images::only(named().map(String::as_str)))
     }
 
     /// Its spool.

@@ -28,6 +28,8 @@ mod rungs;
 mod submits;
 #[path = "engines/suite.rs"]
 mod suite;
+#[path = "engines/walls.rs"]
+mod walls;
 #[path = "engines/world.rs"]
 mod world;
 
@@ -98,6 +100,7 @@ on_both_engines! {
     submits::a_login_that_dies_at_work_is_told_with_its_remedy
     submits::an_account_without_quota_is_reported_as_a_failed_check
     submits::secrets_that_an_agent_prints_are_not_passed_on
+    submits::another_runs_folder_is_out_of_sight
     submits::an_agent_can_not_move_its_checkout_away
     submits::a_link_in_the_place_of_the_checkout_is_refused
     submits::an_engine_that_fails_at_work_leaves_no_agent_behind

@@ -1,8 +1,8 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask soak`, `cargo xtask bench` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask demo`, `soak`, `bench`, `images` and `test`.
 //!
 //! # Layout
 //! - [`install`] puts on the machine what is missing: system packages, the pinned Codex CLI, test tools.
-//! - [`images`] finds a Docker client, starts the engine and builds the job image.
+//! - [`images`] finds a Docker client, starts the engine and builds the project's images.
 //! - [`demo`] shows one run, end to end, on real parts.
 //! - [`soak`] breaks everything at random, and checks what was promised.
 //! - [`mod@bench`] measures what a release build does, beside what the machine can do.
@@ -45,6 +45,8 @@ enum Command {
     Soak(soak::Args),
     /// Runs everything that CI runs.
     Test(test::Args),
+    /// Builds the images of server, worker and jobs: a line of name, size and digest for each on standard output.
+    Images(images::Args),
     /// Measures a release build on a Postgres of its own, beside the ceiling of the machine: a table, and JSON lines on standard output.
     Bench(bench::Args),
     /// Scripted workers in a process that can be killed; for `bench` alone.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => interrupt::install().and_then(|()| demo::main(&args)),
         Command::Soak(args) => interrupt::install().and_then(|()| soak::main(&args)),
         Command::Test(args) => interrupt::install().and_then(|()| test::main(&args)),
+        Command::Images(args) => interrupt::install().and_then(|()| images::main(&args)),
         Command::Bench(args) => interrupt::install().and_then(|()| bench::main(&args)),
         #[cfg(feature = "bench")]
         Command::BenchDriver(args) => bench::driver::main(&args),

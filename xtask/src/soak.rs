@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use crate::{
     cargo::cargo,
     command::Cmd,
-    images::{engine, job},
+    images::{self, engine},
     install::{self, Need, codex, codex::Codex, speckit},
     paths::Paths,
     step::Steps,
@@ -105,7 +105,7 @@ fn logins(paths: &Paths, steps: &mut Steps, args: &Args) -> Result<()> {
     })?;
     let engine = steps.take("Docker engine", || engine::ensure(paths))?;
     let killed = steps
-        .take("job image", || job::ensure(&engine.docker, paths, &codex, args.yes))
+        .take("job image", || images::ensure_job(&engine.docker, paths, &codex, args.yes))
         .and_then(|image| {
             steps.take("kills", || kill(paths, &image, args.kills))?;
             steps.take("cost of a check", || cost(paths, &image))

@@ -6,10 +6,12 @@
 //! - [`rpc`]: `POST /v1/<Service>/<Method>`, into the gRPC services of this process
 //! - [`workflows`]: `/api/workflows/speckit/…`, in the old words
 //! - [`health`]: `/healthz` and `/readyz`
+//! - [`mod@ask`]: the question of health checks
 //! - [`openapi`]: `/openapi.json`, from the types of the old routes and the descriptors of the new ones
 //! - [`refusal`]: the one place that gives errors their HTTP status
 //! - [`body`]: JSON in
 
+mod ask;
 mod body;
 mod guard;
 mod health;
@@ -26,6 +28,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
+pub use ask::{Error as NotReady, ask};
 pub use guard::Hosts;
 use refusal::Refusal;
 

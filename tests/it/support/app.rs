@@ -95,6 +95,16 @@ impl TestApp {
         app
     }
 
+    /// A server on a database that the test has started itself, in a process of its own.
+    pub fn of(database: TestDb, artifacts: TempDir, (process, address): (Process, SocketAddr)) -> Self {
+        let url = database.url().to_owned();
+        let mut app = Self::without_server(database, url, Timers::default(), "codex_auth_");
+        app.artifacts = Arc::new(artifacts);
+        app.server = Some(Server::Apart { process, address });
+        app.channel = channel(&app.url());
+        app
+    }
+
     fn without_server(database: TestDb, database_url: String, timers: Timers, volume_prefix: &str) -> Self {
         Self {
             database: Arc::new(database),

@@ -52,7 +52,12 @@ impl Fleet {
 
     /// A fleet of local processes around a server.
     pub async fn of(app: TestApp, mode: &str) -> Self {
-        Self::around(app, mode, EngineChoice::Process, "127.0.0.1:0", "codex_auth_".to_owned()).await
+        Self::of_at(app, mode, "127.0.0.1:0").await
+    }
+
+    /// The same with the model at an address that its jobs can reach.
+    pub async fn of_at(app: TestApp, mode: &str, model: &str) -> Self {
+        Self::around(app, mode, EngineChoice::Process, model, "codex_auth_".to_owned()).await
     }
 
     async fn around(app: TestApp, mode: &str, engine: EngineChoice, model: &str, volume_prefix: String) -> Self {

@@ -20,6 +20,10 @@ use tokio::{
 /// Longest time until a process has said what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The programs.
+pub const SERVER: &str = env!("CARGO_BIN_EXE_moorline-server-under-test");
+pub const WORKER: &str = env!("CARGO_BIN_EXE_moorline-worker-under-test");
+
 /// See the module. Killed when dropped.
 pub struct Process {
     child: Child,
@@ -31,7 +35,11 @@ pub struct Process {
 impl Process {
     /// Starts a program that logs to standard error. It gets these variables, and of the test's own only those that programs of all kinds need.
     pub fn start(program: &str, variables: &[(&str, String)]) -> Self {
-        let mut command = Command::new(program);
+        Self::start_by(Command::new(program), variables)
+    }
+
+    /// The same by a command that leads to the program, such as one that enters another host.
+    pub fn start_by(mut command: Command, variables: &[(&str, String)]) -> Self {
         command.env_clear().envs(
             ["PATH", "HOME", "TMPDIR", "LANG"]
                 .iter()
@@ -43,7 +51,7 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut said = BufReader::new(child.stderr.take().expect("a log")).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (count, lines) = watch::channel(0);
@@ -117,7 +125,14 @@ impl Drop for Process {
 
 /// A worker with these settings that runs its jobs as local processes; the server has welcomed it.
 pub async fn worker(config: &Config) -> Process {
-    let variables = [
+    let process = Process::start(WORKER, &worker_variables(config));
+    process.says("the server has welcomed this worker").await;
+    process
+}
+
+/// The variables by which a worker gets these settings.
+pub fn worker_variables(config: &Config) -> Vec<(&'static str, String)> {
+    vec![
         ("MOORLINE_SERVER", config.server.clone()),
         ("MOORLINE_WORKER_NAME", config.name.clone()),
         ("MOORLINE_QUEUES", config.queues.join(",")),
@@ -129,10 +144,7 @@ pub async fn worker(config: &Config) -> Process {
         ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
         ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
         ("MOORLINE_GIT_PROTOCOLS", config.git_protocols.clone()),
-    ];
-    let process = Process::start(env!("CARGO_BIN_EXE_moorline-worker-under-test"), &variables);
-    process.says("the server has welcomed this worker").await;
-    process
+    ]
 }
 
 /// A server on a database, and where it listens.
@@ -143,7 +155,11 @@ pub async fn server(database_url: &str, artifacts: &Path) -> (Process, SocketAdd
         ("MOORLINE_DATABASE_URL", database_url.to_owned()),
         ("SPEC_WORKFLOW_ARTIFACT_ROOT", artifacts.display().to_string()),
     ];
-    let process = Process::start(env!("CARGO_BIN_EXE_moorline-server-under-test"), &variables);
+    listening(Process::start(SERVER, &variables)).await
+}
+
+/// Waits until a server listens, and tells where.
+pub async fn listening(process: Process) -> (Process, SocketAddr) {
     let line: serde_json::Value = serde_json::from_str(&process.says("server listens").await).expect("a line of JSON");
     let address = line["address"].as_str().and_then(|address| address.parse().ok());
     (process, address.expect("the address in the log"))

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{Config, EngineChoice, Error, Timers, environment, shard_index};
+use super::{Config, EngineChoice, Error, Timers, WallArgs, Walls, environment, shard_index, walls};
 use crate::variables::{CODEX_ENV, GITHUB_TOKEN};
 
 /// Settings of a worker, each with the variable that stands for it.
@@ -47,7 +47,9 @@ pub struct Args {
     /// User of jobs (default: `1000:1000`)
     #[arg(long, env = "MOORLINE_JOB_USER", value_name = "UID:GID")]
     job_user: Option<String>,
-    /// Network of jobs (default: `bridge`)
+    #[command(flatten)]
+    walls: WallArgs,
+    /// Network of jobs: none, default, or the name of one that exists (default: `default`)
     #[arg(long, env = "MOORLINE_JOB_NETWORK", value_name = "NETWORK")]
     job_network: Option<String>,
     /// Memory of a job in MiB (default: `4096`)
@@ -160,6 +162,14 @@ impl TryFrom<Args> for Config {
             queues(args.codex_queue, args.queues)?,
             number("MOORLINE_SLOTS", args.slots, 4, 1, 1024)?,
         );
+        let (job_image, login_check_image) = (
+            given(args.job_image).unwrap_or_else(|| "moorline-job".to_owned()),
+            given(args.login_check_image),
+        );
+        let walls = Walls::try_from(args.walls)?;
+        if queues.iter().any(|queue| queue != "default") {
+            walls.allow(&job_image, login_check_image.as_deref())?;
+        }
         let record_mib: u64 = number("MOORLINE_SPOOL_RECORD_MIB", args.spool_record_mib, 4, 4, 1024)?;
         // A job's offer and its end, for each that may be in hand.
         let jobs = queues
@@ -180,10 +190,11 @@ impl TryFrom<Args> for Config {
             slots,
             volume: given(args.volume),
             engine: engine(args.engine)?,
-            job_image: given(args.job_image).unwrap_or_else(|| "moorline-job".to_owned()),
-            login_check_image: given(args.login_check_image),
+            job_image,
+            login_check_image,
+            walls,
             job_user: job_user(args.job_user)?,
-            job_network: given(args.job_network).unwrap_or_else(|| "bridge".to_owned()),
+            job_network: walls::network(args.job_network)?,
             job_memory_bytes: memory_mib << 20,
             job_cpu_millis: number("MOORLINE_JOB_CPU_MILLIS", args.job_cpu_millis, 2000, 10, 1 << 20)?,
             job_pids: number("MOORLINE_JOB_PIDS", args.job_pids, 512, 16, 1 << 22)?,
@@ -216,7 +227,7 @@ impl TryFrom<Args> for Config {
     }
 }
 
-fn given(value: Option<String>) -> Option<String> {
+pub(super) fn given(value: Option<String>) -> Option<String> {
     value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
@@ -227,7 +238,7 @@ pub(super) fn invalid(variable: &'static str, reason: impl Into<String>) -> Erro
     }
 }
 
-fn number<N>(variable: &'static str, value: Option<String>, default: N, least: N, most: N) -> Result<N, Error>
+pub(super) fn number<N>(variable: &'static str, value: Option<String>, default: N, least: N, most: N) -> Result<N, Error>
 where
     N: FromStr + PartialOrd + std::fmt::Display + Copy,
 {
@@ -258,7 +269,7 @@ fn health_listen(value: Option<String>) -> Result<Option<SocketAddr>, Error> {
     given(value).map(parse).transpose()
 }
 
-fn boolean(variable: &'static str, value: Option<String>) -> Result<bool, Error> {
+pub(super) fn boolean(variable: &'static str, value: Option<String>) -> Result<bool, Error> {
     match given(value).map(|value| value.to_ascii_lowercase()).as_deref() {
         None | Some("0" | "false" | "no" | "off") => Ok(false),
         Some("1" | "true" | "yes" | "on") => Ok(true),

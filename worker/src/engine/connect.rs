@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Engine, Error, docker::DockerEngine, process::ProcessEngine};
+use super::{
+    Engine, Error,
+    docker::{DockerEngine, Policy},
+    process::ProcessEngine,
+};
 use crate::{
     config::{Config, EngineChoice},
     redact::chain,
@@ -44,7 +48,11 @@ async fn choose_at(config: &Config, endpoint: &str) -> Result<Arc<dyn Engine>, E
 
 async fn docker(config: &Config, endpoint: &str) -> Result<(Arc<dyn Engine>, String), Error> {
     let image = config.login_check_image.as_ref().unwrap_or(&config.job_image);
-    let engine = DockerEngine::at(endpoint, &config.job_user, image)?;
+    let policy = Policy {
+        read_only: config.walls.read_only,
+        images: Some(config.images()),
+    };
+    let engine = DockerEngine::at(endpoint, &config.job_user, image)?.with_policy(policy);
     let info = engine.info().await?;
     // In its own time: an agent may wait for this worker.
     let sweeping = engine.clone();

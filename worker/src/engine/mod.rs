@@ -8,6 +8,7 @@
 
 pub mod connect;
 pub mod docker;
+pub mod images;
 mod limit;
 pub mod process;
 pub mod user;
@@ -185,6 +186,20 @@ pub enum Error {
         /// What the shell said.
         why: String,
     },
+    /// The network isn't there.
+    #[error("the network {network} does not exist: create it on the engine, or set MOORLINE_JOB_NETWORK to none, default or one that does")]
+    NetworkMissing {
+        /// The network.
+        network: String,
+    },
+    /// The worker's settings forbid the image.
+    #[error(
+        "the image {image} is none that this worker may run: add it to MOORLINE_JOB_IMAGES, or set SPEC_AUTOMATION_JOB_IMAGE to one that is allowed"
+    )]
+    ImageNotAllowed {
+        /// The image.
+        image: String,
+    },
     /// The program isn't there.
     #[error("{program} was not found: install it, or put it on the worker's PATH")]
     ProgramMissing {
@@ -209,6 +224,8 @@ impl Error {
             Self::Unreachable { .. } => Some("engine_unreachable"),
             Self::ImageMissing { .. } => Some("image_missing"),
             Self::ProgramMissing { .. } => Some("program_missing"),
+            Self::NetworkMissing { .. } => Some("network_missing"),
+            Self::ImageNotAllowed { .. } => Some("image_not_allowed"),
             Self::VolumeMissing { .. } | Self::Other { .. } | Self::VolumeUnusable { .. } => None,
             Self::VolumeInUse { .. } => Some("volume_in_use"),
             Self::Fenced { .. } => Some("fenced"),
@@ -227,6 +244,12 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
 
     /// Creates a volume for `owner` (`uid:gid`) with mode 0700; leaves one that exists as it is.
     async fn create_volume(&self, name: &str, owner: &str) -> Result<(), Error>;
+
+    /// Whether containers can be given this network. An engine that gives them none of their own has them all.
+    async fn has_network(&self, name: &str) -> Result<bool, Error> {
+        let _ = name;
+        Ok(true)
+    }
 
     /// Starts a container; it is running when this returns. A program that isn't there is [`Error::ProgramMissing`] where the engine can
     /// tell, and else ends the container with code 127.

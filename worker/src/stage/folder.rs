@@ -36,6 +36,10 @@ impl RunFolder {
     /// Makes the job's private folder.
     pub fn create_private(&self) -> io::Result<()> {
         fs::create_dir_all(self.private())?;
+        if let Some(all) = self.private().parent().and_then(Path::parent) {
+            // Its names are the runs' ids, which lead to their folders.
+            fs::set_permissions(all, fs::Permissions::from_mode(0o700))?;
+        }
         fs::set_permissions(self.private(), fs::Permissions::from_mode(0o700))
     }
 

@@ -3,6 +3,7 @@
 
 mod codex;
 mod machine;
+mod network;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, in_use: bool)
     let mut holding = None;
     if let Some(queue) = config.shard_queue() {
         checks.push(machine::job_user(config, info.as_ref()));
+        checks.push(network::check(config, engine).await);
         let shard = codex::check(config, engine, queue, in_use).await;
         checks.extend(shard.checks);
         holding = shard.holding;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass};
 use moorline_worker::stage::{
-    self, Context, RunFolder,
+    self, Context, Owner, RunFolder,
     submit::{Adopted, AtWork},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,17 +18,17 @@ use crate::{
 
 const KEY: &str = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-test-0123456789abcdefghij"}"#;
 const TASKS: &str = "# Tasks\n\n## Phase 1: Setup\n\n- [x] T001 Begin\n\n## Phase 2: Core\n\n- [ ] T002 [P] Write hello.txt\n";
-const BEGIN: &str = r#"echo '{"type":"thread.started","thread_id":"thread-1"}'
+pub const BEGIN: &str = r#"echo '{"type":"thread.started","thread_id":"thread-1"}'
 echo '{"type":"item.started","item":{"type":"command_execution","command":"/bin/bash -lc \"make\"","status":"in_progress"}}'
 "#;
-const END: &str = r#"echo '{"type":"turn.completed","usage":{"input_tokens":20,"output_tokens":10}}'
+pub const END: &str = r#"echo '{"type":"turn.completed","usage":{"input_tokens":20,"output_tokens":10}}'
 "#;
 
 /// A job on a repository of its own.
-struct Job {
-    site: Site,
-    outlet: Arc<Kept>,
-    context: Context,
+pub struct Job {
+    pub site: Site,
+    pub outlet: Arc<Kept>,
+    pub context: Context,
 }
 
 impl Job {
@@ -40,7 +40,7 @@ impl Job {
     }
 
     /// A job whose agent does this, on a volume with a login.
-    async fn new(world: World, work: &str) -> Self {
+    pub async fn new(world: World, work: &str) -> Self {
         let site = Site::new(world).await;
         site.answer(0, "Logged in using an API key - sk-test-***fghij\n").await;
         site.put("auth.json", KEY, "600").await;
@@ -80,7 +80,7 @@ impl Job {
         Self { site, outlet, context }
     }
 
-    async fn run(&self) -> Result<v1::SubmitResult, stage::Error> {
+    pub async fn run(&self) -> Result<v1::SubmitResult, stage::Error> {
         let done = stage::submit::run(&self.context).await;
         stage::submit::clear(&self.context).await;
         let labels = BTreeMap::from([("moorline.run".to_owned(), self.context.offer.run_id.clone())]);
@@ -88,14 +88,14 @@ impl Job {
         done
     }
 
-    async fn fail(&self) -> v1::Failure {
+    pub async fn fail(&self) -> v1::Failure {
         match self.run().await.unwrap_err() {
             stage::Error::Failed(failure) => failure,
             stage::Error::Stopped(how) => panic!("stopped: {how}"),
         }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.outlet.artifact(ArtifactType::CodexLogs).expect("the log is stored")
     }
 }
@@ -261,6 +261,33 @@ pub async fn secrets_that_an_agent_prints_are_not_passed_on(world: World) {
     let log = job.log();
     assert!(log.contains("[redacted]") && !log.contains("sk-test"), "{log}");
     assert!(!job.outlet.output.lock().unwrap().contains("sk-test"));
+}
+
+pub async fn another_runs_folder_is_out_of_sight(world: World) {
+    let world_is_docker = world.docker;
+    let unprivileged = !world.docker && !rustix::process::geteuid().is_root();
+    let look = "ls -d ../../*; ls ../../../git ../../../owners ../../../spool; cat ../../neighbour/repo/secret";
+    let job = Job::new(world, &format!("{BEGIN}({look}) >seen 2>&1; echo looked >>seen\n{END}")).await;
+    let work_root = &job.site.config.work_root;
+    let owner = Owner {
+        job_id: "other".to_owned(),
+        lease_token: 1,
+    };
+    let folder = RunFolder::below(work_root, "neighbour", "other");
+    folder.create_private().unwrap();
+    folder.create_shared("1000:1000", &owner).unwrap();
+    std::fs::write(folder.repo.join("secret"), "of-another-run").unwrap();
+    job.run().await.unwrap();
+    let seen = job.outlet.artifact(ArtifactType::CodexPatch).unwrap();
+    assert!(seen.contains("+looked"), "{seen}");
+    // Local processes are one user: who knows where another run's folder is can read it, and only the list of them is closed.
+    assert!(!world_is_docker || !seen.contains("of-another-run"), "{seen}");
+    if !unprivileged {
+        let names = seen
+            .lines()
+            .filter(|line| !line.contains("cannot") && !line.contains("denied") && !line.contains("No such file"));
+        assert!(!names.clone().any(|line| line.contains("neighbour")), "{seen}");
+    }
 }
 
 pub async fn an_agent_can_not_move_its_checkout_away(world: World) {

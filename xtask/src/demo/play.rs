@@ -20,9 +20,9 @@ use crate::{
     cargo::cargo,
     command::Cmd,
     images::{
+        self,
         client::Docker,
         engine::{self, Engine},
-        job,
     },
     install::{self, Need, codex, speckit},
     paths::Paths,
@@ -41,7 +41,7 @@ pub fn play(paths: &Paths, args: &Args, steps: &mut Steps) -> Result<(Outcome, S
     let (codex, speckit) = steps.take("install", || prepare(paths, args))?;
     let docker = steps.take("engine", || choose(paths, args, &mut session))?;
     let image = match &docker {
-        Some(docker) => Some(steps.take("job image", || job::ensure(docker, paths, &codex, args.yes))?),
+        Some(docker) => Some(steps.take("job image", || images::ensure_job(docker, paths, &codex, args.yes))?),
         None => None,
     };
     if !args.prebuilt {

@@ -24,6 +24,8 @@ pub enum Need {
     Busybox,
     /// npm, which fetches buf.
     Npm,
+    /// `ip`, by which tests make hosts of network namespaces.
+    Network,
 }
 
 impl Need {
@@ -37,6 +39,7 @@ impl Need {
             Self::Debootstrap => "debootstrap",
             Self::Busybox => "a static busybox",
             Self::Npm => "npm",
+            Self::Network => "iproute2 (the program ip)",
         }
     }
 
@@ -51,6 +54,7 @@ impl Need {
             Self::Debootstrap => &["debootstrap", "debian-archive-keyring"],
             Self::Busybox => &["busybox-static"],
             Self::Npm => &["npm"],
+            Self::Network => &["iproute2"],
         }
     }
 
@@ -64,6 +68,7 @@ impl Need {
             Self::Debootstrap => on_path("debootstrap").is_some(),
             Self::Busybox => on_path("busybox").is_some(),
             Self::Npm => on_path("npm").is_some(),
+            Self::Network => on_path("ip").is_some(),
         }
     }
 }

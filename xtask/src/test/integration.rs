@@ -6,8 +6,8 @@ use std::{ffi::OsString, path::PathBuf};
 use super::{Session, runner::cargo_test, smoke};
 use crate::{
     images::{
+        self, Images,
         engine::{self, Engine},
-        job,
     },
     install::{self, Need, buf, codex, codex::Codex, python, speckit},
     soak,
@@ -21,7 +21,7 @@ struct Parts {
     python: Option<PathBuf>,
     buf: Option<PathBuf>,
     engine: Option<Engine>,
-    image: Option<String>,
+    images: Option<Images>,
 }
 
 /// Installs and starts what the tests need, and runs them all.
@@ -61,6 +61,7 @@ pub fn run(session: &mut Session) {
 impl Parts {
     /// The variables by which tests find them. A part that is missing is not named, and the tests that need it say so.
     fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let image = |which: fn(&Images) -> &String| self.images.as_ref().map(which).map(OsString::from);
         let variables = [
             (
                 "MOORLINE_CODEX_PROGRAM",
@@ -69,7 +70,9 @@ impl Parts {
             ("MOORLINE_SPECKIT_PROGRAM", self.speckit.clone().map(OsString::from)),
             ("MOORLINE_TEST_PYTHON", self.python.clone().map(OsString::from)),
             ("MOORLINE_TEST_BUF", self.buf.clone().map(OsString::from)),
-            ("MOORLINE_TEST_JOB_IMAGE", self.image.clone().map(OsString::from)),
+            ("MOORLINE_TEST_JOB_IMAGE", image(|images| &images.job)),
+            ("MOORLINE_TEST_SERVER_IMAGE", image(|images| &images.server)),
+            ("MOORLINE_TEST_WORKER_IMAGE", image(|images| &images.worker)),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -77,7 +80,7 @@ impl Parts {
 
 fn prepare(session: &mut Session) -> Parts {
     let (paths, yes, steps) = (session.paths.clone(), session.yes, &mut session.steps);
-    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox];
+    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox, Need::Network];
     steps.attempt("system packages", || install::system(&needs, yes));
     let codex = steps.attempt("Codex CLI", || {
         let _lock = paths.lock("install")?;
@@ -93,10 +96,10 @@ fn prepare(session: &mut Session) -> Parts {
     });
     let (python, buf) = tools.unzip();
     let engine = steps.attempt("Docker engine", || engine::ensure(&paths));
-    let image = match (&engine, &codex) {
-        (Some(engine), Some(codex)) => steps.attempt("job image", || job::ensure(&engine.docker, &paths, codex, yes)),
+    let images = match (&engine, &codex) {
+        (Some(engine), Some(codex)) => steps.attempt("images", || images::ensure_all(&engine.docker, &paths, codex, yes)),
         _ => {
-            steps.not_run("job image", "it needs the Docker engine and the Codex CLI");
+            steps.not_run("images", "they need the Docker engine and the Codex CLI");
             None
         }
     };
@@ -106,6 +109,6 @@ fn prepare(session: &mut Session) -> Parts {
         python,
         buf,
         engine,
-        image,
+        images,
     }
 }

@@ -23,8 +23,8 @@ const SLACK: Duration = Duration::from_secs(30);
 impl DockerEngine {
     /// Runs a command in a container that is gone afterwards, even if the caller goes away meanwhile.
     pub(super) async fn run_short(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
-        let container = Temporary::create(self, &spec.name, spec::short(spec, self.user, input.is_some())).await?;
-        let captured = timeout(spec.limits.time + SLACK, self.attend(container.id(), input)).await;
+        let container = Temporary::create(self, &spec.name, spec::short(spec, self.user, &self.policy, input.is_some())).await?;
+        let captured = timeout(spec.limits.time + SLACK, self.attend(container.id(), spec, input)).await;
         container.remove().await;
         let captured = captured.unwrap_or_else(|_| Ok(overdue()))?;
         match limit::missing_program(&spec.argv, captured.exit, &captured.stderr) {
@@ -33,7 +33,7 @@ impl DockerEngine {
         }
     }
 
-    async fn attend(&self, id: &str, input: Option<&SecretString>) -> Result<Captured, Error> {
+    async fn attend(&self, id: &str, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
         let options = AttachContainerOptionsBuilder::new()
             .stream(true)
             .stdin(input.is_some())
@@ -43,8 +43,9 @@ impl DockerEngine {
         // Attached before the start, so that nothing is missed: there is no log to read it from.
         let attached = self.docker.attach_container(id, Some(options)).await;
         let AttachContainerResults { output, input: writer } = attached.map_err(|source| self.error("attach to a container", source))?;
-        let started = self.docker.start_container(id, None).await;
-        started.map_err(|source| self.error("start a container", source))?;
+        if let Err(source) = self.docker.start_container(id, None).await {
+            return Err(self.not_started(spec, source).await);
+        }
         let (stdout_stderr, ()) = tokio::join!(read(output), write(writer, input));
         let (stdout, stderr) = stdout_stderr.map_err(|source| self.error("read a container's output", source))?;
         Ok(Captured {

@@ -2,6 +2,7 @@
 
 mod capture;
 mod error;
+mod policy;
 mod spec;
 mod temporary;
 mod volume;
@@ -16,6 +17,7 @@ use bollard::{
 };
 use secrecy::SecretString;
 
+pub use self::policy::Policy;
 use self::temporary::Temporary;
 use super::{Captured, Container, ContainerSpec, Engine, EngineInfo, Error, Exit, SecretVec, VolumeFacts, user::User};
 use crate::variables::DOCKER_HOST;
@@ -30,6 +32,7 @@ pub struct DockerEngine {
     endpoint: String,
     user: User,
     helper_image: String,
+    policy: Policy,
 }
 
 impl DockerEngine {
@@ -51,7 +54,14 @@ impl DockerEngine {
             endpoint: endpoint.to_owned(),
             user: user.parse().map_err(|source| error::other("read the job user", source))?,
             helper_image: helper_image.to_owned(),
+            policy: Policy::default(),
         })
+    }
+
+    /// The same with what its containers may be.
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
     }
 
     fn error(&self, doing: &str, source: bollard::errors::Error) -> Error {
@@ -87,13 +97,16 @@ impl Engine for DockerEngine {
         self.new_volume(name, owner).await
     }
 
+    async fn has_network(&self, name: &str) -> Result<bool, Error> {
+        self.finds_network(name).await
+    }
+
     async fn start(&self, spec: &ContainerSpec) -> Result<Container, Error> {
         self.require_volume(spec).await?;
-        let temporary = Temporary::create(self, &spec.name, spec::job(spec, self.user)).await?;
+        let temporary = Temporary::create(self, &spec.name, spec::job(spec, self.user, &self.policy)).await?;
         if let Err(source) = self.docker.start_container(temporary.id(), None).await {
             temporary.remove().await;
-            let doing = format!("start {} on the network {} (MOORLINE_JOB_NETWORK)", spec.name, spec.network);
-            return Err(self.error(&doing, source));
+            return Err(self.not_started(spec, source).await);
         }
         Ok(Container {
             id: temporary.keep(),

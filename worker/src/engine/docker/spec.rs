@@ -8,6 +8,7 @@ use bollard::models::{
 };
 use secrecy::ExposeSecret;
 
+use super::Policy;
 use crate::engine::{Container, ContainerSpec, VolumeMount, limit, user::User};
 
 /// Label that tells the worker's containers from others, and jobs from short commands.
@@ -28,19 +29,19 @@ pub(super) fn job_filter() -> String {
 }
 
 /// A job: its output goes to the spec's files.
-pub(super) fn job(spec: &ContainerSpec, user: User) -> ContainerCreateBody {
-    body(spec, user, JOB, limit::redirected(spec))
+pub(super) fn job(spec: &ContainerSpec, user: User, policy: &Policy) -> ContainerCreateBody {
+    body(spec, user, policy, JOB, limit::redirected(spec))
 }
 
 /// A short command: its output is attached to.
-pub(super) fn short(spec: &ContainerSpec, user: User, with_input: bool) -> ContainerCreateBody {
+pub(super) fn short(spec: &ContainerSpec, user: User, policy: &Policy, with_input: bool) -> ContainerCreateBody {
     ContainerCreateBody {
         attach_stdin: Some(with_input),
         open_stdin: Some(with_input),
         stdin_once: Some(with_input),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        ..body(spec, user, SHORT, limit::plain(spec))
+        ..body(spec, user, policy, SHORT, limit::plain(spec))
     }
 }
 
@@ -76,7 +77,7 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
     })
 }
 
-fn body(spec: &ContainerSpec, user: User, kind: &str, argv: Vec<String>) -> ContainerCreateBody {
+fn body(spec: &ContainerSpec, user: User, policy: &Policy, kind: &str, argv: Vec<String>) -> ContainerCreateBody {
     let mut labels: HashMap<String, String> = spec.labels.clone().into_iter().collect();
     labels.insert(KIND.to_owned(), kind.to_owned());
     labels.insert(LIMIT.to_owned(), spec.limits.time.as_secs_f64().to_string());
@@ -97,12 +98,12 @@ fn body(spec: &ContainerSpec, user: User, kind: &str, argv: Vec<String>) -> Cont
             test: Some(vec!["NONE".to_owned()]),
             ..HealthConfig::default()
         }),
-        host_config: Some(host(spec)),
+        host_config: Some(host(spec, user, policy)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host(spec: &ContainerSpec) -> HostConfig {
+fn host(spec: &ContainerSpec, user: User, policy: &Policy) -> HostConfig {
     let memory = i64::try_from(spec.limits.memory_bytes).unwrap_or(i64::MAX);
     HostConfig {
         // Without an init process the agent would be PID 1, and ignore SIGTERM.
@@ -122,6 +123,8 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         }]),
         network_mode: Some(spec.network.clone()),
         mounts: Some(mounts(spec)),
+        readonly_rootfs: Some(policy.read_only),
+        tmpfs: policy.scratch(spec, user),
         log_config: Some(no_log()),
         ..HostConfig::default()
     }

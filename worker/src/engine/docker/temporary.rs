@@ -31,6 +31,7 @@ impl Temporary {
 
     async fn create_uninterrupted(engine: &DockerEngine, name: &str, body: ContainerCreateBody) -> Result<Self, Error> {
         let image = body.image.clone().unwrap_or_default();
+        engine.policy.permit(&image)?;
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         match engine.docker.create_container(Some(options), body).await {
             Ok(created) => Ok(Self {

@@ -2,7 +2,8 @@
 //!
 //! A container is a session of processes under a small shell that outlives the worker and writes down how the job ended; a volume
 //! is a folder. Of the limits only time is kept, and there are no walls between jobs but file permissions: a worker that is root runs
-//! them as the job user, any other as itself. A read-only mount can't be enforced.
+//! them as the job user, any other as itself. All of them are one user: a job that knows another run's id can read its folder. A read-only mount, or
+//! root, can't be enforced, nor can a network or an image be chosen.
 
 mod access;
 mod capture;

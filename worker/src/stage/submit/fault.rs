@@ -20,6 +20,8 @@ impl Submit<'_> {
         let (code, class) = match error {
             Engine::ImageMissing { .. } => ("IMAGE_MISSING", FailureClass::Environment),
             Engine::Unreachable { .. } => ("ENGINE_UNREACHABLE", FailureClass::Environment),
+            Engine::ImageNotAllowed { .. } => ("IMAGE_NOT_ALLOWED", FailureClass::Environment),
+            Engine::NetworkMissing { .. } => ("NETWORK_MISSING", FailureClass::Environment),
             Engine::ProgramMissing { .. } => ("AGENT_CLI_MISSING", FailureClass::Environment),
             Engine::VolumeMissing { .. } => ("VOLUME_MISSING", FailureClass::Login),
             Engine::VolumeInUse { .. } => ("VOLUME_IN_USE", FailureClass::Environment),

@@ -1,0 +1,70 @@
+//! The programs that go into images: those of this checkout, built here and without their symbols.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{cargo::cargo, command::Cmd, demo::clean, paths::Paths};
+
+/// Each has to be in `deploy/images/bin` for an image from prebuilt programs.
+const NAMES: [&str; 3] = ["moorline", "moorline-server", "moorline-worker"];
+const BUILD: Duration = Duration::from_secs(3600);
+
+/// How programs are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Quickly: those that tests run, built with the tests' features, so that nothing is built twice.
+    Dev,
+    /// As users run them.
+    Release,
+}
+
+/// Builds them. Returns where each is, ready to be put into an image.
+pub fn build(paths: &Paths, profile: Profile) -> Result<Vec<PathBuf>> {
+    eprintln!(
+        "building the programs ({})",
+        if profile == Profile::Dev { "dev" } else { "release" }
+    );
+    let arguments: &[&str] = match profile {
+        Profile::Dev => &["build", "--workspace", "--features", "xtask/bench"],
+        Profile::Release => &[
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "moorline",
+            "-p",
+            "moorline-server",
+            "-p",
+            "moorline-worker",
+        ],
+    };
+    clean(cargo()).args(arguments).dir(&paths.root).limit(BUILD).run()?;
+    let target = paths.programs.parent().context("programs are in no folder")?;
+    let folder = match profile {
+        Profile::Dev => target.join("debug"),
+        Profile::Release => target.join("release"),
+    };
+    let stripped = paths
+        .output
+        .join("bin")
+        .join(if profile == Profile::Dev { "dev" } else { "release" });
+    fs::create_dir_all(&stripped).with_context(|| format!("could not make {}", stripped.display()))?;
+    NAMES.iter().map(|name| strip(&folder.join(name), &stripped.join(name))).collect()
+}
+
+/// A copy without symbols, which the image has no use for. Where there is no `strip` it is a copy as it is.
+fn strip(from: &Path, to: &Path) -> Result<PathBuf> {
+    // By way of another name, so that two of this checkout at once don't find half a file.
+    let fresh = tempfile::Builder::new().prefix(".strip-").tempdir_in(to.parent().unwrap_or(to))?;
+    let copy = fresh.path().join("program");
+    if !Cmd::new("strip").arg("-o").arg(&copy).arg(from).succeeds() {
+        fs::copy(from, &copy).with_context(|| format!("could not copy {}", from.display()))?;
+    }
+    fs::rename(&copy, to).with_context(|| format!("could not write {}", to.display()))?;
+    Ok(to.to_owned())
+}
