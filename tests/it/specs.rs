@@ -93,6 +93,25 @@ fn absent(reference: &str) -> Option<String> {
 }
 
 #[test]
+fn tests_that_a_page_names_are_there() {
+    let mut missing = Vec::new();
+    for feature in FEATURES {
+        for folder in ["", "contracts/"] {
+            let folder = format!("specs/{feature}/{folder}");
+            for entry in fs::read_dir(Path::new(ROOT).join(&folder)).unwrap().map(Result::unwrap) {
+                let name = format!("{folder}{}", entry.file_name().to_string_lossy());
+                if name.ends_with(".md") {
+                    let page = read(&name);
+                    let tests = quoted(&page).filter(|text| text.contains(".rs::"));
+                    missing.extend(tests.filter_map(absent).map(|test| format!("{name}: {test}")));
+                }
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
 fn a_reference_to_nothing_is_noticed() {
     assert_eq!(absent("tests/it/specs.rs::a_reference_to_nothing_is_noticed"), None);
     assert_eq!(
