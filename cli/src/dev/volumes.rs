@@ -20,8 +20,8 @@ pub struct ShardVolume {
     pub trouble: Option<String>,
 }
 
-/// Asks the server for its shards.
-pub async fn shards(endpoint: &str) -> Result<Vec<ShardVolume>, Error> {
+/// Asks the server for its shards: those of Codex and, where it is asked for, Gemini's.
+pub async fn shards(endpoint: &str, gemini: bool) -> Result<Vec<ShardVolume>, Error> {
     let channel = Endpoint::from_shared(endpoint.to_owned())
         .context("the server's address can't be dialled")?
         .connect_lazy();
@@ -40,7 +40,8 @@ pub async fn shards(endpoint: &str) -> Result<Vec<ShardVolume>, Error> {
             trouble: checked.filter(|message| unusable && !message.is_empty()),
         })
     };
-    shards.into_iter().map(named).collect()
+    let asked_for = |shard: &v1::Shard| gemini || shard.shard_index.is_some_and(|index| index >= 0);
+    shards.into_iter().filter(asked_for).map(named).collect()
 }
 
 /// Whether the shards are those that a new database would have.
