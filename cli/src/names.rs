@@ -110,7 +110,7 @@ mod tests {
         unspecified passed failed skipped
         unspecified codex gemini
         unspecified resume_failed_stage restart_from_discovery
-        unspecified hash explicit_queue
+        unspecified hash explicit_queue agent
         unspecified pending running succeeded failed no_work cancelled retrying
         unspecified offline draining active
         unspecified wait refuse

@@ -2,10 +2,17 @@
 
 use std::num::NonZeroU32;
 
-use moorline_proto::v1::ResolveRouteRequest;
+use moorline_proto::v1::{self, ResolveRouteRequest};
 use moorline_server::domain::routing;
 
-use crate::{args::Global, client, console::Console, error::Error, exit::Exit, view::Route};
+use crate::{
+    args::{Global, one_of},
+    client,
+    console::Console,
+    error::Error,
+    exit::Exit,
+    view::Route,
+};
 
 /// Say which shard a key goes to.
 #[derive(Debug, clap::Args)]
@@ -24,6 +31,9 @@ pub struct Args {
     /// An explicit queue, as in `run create`: it wins over the hash.
     #[arg(long, conflicts_with = "shards")]
     queue: Option<String>,
+    /// The agent, as in `run create`: Gemini has one queue.
+    #[arg(long, conflicts_with = "shards", value_parser = one_of::<v1::Agent, 2>(["codex", "gemini"]))]
+    agent: Option<v1::Agent>,
     /// Work it out for this many shards, without a server.
     #[arg(long, value_name = "N")]
     shards: Option<NonZeroU32>,
@@ -62,5 +72,6 @@ fn request(args: &Args) -> ResolveRouteRequest {
         feature_key: args.feature.clone().unwrap_or_default(),
         task_id: args.task_id.clone().unwrap_or_default(),
         codex_queue: args.queue.clone().unwrap_or_default(),
+        agent: args.agent.unwrap_or_default().into(),
     }
 }

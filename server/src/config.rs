@@ -33,6 +33,8 @@ pub struct Config {
     pub shards: u32,
     /// Names of their volumes, before the number.
     pub volume_prefix: String,
+    /// Name of Gemini's volume, which a database without one is seeded with.
+    pub gemini_volume: String,
     /// How long things may take.
     pub timers: Timers,
     /// How many Hellos are worked on, and wait, at once.
@@ -62,6 +64,7 @@ impl Config {
             database,
             artifact_root,
             shards: 3,
+            gemini_volume: GEMINI_VOLUME.to_owned(),
             volume_prefix: VOLUME_PREFIX.to_owned(),
             timers: Timers::default(),
             admission: Limits::default(),
@@ -112,6 +115,9 @@ pub struct Args {
     #[arg(long, env = "CODEX_SHARDS", default_value = SHARDS, global = true, value_parser = shards)]
     pub shards: u32,
 
+    /// Auth volume of the queue `gemini`, in a database that has none yet. Afterwards the database wins.
+    #[arg(long, env = "MOORLINE_GEMINI_VOLUME", default_value = GEMINI_VOLUME, global = true, value_parser = |text: &str| or_default::<String>(text, GEMINI_VOLUME))]
+    pub gemini_volume: String,
     /// Names of the shards' volumes that an empty database is seeded with, and of those that are added, before the number.
     #[arg(long, env = "MOORLINE_VOLUME_PREFIX", default_value = VOLUME_PREFIX, global = true, value_parser = volume_prefix)]
     pub volume_prefix: String,
@@ -137,6 +143,7 @@ const LISTEN: &str = "127.0.0.1:7420";
 const HTTP_LISTEN: &str = "127.0.0.1:7421";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
+const GEMINI_VOLUME: &str = "gemini_auth";
 const VOLUME_PREFIX: &str = "codex_auth_";
 /// Most shards that a database is seeded with; far more than logins that one operator looks after.
 const SHARDS_MAX: u32 = 4096;
@@ -234,6 +241,7 @@ impl Args {
             http_hosts: names(&self.http_hosts),
             insecure: self.insecure,
             shards: self.shards,
+            gemini_volume: self.gemini_volume,
             volume_prefix: self.volume_prefix,
             admission: Limits {
                 at_once: self.hellos_at_once,

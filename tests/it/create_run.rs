@@ -76,16 +76,6 @@ async fn requests_that_name_no_repository_or_feature_are_refused_and_leave_nothi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_served_yet_is_refused_and_not_ignored() {
-    let app = TestApp::start().await;
-    let gemini = v1::CreateRunRequest {
-        agent: v1::Agent::Gemini.into(),
-        ..request("001-a")
-    };
-    assert_eq!(kind(&app.create_with(gemini).await.unwrap_err()), "Unimplemented UNSUPPORTED");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_second_open_run_of_a_feature_is_refused_with_the_id_of_the_first() {
     let app = TestApp::start().await;
     let first = app.create("001-a").await;

@@ -93,7 +93,7 @@ async fn buf_curl_needs_no_files() {
         .iter()
         .map(|shard| shard["queue"].as_str().unwrap())
         .collect();
-    assert_eq!(queues, ["codex-0", "codex-1", "codex-2"]);
+    assert_eq!(queues, ["codex-0", "codex-1", "codex-2", "gemini"]);
 
     app.runs()
         .cancel_run(v1::CancelRunRequest {

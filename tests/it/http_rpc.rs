@@ -72,7 +72,7 @@ async fn shards_and_workers_are_shown() {
         .iter()
         .map(|shard| shard["queue"].as_str().unwrap())
         .collect();
-    assert_eq!(queues, ["codex-0", "codex-1", "codex-2"]);
+    assert_eq!(queues, ["codex-0", "codex-1", "codex-2", "gemini"]);
     assert_eq!(shards["shards"][0]["volume"]["status"], "VOLUME_STATUS_READY");
     let workers = http.post("/v1/FleetService/ListWorkers", "{}").await.json();
     assert_eq!(workers["workers"][0]["name"], "codex-worker-0");
@@ -125,7 +125,7 @@ async fn what_is_refused_is_a_google_rpc_status() {
         ),
         (
             "RunService/CreateRun",
-            r#"{"repository": "octo/hello", "featureKey": "b", "agent": "AGENT_GEMINI"}"#.to_owned(),
+            r#"{"repository": "octo/hello", "featureKey": "b", "agent": "AGENT_GEMINI", "codexQueue": "codex-0"}"#.to_owned(),
         ),
         ("RunService/CreateRun", r#"{"repo": "octo/hello"}"#.to_owned()),
         ("RunService/CreateRun", "[]".to_owned()),
@@ -152,7 +152,7 @@ async fn what_is_refused_is_a_google_rpc_status() {
     }
     insta::assert_snapshot!(lines.join("\n"), @r#"
     RunService/CreateRun {  "featureKey": "001-a",  "repository": "octo"}: 400 3 INVALID_REPOSITORY
-    RunService/CreateRun {  "agent": "AGENT_GEMINI",  "featureKey": "b",  "repository": "octo/hello"}: 501 12 UNSUPPORTED
+    RunService/CreateRun {  "agent": "AGENT_GEMINI",  "codexQueue": "codex-0",  "featureKey": "b",  "repository": "octo/hello"}: 400 3 QUEUE_OF_OTHER_AGENT
     RunService/CreateRun {  "repo": "octo/hello"}: 400 3 NOT_JSON
     RunService/CreateRun []: 400 3 NOT_JSON
     RunService/GetRun {  "runId": "x"}: 400 3 INVALID_ID

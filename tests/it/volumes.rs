@@ -90,14 +90,15 @@ async fn more_shards_take_new_runs_and_fewer_leave_the_old_ones_theirs() {
             ("codex-1", 3, true),
             ("codex-2", 3, true),
             ("codex-3", 5, true),
-            ("codex-4", 5, true)
+            ("codex-4", 5, true),
+            ("gemini", 0, true)
         ]
     );
     assert_eq!(shards[4].volume.clone().unwrap().name, "codex_auth_4");
     let run = app.create("001-a").await;
     assert_eq!(run.hash_modulo, Some(5));
     let shards = resize(1).await.unwrap().into_inner().shards;
-    assert_eq!(shards.iter().filter(|shard| shard.routed).count(), 1);
+    assert_eq!(shards.iter().filter(|shard| shard.routed).count(), 2, "codex-0 and gemini");
     assert_eq!(app.create("001-b").await.codex_queue, "codex-0");
     assert_eq!(app.get(&run.run_id).await.run.unwrap().hash_modulo, Some(5));
     for count in [0, 1025] {
@@ -344,7 +345,7 @@ async fn notes_stay_and_whoever_watches_shards_sees_what_changes() {
     let app = TestApp::start().await;
     let mut seen = app.shards().watch_shards(v1::WatchShardsRequest {}).await.unwrap().into_inner();
     let mut next = async || seen.message().await.unwrap().unwrap().shard.unwrap();
-    for queue in ["codex-0", "codex-1", "codex-2"] {
+    for queue in ["codex-0", "codex-1", "codex-2", "gemini"] {
         assert_eq!(next().await.queue, queue);
     }
     let note = |notes: &str| v1::UpdateVolumeNotesRequest {

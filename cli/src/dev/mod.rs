@@ -52,8 +52,11 @@ pub struct Args {
     #[arg(long, value_enum)]
     engine: Option<EngineChoice>,
     /// What the names of auth volumes begin with, before the shard's number.
-    #[arg(long, default_value = "codex_auth_", value_name = "PREFIX")]
+    #[arg(long, default_value = VOLUME_PREFIX, value_name = "PREFIX")]
     volume_prefix: String,
+    /// Start a worker for Gemini as well; `moorline volume login` gives it a key.
+    #[arg(long)]
+    gemini: bool,
     /// Image of jobs [default: SPEC_AUTOMATION_JOB_IMAGE, else moorline-job]
     #[arg(long, value_name = "IMAGE")]
     job_image: Option<String>,
@@ -70,6 +73,8 @@ pub struct Args {
     #[arg(long, default_value = "30s", value_parser = time::parse_duration, value_name = "DURATION")]
     grace: Duration,
 }
+
+const VOLUME_PREFIX: &str = "codex_auth_";
 
 /// How long the server may take to end its streams and stop Postgres.
 const SERVER_GRACE: Duration = Duration::from_secs(60);
@@ -118,7 +123,7 @@ async fn play(
 ) -> Result<(), Error> {
     let engine = engine::connect::choose(&plan.worker).await.context("no engine can be used")?;
     let info = engine.info().await.context("no engine can be used")?;
-    let shards = volumes::shards(endpoint).await?;
+    let shards = volumes::shards(endpoint, args.gemini).await?;
     if !volumes::are_as_asked(&shards, args.shards, &args.volume_prefix) {
         console.note(format!(
             "The database knows {} shards and their volumes since its first start, whatever --shards and --volume-prefix say now: \
@@ -138,7 +143,14 @@ async fn play(
             .map(|file| ReadyFile::write(file, endpoint, &names))
             .transpose()?;
         // Asked again: the workers have checked their logins meanwhile.
-        banner::show(plan, (endpoint, http), &info, &volumes::shards(endpoint).await?, &names, console)?;
+        banner::show(
+            plan,
+            (endpoint, http),
+            &info,
+            &volumes::shards(endpoint, args.gemini).await?,
+            &names,
+            console,
+        )?;
         std::future::pending().await
     };
     let outcome = tokio::select! {

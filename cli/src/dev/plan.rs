@@ -55,6 +55,10 @@ impl Plan {
         server.insecure = args.insecure;
         server.shards = args.shards;
         server.volume_prefix = args.volume_prefix.clone();
+        if args.volume_prefix != super::VOLUME_PREFIX {
+            // Names of their own, for all volumes.
+            server.gemini_volume = format!("{}gemini", args.volume_prefix);
+        }
         Ok(Self { data_dir, worker, server })
     }
 

@@ -22,7 +22,7 @@ pub struct Route {
     pub hash_modulo: Option<u32>,
     /// First eight bytes of the key's SHA-256 as 16 hex digits.
     pub hash_prefix: Option<String>,
-    /// `hash` or `explicit_queue`.
+    /// `hash`, `explicit_queue` or `agent`.
     pub reason: Option<String>,
     /// The queue's volume and whether its shard takes work, which only a server knows.
     #[serde(flatten)]

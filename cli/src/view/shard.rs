@@ -16,7 +16,7 @@ use crate::{
 #[allow(missing_docs, reason = "the fields are those of the message `Shard`, described there")]
 pub struct Shard {
     pub queue: String,
-    pub shard_index: i32,
+    pub shard_index: Option<u32>,
     pub status: Option<String>,
     pub hash_modulo: i32,
     pub worker_hostname: Option<String>,
@@ -43,7 +43,8 @@ impl From<v1::Shard> for Shard {
             volume: shard.volume.map(Volume::from),
             latest_preflight: shard.latest_preflight.map(Preflight::from),
             queue: shard.queue,
-            shard_index: shard.shard_index,
+            // A server from before Gemini sends -1 for none.
+            shard_index: shard.shard_index.and_then(|index| u32::try_from(index).ok()),
             hash_modulo: shard.hash_modulo,
             worker_hostname: set(shard.worker_hostname),
             queued_jobs: shard.queued_jobs,

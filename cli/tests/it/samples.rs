@@ -232,6 +232,7 @@ pub fn volume() -> v1::AuthVolume {
 pub fn shards() -> Vec<v1::Shard> {
     let active = v1::Shard {
         queue: "codex-0".into(),
+        shard_index: Some(0),
         status: v1::ShardStatus::Active.into(),
         hash_modulo: 3,
         worker_name: "w0".into(),
@@ -248,7 +249,7 @@ pub fn shards() -> Vec<v1::Shard> {
     };
     let held = v1::Shard {
         queue: "codex-1".into(),
-        shard_index: 1,
+        shard_index: Some(1),
         status: v1::ShardStatus::Draining.into(),
         hash_modulo: 3,
         volume: Some(v1::AuthVolume {

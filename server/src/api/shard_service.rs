@@ -11,8 +11,12 @@ use super::{
 };
 use crate::{
     db::preflights::Filter,
-    domain::{self, preflight},
-    flow::{Flow, Topic, preflight as checks, route, shard, view, volume},
+    domain::{self, preflight, run::Agent},
+    flow::{
+        Flow, Topic, preflight as checks,
+        route::{self, Reason},
+        shard, view, volume,
+    },
     session::Sessions,
     wire::{self, names::number, status::status},
 };
@@ -68,13 +72,13 @@ impl v1::shard_service_server::ShardService for Service {
             feature_key: &wire.feature_key,
             task_id: &wire.task_id,
             queue: &wire.codex_queue,
-            agent: None,
+            agent: wire::known::<Agent, v1::Agent>("agent", wire.agent).map_err(refuse)?,
         };
         let route = route::resolve(&self.flow, &request).await.map_err(status)?;
-        let reason = if route.hash_modulo.is_some() {
-            v1::RouteReason::Hash
-        } else {
-            v1::RouteReason::ExplicitQueue
+        let reason = match route.reason {
+            Reason::Hash => v1::RouteReason::Hash,
+            Reason::ExplicitQueue => v1::RouteReason::ExplicitQueue,
+            Reason::Agent => v1::RouteReason::Agent,
         };
         Ok(Response::new(v1::ResolveRouteResponse {
             affinity_key: route.affinity_key,

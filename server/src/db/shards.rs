@@ -22,6 +22,7 @@ use crate::domain::{job::HoldReason, login::Known, preflight, run, shard, volume
 #[allow(missing_docs, reason = "the columns are the fields of the proto message Shard, documented there")]
 pub struct Shard {
     pub queue_name: String,
+    /// As stored, with -1 for none: see [`Shard::index`].
     pub shard_index: i32,
     pub volume_name: String,
     pub status: shard::Status,
@@ -30,6 +31,16 @@ pub struct Shard {
     pub last_heartbeat_at: Option<DateTime<Utc>>,
     pub drained_at: Option<DateTime<Utc>>,
     pub drain_reason: String,
+}
+
+/// What is stored for the number of a queue that has none. Servers from before Gemini read a number from every row.
+pub const NO_INDEX: i32 = -1;
+
+impl Shard {
+    /// Number in the queue's name; `None` for `gemini`.
+    pub fn index(&self) -> Option<i32> {
+        (self.shard_index != NO_INDEX).then_some(self.shard_index)
+    }
 }
 
 /// Inserts a shard; one that is there already is left as it is.
@@ -51,11 +62,11 @@ pub async fn find(connection: &mut Connection, queue: &str) -> QueryResult<Optio
         .optional()
 }
 
-/// All shards with their volumes, or the one of a queue, in the order of their numbers.
+/// All shards with their volumes, or the one of a queue, in the order of their numbers, `gemini` last.
 pub async fn with_volumes(connection: &mut Connection, queue: Option<&str>) -> QueryResult<Vec<(Shard, Volume)>> {
     let mut query = shards::table
         .inner_join(auth_volumes::table.on(auth_volumes::name.eq(shards::volume_name)))
-        .order(shards::shard_index)
+        .order((shards::shard_index.eq(NO_INDEX), shards::shard_index))
         .select((Shard::as_select(), Volume::as_select()))
         .into_boxed();
     if let Some(queue) = queue {

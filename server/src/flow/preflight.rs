@@ -61,6 +61,7 @@ pub async fn of_run(flow: &Flow, request: &Request<'_>) -> Result<Outcome, Error
         key => {
             let key = route::Request {
                 affinity_key: key,
+                agent: Some(run.agent),
                 ..route::Request::default()
             };
             route::resolve(flow, &key).await?.volume

@@ -126,8 +126,10 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
     }
     if let Some(binding) = hello.volume.as_ref().filter(|binding| !hello.queues.contains(&binding.queue)) {
         let message = format!(
-            "volume {} is presented for queue {}, which the worker doesn't serve: set CODEX_QUEUE to it",
-            binding.volume, binding.queue
+            "volume {} is presented for queue {}, which the worker doesn't serve: set {} to it",
+            binding.volume,
+            binding.queue,
+            queue_setting(&binding.queue)
         );
         return Err(domain::Error::precondition("VOLUME_MISMATCH", message)
             .with("queue", binding.queue.as_str())
@@ -135,7 +137,7 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
     }
     for queue in &hello.queues {
         let shard = shards::find(connection, queue).await?;
-        if shard.is_none() && queue != DEFAULT_QUEUE && queue != GEMINI_QUEUE {
+        if shard.is_none() && queue != DEFAULT_QUEUE {
             let message = format!(
                 "there is no queue {queue:?}: set CODEX_QUEUE or MOORLINE_QUEUES to one that `moorline shard list` shows, or to default"
             );
@@ -151,10 +153,11 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
             .map(|binding| binding.volume.as_str());
         if presented != Some(shard.volume_name.as_str()) {
             let message = format!(
-                "queue {queue} belongs to volume {}, but worker {} presents {}: set CODEX_VOLUME_NAME to that volume",
+                "queue {queue} belongs to volume {}, but worker {} presents {}: set {} to that volume",
                 shard.volume_name,
                 hello.worker_name,
-                presented.unwrap_or("none")
+                presented.unwrap_or("none"),
+                volume_setting(queue)
             );
             return Err(domain::Error::precondition("VOLUME_MISMATCH", message)
                 .with("queue", queue)
@@ -163,6 +166,20 @@ async fn check(connection: &mut Connection, hello: &Hello) -> Result<(), Error> 
         }
     }
     Ok(())
+}
+
+/// The worker's setting that names a queue of this kind.
+fn queue_setting(queue: &str) -> &'static str {
+    if queue == GEMINI_QUEUE { "MOORLINE_QUEUES" } else { "CODEX_QUEUE" }
+}
+
+/// The worker's setting that names the volume of such a queue.
+fn volume_setting(queue: &str) -> &'static str {
+    if queue == GEMINI_QUEUE {
+        "MOORLINE_GEMINI_VOLUME"
+    } else {
+        "CODEX_VOLUME_NAME"
+    }
 }
 
 async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
@@ -254,7 +271,9 @@ fn held(volume: &str, holder: volumes::Holder) -> Error {
 }
 
 fn unknown_volume(volume: &str) -> Error {
-    let message = format!("no shard has the volume {volume:?}: set CODEX_VOLUME_NAME to one that `moorline shard list` shows");
+    let message = format!(
+        "no shard has the volume {volume:?}: set CODEX_VOLUME_NAME, or MOORLINE_GEMINI_VOLUME, to one that `moorline shard list` shows"
+    );
     domain::Error::precondition("VOLUME_MISMATCH", message)
         .with("volume", volume)
         .into()

@@ -6,12 +6,13 @@ use tracing::{info, warn};
 use super::{Error, Flow, shard};
 use crate::db::shards;
 
-/// Seeds an empty database with `count` shards. In a seeded one a difference from the settings is logged.
+/// Seeds an empty database with `count` shards, and every database that lacks it with Gemini's queue. In a seeded one a difference from the
+/// settings is logged.
 ///
 /// # Errors
 ///
-/// When the database fails.
-pub async fn seed(flow: &Flow, count: u32, volume_prefix: &str) -> Result<(), Error> {
+/// `VOLUME_TAKEN`; when the database fails.
+pub async fn seed(flow: &Flow, count: u32, volume_prefix: &str, gemini_volume: &str) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
     let modulo = i32::try_from(count.max(1)).unwrap_or(i32::MAX);
     connection
@@ -20,14 +21,15 @@ pub async fn seed(flow: &Flow, count: u32, volume_prefix: &str) -> Result<(), Er
                 if stored != modulo {
                     warn!(stored, configured = modulo, "CODEX_SHARDS differs from the database, which wins");
                 }
-                return Ok::<_, Error>(());
+                return shard::add_gemini(connection, stored, gemini_volume).await;
             }
             shards::seed_hash_modulo(connection, modulo).await?;
             for index in 0..modulo {
                 shard::add(connection, index, modulo, volume_prefix).await?;
             }
+            shard::add_gemini(connection, modulo, gemini_volume).await?;
             info!(shards = modulo, "database seeded");
-            Ok(())
+            Ok::<_, Error>(())
         })
         .await
 }

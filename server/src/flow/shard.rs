@@ -1,7 +1,7 @@
 //! What operators do with shards: drain, activate, add.
 
 use diesel_async::AsyncConnection as _;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Error, Flow, Topic, route::GEMINI_QUEUE};
 use crate::{
@@ -100,27 +100,57 @@ pub(super) async fn add(connection: &mut Connection, index: i32, modulo: i32, pr
     }
     let volume_name = format!("{prefix}{index}");
     volumes::insert(connection, &volume_name, volume::Provider::Codex).await?;
-    let shard = Shard {
+    shards::insert(connection, &new(queue_name, index, volume_name, modulo)).await?;
+    Ok(())
+}
+
+/// Makes Gemini's queue with its volume, where it is missing. One that is there keeps its volume, whatever the settings say.
+pub(super) async fn add_gemini(connection: &mut Connection, modulo: i32, volume_name: &str) -> Result<(), Error> {
+    if let Some(shard) = shards::find(connection, GEMINI_QUEUE).await? {
+        if shard.volume_name != volume_name {
+            warn!(
+                stored = shard.volume_name,
+                configured = volume_name,
+                "MOORLINE_GEMINI_VOLUME differs from the database, which wins"
+            );
+        }
+        return Ok(());
+    }
+    volumes::insert(connection, volume_name, volume::Provider::Gemini).await?;
+    if volumes::find(connection, volume_name)
+        .await?
+        .is_none_or(|found| found.provider != volume::Provider::Gemini)
+    {
+        let message = format!("volume {volume_name} has a Codex login already: set MOORLINE_GEMINI_VOLUME to a name of its own");
+        return Err(domain::Error::already_exists("VOLUME_TAKEN", message)
+            .with("volume", volume_name)
+            .into());
+    }
+    shards::insert(
+        connection,
+        &new(GEMINI_QUEUE.to_owned(), shards::NO_INDEX, volume_name.to_owned(), modulo),
+    )
+    .await?;
+    info!(queue = GEMINI_QUEUE, volume = volume_name, "queue made");
+    Ok(())
+}
+
+fn new(queue_name: String, shard_index: i32, volume_name: String, hash_modulo: i32) -> Shard {
+    Shard {
         queue_name,
-        shard_index: index,
+        shard_index,
         volume_name,
         status: shard::Status::Offline,
-        hash_modulo: modulo,
+        hash_modulo,
         worker_hostname: None,
         last_heartbeat_at: None,
         drained_at: None,
         drain_reason: String::new(),
-    };
-    shards::insert(connection, &shard).await?;
-    Ok(())
+    }
 }
 
 /// There is no such shard.
 pub(super) fn not_found(queue: &str) -> Error {
-    let hint = match queue {
-        GEMINI_QUEUE => " (the queue gemini has no shard)",
-        _ => "",
-    };
-    let message = format!("there is no shard with queue {queue:?}{hint}: `moorline shard list` shows those that there are");
+    let message = format!("there is no shard with queue {queue:?}: `moorline shard list` shows those that there are");
     domain::Error::not_found("SHARD_NOT_FOUND", message).with("queue", queue).into()
 }

@@ -61,7 +61,7 @@ const PRIORITY_RANGE: std::ops::RangeInclusive<i32> = -100..=100;
 ///
 /// # Errors
 ///
-/// What is wrong with the request; `RUN_ALREADY_OPEN`, `IDEMPOTENCY_KEY_REUSED`, `SHARD_UNAVAILABLE`, `PATCH_MISSING`.
+/// What is wrong with the request; `QUEUE_OF_OTHER_AGENT`, `RUN_ALREADY_OPEN`, `IDEMPOTENCY_KEY_REUSED`, `SHARD_UNAVAILABLE`, `PATCH_MISSING`.
 pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Error> {
     check(&request)?;
     request.options.request_digest = hex::encode(Sha256::digest(serde_json::to_vec(&request)?));
@@ -115,9 +115,6 @@ fn check(request: &Request) -> Result<(), Error> {
             "a text holds a NUL character, which can't be stored: remove it",
         )
         .into());
-    }
-    if request.agent == Agent::Gemini {
-        return Err(domain::Error::unsupported("Gemini runs are not served yet: leave agent at codex").into());
     }
     let too_long = [
         ("notes", request.notes.chars().count() > NOTES_MAX),

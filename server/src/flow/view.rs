@@ -135,7 +135,7 @@ pub struct ShardView {
     pub preflight: Option<preflights::Row>,
     /// Why its jobs are offered to nobody, if so.
     pub hold: Option<HoldReason>,
-    /// Whether new runs are routed to it by the hash.
+    /// Whether new runs are routed to it.
     pub routed: bool,
 }
 
@@ -161,7 +161,7 @@ pub async fn shards(flow: &Flow, queue: Option<&str>) -> Result<Vec<ShardView>, 
             latest_run: shards::latest_run(&mut connection, &shard.queue_name).await?,
             preflight: preflights::latest_of_volume(&mut connection, &volume.name).await?,
             hold: shard::hold_reason(shard.status, shard.drained_at.is_some(), volume.known().login(now)),
-            routed: modulo.is_some_and(|modulo| shard.shard_index < modulo),
+            routed: shard.index().is_none_or(|index| modulo.is_some_and(|modulo| index < modulo)),
             shard,
             volume,
         });

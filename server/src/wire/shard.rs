@@ -10,9 +10,9 @@ pub fn message(view: &ShardView) -> v1::Shard {
     let shard = &view.shard;
     v1::Shard {
         queue: shard.queue_name.clone(),
-        shard_index: shard.shard_index,
+        shard_index: shard.index(),
         status: v1::ShardStatus::from(shard.status).into(),
-        hash_modulo: shard.hash_modulo,
+        hash_modulo: shard.index().map_or(0, |_| shard.hash_modulo),
         worker_hostname: shard.worker_hostname.clone().unwrap_or_default(),
         last_heartbeat_at: shard.last_heartbeat_at.map(timestamp),
         volume: Some(volume(view)),

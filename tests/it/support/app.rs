@@ -136,11 +136,20 @@ impl TestApp {
             http_listen: Some("127.0.0.1:0".parse().expect("an address")),
             timers: self.timers,
             volume_prefix: self.volume_prefix.clone(),
+            gemini_volume: self.gemini_volume(),
             ..Config::new(
                 "127.0.0.1:0".parse().expect("an address"),
                 database,
                 self.artifacts.path().to_owned(),
             )
+        }
+    }
+
+    /// Name of Gemini's volume: one of its own where the others have that too.
+    pub fn gemini_volume(&self) -> String {
+        match self.volume_prefix.as_str() {
+            "codex_auth_" => "gemini_auth".to_owned(),
+            prefix => format!("{prefix}gemini"),
         }
     }
 

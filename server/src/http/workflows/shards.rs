@@ -1,4 +1,5 @@
-//! `GET /codex/shards`: every shard with the health of its login.
+//! `GET /codex/shards`: every shard with the health of its login. Of Codex only, as its name says: whoever asks here knows no other queues.
+//! `/v1` lists all of them.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -16,7 +17,7 @@ use crate::{
     http::refusal::Refusal,
 };
 
-/// All shards.
+/// All shards of Codex.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Shards {
     /// In the order of their numbers.
@@ -83,12 +84,16 @@ impl From<ShardView> for Shard {
     }
 }
 
-/// Lists every shard with the health of its login.
+/// Lists every shard of Codex with the health of its login.
 #[utoipa::path(get, path = "/api/workflows/speckit/codex/shards", tag = "workflows", operation_id = "list_codex_shards",
     responses((status = 200, body = Shards)))]
 pub async fn list(State(flow): State<Flow>) -> Result<Json<Shards>, Refusal> {
     let views = view::shards(&flow, None).await?;
     Ok(Json(Shards {
-        shards: views.into_iter().map(Shard::from).collect(),
+        shards: views
+            .into_iter()
+            .filter(|view| view.shard.index().is_some())
+            .map(Shard::from)
+            .collect(),
     }))
 }

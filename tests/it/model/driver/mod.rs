@@ -57,7 +57,7 @@ impl Server {
         };
         // Its groups end with the last clone of it.
         let flow = Flow::start(pool, Arc::new(InMemory::new()), timers, "codex_auth_", &TaskTracker::new());
-        seed::seed(&flow, 1, "codex_auth_").await.expect("a shard");
+        seed::seed(&flow, 1, "codex_auth_", "gemini_auth").await.expect("a shard");
         let client = database.connect().await.expect("a connection");
         Self {
             flow,
