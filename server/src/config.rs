@@ -64,8 +64,8 @@ impl Config {
             database,
             artifact_root,
             shards: 3,
-            volume_prefix: "codex_auth_".to_owned(),
             gemini_volume: GEMINI_VOLUME.to_owned(),
+            volume_prefix: VOLUME_PREFIX.to_owned(),
             timers: Timers::default(),
             admission: Limits::default(),
         }
@@ -118,6 +118,9 @@ pub struct Args {
     /// Auth volume of the queue `gemini`, in a database that has none yet. Afterwards the database wins.
     #[arg(long, env = "MOORLINE_GEMINI_VOLUME", default_value = GEMINI_VOLUME, global = true, value_parser = |text: &str| or_default::<String>(text, GEMINI_VOLUME))]
     pub gemini_volume: String,
+    /// Names of the shards' volumes that an empty database is seeded with, and of those that are added, before the number.
+    #[arg(long, env = "MOORLINE_VOLUME_PREFIX", default_value = VOLUME_PREFIX, global = true, value_parser = volume_prefix)]
+    pub volume_prefix: String,
 
     /// Workers that are let in at once; each takes a connection to Postgres for a moment.
     #[arg(long, env = "MOORLINE_HELLOS_AT_ONCE", default_value = HELLOS_AT_ONCE, global = true, value_parser = |text: &str| positive(text, HELLOS_AT_ONCE))]
@@ -141,6 +144,7 @@ const HTTP_LISTEN: &str = "127.0.0.1:7421";
 const DATA_DIR: &str = "/var/lib/moorline";
 const SHARDS: &str = "3";
 const GEMINI_VOLUME: &str = "gemini_auth";
+const VOLUME_PREFIX: &str = "codex_auth_";
 /// Most shards that a database is seeded with; far more than logins that one operator looks after.
 const SHARDS_MAX: u32 = 4096;
 
@@ -185,6 +189,18 @@ fn shards(text: &str) -> Result<u32, String> {
     }
 }
 
+/// What engines take as the beginning of a volume's name.
+fn volume_prefix(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    match text.trim() {
+        "" => Ok(VOLUME_PREFIX.to_owned()),
+        prefix if prefix.bytes().all(plain) && prefix.starts_with(|first: char| first.is_ascii_alphanumeric()) => Ok(prefix.to_owned()),
+        _ => Err(format!(
+            "give letters, digits, _, . and -, the first a letter or a digit, such as {VOLUME_PREFIX}"
+        )),
+    }
+}
+
 fn positive(text: &str, default: &str) -> Result<usize, String> {
     match or_default(text, default) {
         Ok(count @ 1..=HELLOS_MAX) => Ok(count),
@@ -226,6 +242,7 @@ impl Args {
             insecure: self.insecure,
             shards: self.shards,
             gemini_volume: self.gemini_volume,
+            volume_prefix: self.volume_prefix,
             admission: Limits {
                 at_once: self.hellos_at_once,
                 waiting: self.hellos_waiting,
@@ -270,6 +287,18 @@ mod tests {
         assert!(config.insecure && matches!(config.database, Database::External(_)));
         assert_eq!((config.artifact_root, config.shards), (PathBuf::from("/a"), 7));
         assert!(Args::try_parse_from(["moorline-server", "--shards", "0"]).is_err());
+    }
+
+    #[test]
+    fn volumes_are_named_as_engines_take_it() {
+        assert_eq!(parse(&["--volume-prefix", ""]).volume_prefix, "codex_auth_");
+        assert_eq!(parse(&["--volume-prefix", "blue.codex-"]).volume_prefix, "blue.codex-");
+        for wrong in ["_auth_", "a/b", "a b"] {
+            assert!(
+                Args::try_parse_from(["moorline-server", "--volume-prefix", wrong]).is_err(),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

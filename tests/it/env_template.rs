@@ -1,8 +1,15 @@
-//! The templates list every variable that server and worker read, and none that they don't.
+//! The templates list every variable that server, worker and the compose files read, and none that they don't.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::{architecture::ROOT, configuration::rows};
+use super::{
+    architecture::ROOT,
+    compose::files::{JOB, MAIN, interpolated},
+    configuration::rows,
+};
+
+/// Read by compose itself.
+const COMPOSES_OWN: &str = "COMPOSE_PROFILES";
 
 /// Names of the variables that a template has, commented out or not.
 fn listed(template: &str) -> BTreeSet<String> {
@@ -18,7 +25,9 @@ fn name_of(line: &str) -> Option<&str> {
 }
 
 fn read() -> BTreeSet<String> {
-    rows::server().into_iter().chain(rows::worker()).map(|row| row.name).collect()
+    let of_programs = rows::server().into_iter().chain(rows::worker()).map(|row| row.name);
+    let of_compose = [MAIN, JOB].into_iter().flat_map(interpolated);
+    of_programs.chain(of_compose).chain([COMPOSES_OWN.to_owned()]).collect()
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub use self::{
 pub struct Config {
     /// The server, such as `http://127.0.0.1:7420` (`MOORLINE_SERVER`).
     pub server: String,
-    /// Name of the worker, unique among live ones (`MOORLINE_WORKER_NAME`; the host name by default).
+    /// Name of the worker, unique among live ones (`MOORLINE_WORKER_NAME`; the host name by default). With `*` at its end it is one of several.
     pub name: String,
     /// Queues that it serves: `CODEX_QUEUE`, or `MOORLINE_QUEUES`, comma-separated; `default` when neither is set.
     pub queues: Vec<String>,
@@ -109,6 +109,9 @@ pub struct Config {
     /// Whether a login that fails its check at start stops the start (`MOORLINE_REQUIRE_LOGIN`).
     pub require_login: bool,
 }
+
+/// Ends the name of a worker that is one of several. A number takes its place.
+pub(crate) const ANY: char = '*';
 
 /// Which engine to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -259,7 +259,8 @@ fn held(volume: &str, holder: volumes::Holder) -> Error {
     let left = Duration::try_from_secs_f64(holder.lease_seconds).unwrap_or_default();
     let (holder, host) = (holder.worker, holder.hostname);
     let message = format!(
-        "volume {volume} is held by worker {holder} on host {host}: one login has one worker; stop that one first, or give this one a volume of its own"
+        "volume {volume} is held by worker {holder} on host {host}, and one volume means one worker, since its login can serve only one at a time: stop that \
+         one first, or add a shard for this one, by `moorline shard resize N` with one more than there are, and the queue codex-<N-1> and a volume of its own"
     );
     domain::Error::already_exists("VOLUME_HELD", message)
         .with("volume", volume)

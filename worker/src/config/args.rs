@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, environment, shard_index, walls};
+use super::{ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, environment, shard_index, walls};
 use crate::variables::{CODEX_ENV, GEMINI_API_KEY, GITHUB_TOKEN, GOOGLE_API_KEY};
 
 /// Settings of a worker, each with the variable that stands for it.
@@ -14,7 +14,7 @@ pub struct Args {
     /// The server (default: `http://127.0.0.1:7420`)
     #[arg(long, env = "MOORLINE_SERVER", value_name = "URL")]
     server: Option<String>,
-    /// Name of the worker, unique among live ones (default: the host name)
+    /// Name of the worker, unique among live ones (default: the host name); with * at its end the first with a number in its place that is free
     #[arg(long, env = "MOORLINE_WORKER_NAME", value_name = "NAME")]
     worker_name: Option<String>,
     /// Queue of the shard that it serves, such as codex-0
@@ -197,7 +197,7 @@ impl TryFrom<Args> for Config {
         )?;
         Ok(Self {
             server: server(args.server)?,
-            name: given(args.worker_name).unwrap_or_else(Self::hostname),
+            name: name(args.worker_name, &queues)?,
             volume: match queues.iter().any(|queue| queue == GEMINI_QUEUE) {
                 true => Some(given(args.gemini_volume).unwrap_or_else(|| "gemini_auth".to_owned())),
                 false => given(args.volume),
@@ -299,6 +299,22 @@ pub(super) fn boolean(variable: &'static str, value: Option<String>) -> Result<b
         Some("1" | "true" | "yes" | "on") => Ok(true),
         Some(other) => Err(invalid(variable, format!("is `{other}`: set 1 or 0"))),
     }
+}
+
+/// One of several only where no login is needed: a volume has one worker.
+fn name(value: Option<String>, queues: &[String]) -> Result<String, Error> {
+    let name = given(value).unwrap_or_else(Config::hostname);
+    let several = name.contains(ANY);
+    let reason = match queues.iter().find(|queue| *queue != "default") {
+        Some(queue) if several => format!(
+            "is `{name}`, the name of several workers, but {queue} has one login in one volume, and one volume means one worker: set a name without {ANY}"
+        ),
+        _ if several && name.find(ANY) != Some(name.len() - 1) => {
+            format!("is `{name}`: put a single {ANY} at its end, where a number takes its place")
+        }
+        _ => return Ok(name),
+    };
+    Err(invalid("MOORLINE_WORKER_NAME", reason))
 }
 
 fn server(value: Option<String>) -> Result<String, Error> {

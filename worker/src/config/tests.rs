@@ -73,6 +73,8 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--redial-seconds=60", "--redial-late-seconds=30"],
         ["--connect-seconds=5", "--welcome-seconds=5"],
         ["--self-fence-percent", "100"],
+        ["--codex-queue=codex-0", "--worker-name=codex-*"],
+        ["--queues=default", "--worker-name=a-*-b"],
     ];
     let messages = cases.map(|args| parse(&args).expect_err("refused").to_string()).join("\n");
     insta::assert_snapshot!(messages, @r"
@@ -97,6 +99,8 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_REDIAL_SECONDS is 60, more than the 30 of MOORLINE_REDIAL_LATE_SECONDS: pauses grow, so set less here, or more there
     MOORLINE_WELCOME_SECONDS is 5, and connecting alone may take 5: set more than MOORLINE_CONNECT_SECONDS
     MOORLINE_SELF_FENCE_PERCENT is `100`: set a whole number from 10 to 95, or leave it unset for 80
+    MOORLINE_WORKER_NAME is `codex-*`, the name of several workers, but codex-0 has one login in one volume, and one volume means one worker: set a name without *
+    MOORLINE_WORKER_NAME is `a-*-b`: put a single * at its end, where a number takes its place
     ");
 }
 

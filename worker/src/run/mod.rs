@@ -9,6 +9,7 @@ mod job;
 mod jobs;
 mod leftovers;
 mod outcome;
+mod place;
 mod stop;
 mod worker;
 
@@ -87,14 +88,19 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Er
 ///
 /// Those of [`run`].
 pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
-    let (config, shutdown) = (Arc::new(config), shutdown.into());
+    let shutdown = shutdown.into();
+    let (config, taken) = place::take(config).await?;
+    let config = Arc::new(config);
     let vitals = Vitals::new(&config.name);
     let _endpoint = match config.health_listen {
         Some(address) => Some(health::listen(address, vitals.clone()).await?),
         None => None,
     };
     let checked = async {
-        let spooled = open_spool(&config).await?;
+        let spooled = match taken {
+            Some(opened) => opened,
+            None => open_spool(&config).await?,
+        };
         let engine = engine::connect::choose(&config).await?;
         let left = Left::find(&config, engine.as_ref(), spooled).await?;
         let ready = startup::check(&config, &engine, !left.claims.is_empty()).await?;
@@ -131,7 +137,10 @@ async fn open_spool(config: &Config) -> Result<(Spool, Vec<Recovered>), Error> {
             Err(error @ spool::Error::Busy { .. }) => {
                 // At first, then every ten minutes.
                 if busy.is_multiple_of(1200) {
-                    tracing::info!("standing by: {error}");
+                    match place::second_of_shard(config) {
+                        Some(why) => tracing::warn!("standing by: {why}"),
+                        None => tracing::info!("standing by: {error}"),
+                    }
                 }
                 busy += 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;

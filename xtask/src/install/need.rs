@@ -18,6 +18,8 @@ pub enum Need {
     Python,
     /// The Docker engine and a client.
     Docker,
+    /// docker-compose, the older of the two that the compose files are written for.
+    Compose,
     /// debootstrap, which makes a Debian base image where none can be pulled.
     Debootstrap,
     /// A static busybox, from which tests make small images.
@@ -36,6 +38,7 @@ impl Need {
             Self::Postgres => "PostgreSQL's server programs (initdb, pg_ctl, postgres)",
             Self::Python => "Python 3 with venv",
             Self::Docker => "the Docker engine",
+            Self::Compose => "docker-compose",
             Self::Debootstrap => "debootstrap",
             Self::Busybox => "a static busybox",
             Self::Npm => "npm",
@@ -50,6 +53,7 @@ impl Need {
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3", "python3-venv"],
             Self::Docker => &["docker.io"],
+            Self::Compose => &["docker-compose"],
             // Ubuntu has Debian's debootstrap, but not the keys that Debian's archive is signed with.
             Self::Debootstrap => &["debootstrap", "debian-archive-keyring"],
             Self::Busybox => &["busybox-static"],
@@ -65,6 +69,7 @@ impl Need {
             Self::Postgres => postgres().is_some(),
             Self::Python => Cmd::new("python3").args(["-c", "import venv, ensurepip"]).succeeds(),
             Self::Docker => on_path("docker").is_some() && docker_engine(),
+            Self::Compose => on_path("docker-compose").is_some(),
             Self::Debootstrap => on_path("debootstrap").is_some(),
             Self::Busybox => on_path("busybox").is_some(),
             Self::Npm => on_path("npm").is_some(),
