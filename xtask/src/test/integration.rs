@@ -9,7 +9,7 @@ use crate::{
         self, Images,
         engine::{self, Engine},
     },
-    install::{self, Need, buf, codex, codex::Codex, python, speckit},
+    install::{self, Need, buf, codex, codex::Codex, gemini, python, speckit},
     soak,
 };
 
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 struct Parts {
     codex: Option<Codex>,
+    gemini: Option<PathBuf>,
     speckit: Option<PathBuf>,
     python: Option<PathBuf>,
     buf: Option<PathBuf>,
@@ -67,6 +68,7 @@ impl Parts {
                 "MOORLINE_CODEX_PROGRAM",
                 self.codex.as_ref().map(|codex| codex.program.clone().into_os_string()),
             ),
+            ("MOORLINE_GEMINI_PROGRAM", self.gemini.clone().map(OsString::from)),
             ("MOORLINE_SPECKIT_PROGRAM", self.speckit.clone().map(OsString::from)),
             ("MOORLINE_TEST_PYTHON", self.python.clone().map(OsString::from)),
             ("MOORLINE_TEST_BUF", self.buf.clone().map(OsString::from)),
@@ -85,6 +87,10 @@ fn prepare(session: &mut Session) -> Parts {
     let codex = steps.attempt("Codex CLI", || {
         let _lock = paths.lock("install")?;
         codex::install(&paths, yes)
+    });
+    let gemini = steps.attempt("Gemini CLI", || {
+        let _lock = paths.lock("install")?;
+        gemini::install(&paths, yes)
     });
     let speckit = steps.attempt("Spec Kit CLI", || {
         let _lock = paths.lock("install")?;
@@ -105,6 +111,7 @@ fn prepare(session: &mut Session) -> Parts {
     };
     Parts {
         codex,
+        gemini,
         speckit,
         python,
         buf,
