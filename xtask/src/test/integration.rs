@@ -8,6 +8,7 @@ use crate::{
     images::{
         self, Images,
         engine::{self, Engine},
+        postgres,
     },
     install::{self, Need, buf, codex, codex::Codex, gemini, python, speckit},
     soak,
@@ -23,6 +24,7 @@ struct Parts {
     buf: Option<PathBuf>,
     engine: Option<Engine>,
     images: Option<Images>,
+    postgres: Option<String>,
 }
 
 /// Installs and starts what the tests need, and runs them all.
@@ -75,6 +77,7 @@ impl Parts {
             ("MOORLINE_TEST_JOB_IMAGE", image(|images| &images.job)),
             ("MOORLINE_TEST_SERVER_IMAGE", image(|images| &images.server)),
             ("MOORLINE_TEST_WORKER_IMAGE", image(|images| &images.worker)),
+            ("MOORLINE_TEST_POSTGRES_IMAGE", self.postgres.clone().map(OsString::from)),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -82,7 +85,15 @@ impl Parts {
 
 fn prepare(session: &mut Session) -> Parts {
     let (paths, yes, steps) = (session.paths.clone(), session.yes, &mut session.steps);
-    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox, Need::Network];
+    let needs = [
+        Need::Git,
+        Need::Postgres,
+        Need::Python,
+        Need::Docker,
+        Need::Compose,
+        Need::Busybox,
+        Need::Network,
+    ];
     steps.attempt("system packages", || install::system(&needs, yes));
     let codex = steps.attempt("Codex CLI", || {
         let _lock = paths.lock("install")?;
@@ -109,6 +120,13 @@ fn prepare(session: &mut Session) -> Parts {
             None
         }
     };
+    let postgres = match &engine {
+        Some(engine) => steps.attempt("Postgres image", || postgres::ensure(&engine.docker, &paths, yes)),
+        None => {
+            steps.not_run("Postgres image", "it needs the Docker engine");
+            None
+        }
+    };
     Parts {
         codex,
         gemini,
@@ -117,5 +135,6 @@ fn prepare(session: &mut Session) -> Parts {
         buf,
         engine,
         images,
+        postgres,
     }
 }
