@@ -5,8 +5,12 @@ pub mod engine;
 
 mod base;
 mod build;
+mod check;
+mod container;
 mod fleet;
+mod layers;
 mod make;
+mod pins;
 mod programs;
 mod recipe;
 mod source;
