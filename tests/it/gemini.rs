@@ -234,11 +234,27 @@ async fn a_rate_limit_holds_geminis_jobs_for_as_long_as_google_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_workers_own_key_serves_where_the_volume_holds_no_login() {
+async fn the_workers_own_key_serves_where_the_volume_holds_no_login_and_another_counts_at_once() {
     let mut fleet = Fleet::new("work").await;
     fleet.default_worker(|_| {}).await;
-    join(&mut fleet, "work", |config| config.gemini_api_key = Some(GOOD.into())).await;
+    join(&mut fleet, "work", |config| config.gemini_api_key = Some(BAD.into())).await;
     let origin = repository(SampleRepository::builder());
+    let failure = run(&fleet, &origin).await.run.unwrap().failure.unwrap();
+    assert_eq!(failure.code, "REVOKED", "{failure:?}");
+    let drain = v1::DrainWorkerRequest {
+        worker_name: "gemini-1".to_owned(),
+        ..Default::default()
+    };
+    fleet.app.fleet().drain_worker(drain).await.unwrap();
+    eventually("the worker has gone", async || {
+        (shard(&fleet).await.status() == v1::ShardStatus::Offline).then_some(())
+    })
+    .await;
+    join(&mut fleet, "work", |config| {
+        config.name = "gemini-2".to_owned();
+        config.gemini_api_key = Some(GOOD.into());
+    })
+    .await;
     let view = run(&fleet, &origin).await;
     let run = view.run.clone().unwrap();
     assert_eq!(run.status(), v1::RunStatus::Succeeded, "{:?}", run.failure);

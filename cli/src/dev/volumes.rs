@@ -108,6 +108,13 @@ mod tests {
         assert!(are_as_asked(&shards, 2, "codex_auth_"));
         assert!(!are_as_asked(&shards, 3, "codex_auth_"));
         assert!(!are_as_asked(&shards, 2, "other_"));
+        // Gemini's is none of theirs.
+        let gemini = ShardVolume {
+            queue: GEMINI_QUEUE.to_owned(),
+            volume: "gemini_auth".to_owned(),
+            trouble: None,
+        };
+        assert!(are_as_asked(&[shard(0), shard(1), gemini], 2, "codex_auth_"));
     }
 
     #[tokio::test]

@@ -52,6 +52,15 @@ impl Target {
         }
     }
 
+    /// The program that it runs, where it is one of ours.
+    pub fn served(self) -> Option<&'static str> {
+        match self {
+            Self::Job => None,
+            Self::Server => Some("moorline-server"),
+            Self::Worker => Some("moorline-worker"),
+        }
+    }
+
     /// The programs that are in it.
     pub fn programs(self) -> &'static [&'static str] {
         match self {
@@ -111,7 +120,58 @@ impl Build<'_> {
 }
 
 /// The certificates that this machine trusts: a proxy that inspects TLS has its own among them.
-fn ca_bundle() -> Option<PathBuf> {
+pub fn ca_bundle() -> Option<PathBuf> {
     let named = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     named.into_iter().chain([PathBuf::from(BUNDLE)]).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCKERFILE: &str = include_str!("../../../deploy/images/Dockerfile");
+    const SCRIPT: &str = include_str!("../../../deploy/images/build.sh");
+
+    #[test]
+    fn every_target_is_in_the_dockerfile_and_in_the_script() {
+        for target in Target::ALL {
+            assert!(DOCKERFILE.contains(&format!(" AS {target}\n")), "{target}");
+            assert!(DOCKERFILE.contains(&format!("image.title=\"{}\"", target.image())), "{target}");
+            assert!(SCRIPT.contains(&target.to_string()), "{target}");
+            for program in target.programs() {
+                assert!(DOCKERFILE.contains(&format!("/out/{program} ")), "{program}");
+            }
+        }
+        for name in PASSED_ON {
+            assert!(SCRIPT.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_name_this_version_unless_the_builder_says_otherwise() {
+        let versions: Vec<&str> = DOCKERFILE.lines().filter_map(|line| line.strip_prefix("ARG VERSION=")).collect();
+        assert_eq!(versions, [env!("CARGO_PKG_VERSION"); Target::ALL.len()]);
+    }
+
+    #[test]
+    fn every_step_that_fetches_something_has_the_secret_and_no_other_step_can_keep_it() {
+        let steps = DOCKERFILE.split("\nRUN ").skip(1);
+        for step in steps {
+            let step = step.split("\n\n").next().unwrap_or_default();
+            let fetches = ["packages", "pip ", "npm-cli.js", "cargo build"]
+                .iter()
+                .any(|word| step.contains(word));
+            assert_eq!(fetches, step.contains("--mount=type=secret,id=ca "), "{step}");
+            assert_eq!(fetches, step.contains("/run/build/with-ca"), "{step}");
+        }
+        let kept = DOCKERFILE
+            .lines()
+            .filter(|line| ["COPY", "ADD", "ENV", "ARG"].iter().any(|word| line.starts_with(word)));
+        for line in kept {
+            assert!(
+                !line.contains("/run/secrets") && !line.contains("_CA_") && !line.contains("CERT"),
+                "{line}"
+            );
+        }
+    }
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::{
     base,
     build::{Build, Target},
+    check,
     client::Docker,
     programs::{self, Profile},
     recipe::Recipe,
@@ -66,13 +67,21 @@ fn make(docker: &Docker, paths: &Paths, yes: bool, recipe: &Recipe, names: &[&st
     base::ensure(docker, paths, yes)?;
     eprintln!("building the {target} image {image} from deploy/images/Dockerfile (a minute the first time)");
     let context = recipe.context(paths)?;
+    // Only one that is as it should be gets its name: the next call takes an image by that.
+    let unchecked = format!("{image}-unchecked");
     let build = Build {
         target,
         context: context.path(),
-        tags: names,
+        tags: &[&unchecked],
         options,
     };
-    build.run(docker)
+    build.run(docker)?;
+    check::check(docker, paths, target, &unchecked)?;
+    for name in names {
+        docker.cmd(["tag", &unchecked, name]).output()?;
+    }
+    docker.cmd(["rmi", "--no-prune", &unchecked]).output()?;
+    Ok(())
 }
 
 /// That one can't be removed is no reason to stop.

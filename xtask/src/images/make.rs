@@ -1,12 +1,13 @@
 //! `cargo xtask images`: the images for users, from programs that are built here or, as a release is checked, in a container.
 
-use std::{path::PathBuf, time::Instant};
+use std::{fmt, path::PathBuf, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use super::{
     base,
     build::{Build, Target},
+    check,
     client::Docker,
     engine,
     programs::{self, Profile},
@@ -17,6 +18,11 @@ use crate::{
     install::{self, Need, codex},
     paths::Paths,
 };
+
+/// What `docker-compose.yaml` takes unless it is told otherwise.
+const LOCAL: &str = "local";
+/// The server image has to stay smaller than this without its base, in bytes.
+const SERVER_MAX: u64 = 60_000_000;
 
 /// Which images to build, and how.
 #[derive(Debug, clap::Args)]
@@ -74,13 +80,19 @@ fn make(args: &Args, paths: &Paths, docker: &Docker) -> Result<()> {
         let build = Build {
             target,
             context: context.as_ref().map_or(paths.root.as_path(), |context| context.path()),
-            tags: &[&version, name],
+            tags: &[&version, name, &format!("{name}:{LOCAL}")],
             options: &options,
         };
         eprintln!("building {version}");
         build.run(docker)?;
+        check::check(docker, paths, target, &version)?;
         eprintln!("built {version} in {} s", begun.elapsed().as_secs());
-        println!("{}", described(docker, &version)?);
+        let made = Made::find(docker, &version)?;
+        println!("{made}");
+        // Programs of the dev profile are as large as they are.
+        if target == Target::Server && (args.from_source || args.profile == Profile::Release) {
+            made.check(Made::find(docker, base::IMAGE)?.size)?;
+        }
     }
     Ok(())
 }
@@ -118,10 +130,70 @@ fn revision(paths: &Paths) -> Option<String> {
     described.output().ok()
 }
 
-/// `moorline-server:0.1.0  45.1 MB  sha256:…`
-fn described(docker: &Docker, image: &str) -> Result<String> {
-    let said = docker.cmd(["image", "inspect", "--format", "{{.Size}} {{.Id}}", image]).output()?;
-    let (size, id) = said.split_once(' ').unwrap_or((&said, "?"));
-    let size: f64 = size.parse()?;
-    Ok(format!("{image}  {:.1} MB  {id}", size / 1e6))
+/// An image that is there, as it is printed: `moorline-server:0.1.0  45.1 MB  sha256:…`.
+#[derive(Debug)]
+struct Made {
+    image: String,
+    size: u64,
+    id: String,
+}
+
+impl Made {
+    fn find(docker: &Docker, image: &str) -> Result<Self> {
+        let said = docker.cmd(["image", "inspect", "--format", "{{.Size}} {{.Id}}", image]).output()?;
+        let (size, id) = said
+            .split_once(' ')
+            .context("the engine tells no size and digest: is it Docker's?")?;
+        Ok(Self {
+            image: image.to_owned(),
+            size: size.parse().context("the engine tells no size")?,
+            id: id.to_owned(),
+        })
+    }
+
+    fn check(&self, base: u64) -> Result<()> {
+        let own = self.size.saturating_sub(base);
+        if own > SERVER_MAX {
+            bail!(
+                "{} has {} MB beside its base, more than {} MB: look at `docker history {}`",
+                self.image,
+                own / 1_000_000,
+                SERVER_MAX / 1_000_000,
+                self.image
+            );
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { image, size, id } = self;
+        write!(f, "{image}  {}.{} MB  {id}", size / 1_000_000, size / 100_000 % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(size: u64) -> Made {
+        Made {
+            image: "moorline-server:1".to_owned(),
+            size,
+            id: "sha256:ab".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_made_is_told_on_a_line() {
+        assert_eq!(made(45_160_000).to_string(), "moorline-server:1  45.1 MB  sha256:ab");
+    }
+
+    #[test]
+    fn a_server_that_has_grown_is_refused_by_what_it_has_beside_its_base() {
+        made(140_000_000).check(80_000_000).unwrap();
+        let error = made(141_000_000).check(80_000_000).unwrap_err().to_string();
+        assert!(error.contains("61 MB") && error.contains("docker history"), "{error}");
+    }
 }

@@ -6,8 +6,12 @@ pub mod postgres;
 
 mod base;
 mod build;
+mod check;
+mod container;
 mod fleet;
+mod layers;
 mod make;
+mod pins;
 mod programs;
 mod recipe;
 mod source;

@@ -10,51 +10,66 @@ use anyhow::{Context, Result};
 
 use crate::{cargo::cargo, command::Cmd, demo::clean, paths::Paths};
 
-/// Each has to be in `deploy/images/bin` for an image from prebuilt programs.
+/// Each is in `deploy/images/bin` for an image from prebuilt programs.
 const NAMES: [&str; 3] = ["moorline", "moorline-server", "moorline-worker"];
 const BUILD: Duration = Duration::from_secs(3600);
 
 /// How programs are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// Quickly: those that tests run, built with the tests' features, so that nothing is built twice.
+    /// Quickly: those that tests run.
     Dev,
     /// As users run them.
     Release,
 }
 
+impl Profile {
+    /// What cargo is told. For tests it is what the tests are built with, since other features would build all dependencies anew; the
+    /// programs are those that come with them.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Dev => &["test", "--workspace", "--features", "xtask/bench", "--test", "it", "--no-run"],
+            Self::Release => &[
+                "build",
+                "--release",
+                "--locked",
+                "-p",
+                "moorline",
+                "-p",
+                "moorline-server",
+                "-p",
+                "moorline-worker",
+            ],
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+
+    fn built_as(self, name: &str) -> String {
+        match self {
+            Self::Dev => format!("{name}-under-test"),
+            Self::Release => name.to_owned(),
+        }
+    }
+}
+
 /// Builds them. Returns where each is, ready to be put into an image.
 pub fn build(paths: &Paths, profile: Profile) -> Result<Vec<PathBuf>> {
-    eprintln!(
-        "building the programs ({})",
-        if profile == Profile::Dev { "dev" } else { "release" }
-    );
-    let arguments: &[&str] = match profile {
-        Profile::Dev => &["build", "--workspace", "--features", "xtask/bench"],
-        Profile::Release => &[
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "moorline",
-            "-p",
-            "moorline-server",
-            "-p",
-            "moorline-worker",
-        ],
-    };
-    clean(cargo()).args(arguments).dir(&paths.root).limit(BUILD).run()?;
+    eprintln!("building the programs");
+    clean(cargo()).args(profile.arguments()).dir(&paths.root).limit(BUILD).run()?;
     let target = paths.programs.parent().context("programs are in no folder")?;
-    let folder = match profile {
-        Profile::Dev => target.join("debug"),
-        Profile::Release => target.join("release"),
-    };
-    let stripped = paths
-        .output
-        .join("bin")
-        .join(if profile == Profile::Dev { "dev" } else { "release" });
+    let built = target.join(profile.folder());
+    let stripped = paths.output.join("programs").join(profile.folder());
     fs::create_dir_all(&stripped).with_context(|| format!("could not make {}", stripped.display()))?;
-    NAMES.iter().map(|name| strip(&folder.join(name), &stripped.join(name))).collect()
+    NAMES
+        .iter()
+        .map(|name| strip(&built.join(profile.built_as(name)), &stripped.join(name)))
+        .collect()
 }
 
 /// A copy without symbols, which the image has no use for. Where there is no `strip` it is a copy as it is.

@@ -181,8 +181,10 @@ impl Agent for Gemini {
     fn environment(&self) -> BTreeMap<String, SecretString> {
         // Always said: a file in the repository could send the key elsewhere.
         let base_url = ("GOOGLE_GEMINI_BASE_URL".to_owned(), SecretString::from(self.base_url.clone()));
+        // It would start itself a second time, to be given more memory than a container has.
+        let once = ("GEMINI_CLI_NO_RELAUNCH".to_owned(), SecretString::from("true"));
         let api_key = self.api_key.clone().map(|key| ("GEMINI_API_KEY".to_owned(), key));
-        [base_url].into_iter().chain(api_key).collect()
+        [base_url, once].into_iter().chain(api_key).collect()
     }
 
     fn work_environment(&self, _home: &Path) -> BTreeMap<String, SecretString> {

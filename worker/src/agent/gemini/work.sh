@@ -8,7 +8,7 @@ home=$HOME/gemini
 rm -rf "$home"
 mask=$(umask)
 umask 077
-mkdir -p "$home/.gemini" || exit 1
+mkdir -p "$home/.gemini" "$home/tmp" || exit 1
 for file in "$volume"/* "$volume"/.[!.]*; do
   case ${file##*/} in .moorline | .env | tmp | history | projects.json* | *.log) continue ;; esac
   [ ! -e "$file" ] || ln -s "$file" "$home/.gemini/" || exit 1
@@ -27,6 +27,7 @@ fi
 # user say the same, unless somebody has put others into the volume.
 printf '%s\n' "$settings" | sed "s/TYPE/$type/" >"$home/system.json" || exit 1
 [ -e "$home/.gemini/settings.json" ] || cp "$home/system.json" "$home/.gemini/settings.json" || exit 1
-export GEMINI_CLI_HOME="$home" GEMINI_CLI_SYSTEM_SETTINGS_PATH="$home/system.json"
+# It writes reports of failed calls, the conversation in them, where temporary files are.
+export GEMINI_CLI_HOME="$home" GEMINI_CLI_SYSTEM_SETTINGS_PATH="$home/system.json" TMPDIR="$home/tmp"
 umask "$mask"
 exec "$@"
