@@ -144,8 +144,13 @@ fn environment(name: &str, environment: &Map<String, Value>) -> Value {
 fn user(service: &Value) -> Option<Value> {
     let user = service["user"].as_str()?;
     let group = service["group_add"].as_array().and_then(|groups| groups.first()?.as_str());
+    // Of a reason with a hyphen in it the engine's 20.10 makes a default.
+    let set = |group: &str| match group.strip_prefix("${").and_then(|rest| rest.split_once(":?")) {
+        Some((variable, _)) => format!("${{{variable}:?set it to the group of the socket of the engine}}"),
+        None => group.to_owned(),
+    };
     Some(match (group, user.split_once(':')) {
-        (Some(group), Some((uid, _))) => json!(format!("{uid}:{group}")),
+        (Some(group), Some((uid, _))) => json!(format!("{uid}:{}", set(group))),
         _ => json!(user),
     })
 }
@@ -167,11 +172,11 @@ mod tests {
     #[test]
     fn a_worker_goes_to_its_node_with_the_sockets_group_and_limits_of_its_own() {
         let worker = json!({
-            "image": "a", "user": "1000:1000", "group_add": ["${GID:?}"], "mem_limit": "1g", "cpus": 1.5, "pids_limit": 9,
+            "image": "a", "user": "1000:1000", "group_add": ["${GID:?see `stat -c %g`}"], "mem_limit": "1g", "cpus": 1.5, "pids_limit": 9,
             "environment": {"A": null, "B": "c"}, "secrets": ["key"], "tmpfs": ["/tmp"], "restart": "always", "profiles": ["x"],
         });
         let made = of("codex-7", &worker).unwrap();
-        assert_eq!(made["user"], "1000:${GID:?}");
+        assert_eq!(made["user"], "1000:${GID:?set it to the group of the socket of the engine}");
         assert_eq!(made["environment"], json!({"A": "${A:-}", "B": "c"}));
         assert_eq!(made["volumes"], json!([{"type": "tmpfs", "target": "/tmp"}]));
         assert_eq!(made["secrets"][0]["mode"], 256);
