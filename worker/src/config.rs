@@ -1,7 +1,9 @@
 //! Everything that can be set for a worker, read once at start.
 
 mod args;
+mod embedding;
 mod environment;
+mod secret;
 mod timers;
 mod walls;
 
@@ -10,7 +12,11 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use clap::Parser;
 use secrecy::SecretString;
 
-use crate::{engine::images::Images, spool};
+use crate::{
+    embedding::{Credential, Settings as Embedding},
+    engine::images::Images,
+    spool,
+};
 
 pub use self::{
     args::Args,
@@ -70,6 +76,18 @@ pub struct Config {
     pub health_listen: Option<SocketAddr>,
     /// The Codex program (`MOORLINE_CODEX_PROGRAM`, `codex`).
     pub codex_program: String,
+    /// The Gemini program (`MOORLINE_GEMINI_PROGRAM`, `gemini`).
+    pub gemini_program: String,
+    /// The key that Gemini is given (`GEMINI_API_KEY`, or else `GOOGLE_API_KEY`).
+    pub gemini_credential: Option<Credential>,
+    /// The Spec Kit program (`MOORLINE_SPECKIT_PROGRAM`, `specify`).
+    pub speckit_program: String,
+    /// Where the worker's own container has the auth volume mounted (`CODEX_VOLUME_PATH`, such as `/home/app/.codex`); not checked when unset.
+    pub volume_path: Option<PathBuf>,
+    /// TOML file that is merged into the volume's `config.toml` (`CODEX_TEMPLATE_PATH`); `approval_policy = "never"` alone when unset.
+    pub template_path: Option<PathBuf>,
+    /// Embeddings for agents (`DEFAULT_EMBEDDING_PROVIDER` and others).
+    pub embedding: Embedding,
     /// Model that Codex is told to use (`CODEX_MODEL`).
     pub codex_model: Option<String>,
     /// Profile that Codex is told to use (`CODEX_PROFILE`).
@@ -87,7 +105,7 @@ pub struct Config {
     /// Bytes that everything in a volume but its credential may take before it is cleaned up after a use; 0 for no limit
     /// (`MOORLINE_VOLUME_QUOTA_MIB`, 1024).
     pub volume_quota_bytes: u64,
-    /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`).
+    /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`, or a file by `GITHUB_TOKEN_FILE`, as all secrets).
     pub github_token: Option<SecretString>,
     /// Where `owner/name` is found (`MOORLINE_GITHUB_URL`, `https://github.com`).
     pub github_url: String,

@@ -55,7 +55,16 @@ impl Redactor {
 
     /// One that knows the secrets in a worker's settings: what an agent is given it may print.
     pub fn of(config: &Config) -> Self {
-        Self::new(config.github_token.clone().into_iter().chain(config.codex_env.values().cloned()))
+        let keys = [&config.embedding.credential, &config.gemini_credential];
+        let keys = keys.into_iter().flatten().map(|credential| credential.key.clone());
+        Self::new(
+            config
+                .github_token
+                .clone()
+                .into_iter()
+                .chain(config.codex_env.values().cloned())
+                .chain(keys),
+        )
     }
 
     /// The text without secrets.

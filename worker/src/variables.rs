@@ -44,6 +44,67 @@ pub const CODEX_ENV: Variable = Variable {
     about: "Further environment of every container of Codex, jobs and login commands alike: `NAME=value`, one a line or with commas between them",
 };
 
+/// Keys of Google, the first by its own name.
+pub const GOOGLE_API_KEY: Variable = secret(
+    "GOOGLE_API_KEY",
+    "Key for Google's embeddings; Gemini takes it as well where it has none of its own",
+);
+
+/// The second by the name that Gemini knows.
+pub const GEMINI_API_KEY: Variable = secret(
+    "GEMINI_API_KEY",
+    "Key for Gemini; Google's embeddings take it where there is no `GOOGLE_API_KEY`",
+);
+
+/// Key of OpenAI.
+pub const OPENAI_API_KEY: Variable = secret("OPENAI_API_KEY", "Key for OpenAI's embeddings");
+
+/// File of [`GITHUB_TOKEN`].
+pub const GITHUB_TOKEN_FILE: Variable = file(
+    "GITHUB_TOKEN_FILE",
+    "File that holds `GITHUB_TOKEN`, instead; empty counts as not set",
+);
+
+/// File of [`CODEX_ENV`].
+pub const CODEX_ENV_FILE: Variable = file("CODEX_ENV_FILE", "File that holds `CODEX_ENV`, instead; empty counts as not set");
+
+/// File of [`GOOGLE_API_KEY`].
+pub const GOOGLE_API_KEY_FILE: Variable = file(
+    "GOOGLE_API_KEY_FILE",
+    "File that holds `GOOGLE_API_KEY`, instead; empty counts as not set",
+);
+
+/// File of [`GEMINI_API_KEY`].
+pub const GEMINI_API_KEY_FILE: Variable = file(
+    "GEMINI_API_KEY_FILE",
+    "File that holds `GEMINI_API_KEY`, instead; empty counts as not set",
+);
+
+/// File of [`OPENAI_API_KEY`].
+pub const OPENAI_API_KEY_FILE: Variable = file(
+    "OPENAI_API_KEY_FILE",
+    "File that holds `OPENAI_API_KEY`, instead; empty counts as not set",
+);
+
+const fn secret(name: &'static str, about: &'static str) -> Variable {
+    Variable {
+        name,
+        default: "",
+        secret: true,
+        about,
+    }
+}
+
+/// Its value is a path.
+const fn file(name: &'static str, about: &'static str) -> Variable {
+    Variable {
+        name,
+        default: "",
+        secret: false,
+        about,
+    }
+}
+
 /// Where Docker is.
 pub const DOCKER_HOST: Variable = Variable {
     name: "DOCKER_HOST",
@@ -69,4 +130,18 @@ pub const LOG_FORMAT: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 5] = [GITHUB_TOKEN, CODEX_ENV, DOCKER_HOST, LOG, LOG_FORMAT];
+pub const ALL: [Variable; 13] = [
+    GITHUB_TOKEN,
+    GITHUB_TOKEN_FILE,
+    CODEX_ENV,
+    CODEX_ENV_FILE,
+    GOOGLE_API_KEY,
+    GOOGLE_API_KEY_FILE,
+    GEMINI_API_KEY,
+    GEMINI_API_KEY_FILE,
+    OPENAI_API_KEY,
+    OPENAI_API_KEY_FILE,
+    DOCKER_HOST,
+    LOG,
+    LOG_FORMAT,
+];

@@ -23,7 +23,7 @@ use crate::{
 use self::guard::{Kind, Mode, Use};
 
 pub(crate) use self::diagnostics::timestamp;
-pub(crate) use self::probe::fingerprint;
+pub(crate) use self::probe::{fingerprint, read};
 pub use self::{
     probe::{CredentialFacts, Probe, probe},
     state::{Proven, Refused, State},
