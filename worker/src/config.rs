@@ -10,13 +10,10 @@ mod walls;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use moorline_proto::v1;
 use secrecy::SecretString;
 
-use crate::{
-    embedding::{Credential, Settings as Embedding},
-    engine::images::Images,
-    spool,
-};
+use crate::{embedding::Settings as Embedding, engine::images::Images, spool};
 
 pub use self::{
     args::Args,
@@ -35,7 +32,7 @@ pub struct Config {
     pub queues: Vec<String>,
     /// Jobs that it runs at once, its shard's queue apart, which takes one (`MOORLINE_SLOTS`, 4).
     pub slots: u32,
-    /// The shard's volume, if it serves a shard (`CODEX_VOLUME_NAME`).
+    /// The volume of the queue that needs a login, if it serves one (`CODEX_VOLUME_NAME`; for `gemini` `MOORLINE_GEMINI_VOLUME`, `gemini_auth`).
     pub volume: Option<String>,
     /// Folder that holds `runs/` and the worker's own git directories (`MOORLINE_WORK_ROOT`, `/work`).
     pub work_root: PathBuf,
@@ -78,8 +75,12 @@ pub struct Config {
     pub codex_program: String,
     /// The Gemini program (`MOORLINE_GEMINI_PROGRAM`, `gemini`).
     pub gemini_program: String,
-    /// The key that Gemini is given (`GEMINI_API_KEY`, or else `GOOGLE_API_KEY`).
-    pub gemini_credential: Option<Credential>,
+    /// Model that Gemini is told to use (`GEMINI_MODEL`, `gemini-2.5-pro`).
+    pub gemini_model: String,
+    /// Where Gemini's API is (`MOORLINE_GEMINI_BASE_URL`, Google's own).
+    pub gemini_base_url: String,
+    /// Key that Gemini is given where its volume holds no login (`GEMINI_API_KEY`, or else `GOOGLE_API_KEY`).
+    pub gemini_api_key: Option<SecretString>,
     /// The Spec Kit program (`MOORLINE_SPECKIT_PROGRAM`, `specify`).
     pub speckit_program: String,
     /// Where the worker's own container has the auth volume mounted (`CODEX_VOLUME_PATH`, such as `/home/app/.codex`); not checked when unset.
@@ -164,9 +165,17 @@ impl Config {
         Only::try_parse_from(args)?.args.try_into()
     }
 
-    /// The shard's queue, if it serves one.
-    pub fn shard_queue(&self) -> Option<&str> {
-        self.queues.iter().map(String::as_str).find(|queue| shard_index(queue).is_some())
+    /// The queue that needs a login, if it serves one: a shard's, or `gemini`.
+    pub fn login_queue(&self) -> Option<&str> {
+        self.queues.iter().map(String::as_str).find(|queue| *queue != "default")
+    }
+
+    /// The agent of that queue; Codex where there is none.
+    pub fn agent(&self) -> v1::Agent {
+        match self.login_queue() {
+            Some(GEMINI_QUEUE) => v1::Agent::Gemini,
+            _ => v1::Agent::Codex,
+        }
     }
 
     /// Jobs of a queue that it does at once: of one that needs a login just one, since a login serves one.
@@ -198,6 +207,9 @@ impl Config {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 }
+
+/// Queue of Gemini's work.
+pub const GEMINI_QUEUE: &str = "gemini";
 
 /// The number in `codex-<n>`; `None` for another queue.
 pub fn shard_index(queue: &str) -> Option<u32> {

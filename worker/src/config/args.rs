@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{ANY, Config, EngineChoice, Error, Timers, WallArgs, Walls, embedding, environment, secret, shard_index, walls};
+use super::{ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, embedding, environment, secret, shard_index, walls};
 use crate::variables::{CODEX_ENV, CODEX_ENV_FILE, GITHUB_TOKEN, GITHUB_TOKEN_FILE};
 
 /// Settings of a worker, each with the variable that stands for it.
@@ -106,6 +106,15 @@ pub struct Args {
     /// The Gemini program (default: `gemini`)
     #[arg(long, env = "MOORLINE_GEMINI_PROGRAM", value_name = "PROGRAM")]
     gemini_program: Option<String>,
+    /// Auth volume of the queue gemini (default: `gemini_auth`)
+    #[arg(long, env = "MOORLINE_GEMINI_VOLUME", value_name = "VOLUME")]
+    gemini_volume: Option<String>,
+    /// Model that Gemini is told to use (default: `gemini-2.5-pro`)
+    #[arg(long, env = "GEMINI_MODEL", value_name = "MODEL")]
+    gemini_model: Option<String>,
+    /// Where Gemini's API is (default: `https://generativelanguage.googleapis.com`)
+    #[arg(long, env = "MOORLINE_GEMINI_BASE_URL", value_name = "URL")]
+    gemini_base_url: Option<String>,
     /// The Spec Kit program (default: `specify`)
     #[arg(long, env = "MOORLINE_SPECKIT_PROGRAM", value_name = "PROGRAM")]
     speckit_program: Option<String>,
@@ -226,9 +235,12 @@ impl TryFrom<Args> for Config {
         Ok(Self {
             server: server(args.server)?,
             name: name(args.worker_name, &queues)?,
+            volume: match queues.iter().any(|queue| queue == GEMINI_QUEUE) {
+                true => Some(given(args.gemini_volume).unwrap_or_else(|| "gemini_auth".to_owned())),
+                false => given(args.volume),
+            },
             queues,
             slots,
-            volume: given(args.volume),
             engine: engine(args.engine)?,
             job_image,
             login_check_image,
@@ -246,7 +258,14 @@ impl TryFrom<Args> for Config {
             health_listen: health_listen(args.health_listen)?,
             codex_program: given(args.codex_program).unwrap_or_else(|| "codex".to_owned()),
             gemini_program: given(args.gemini_program).unwrap_or_else(|| "gemini".to_owned()),
-            gemini_credential: embedding::gemini()?,
+            gemini_model: given(args.gemini_model).unwrap_or_else(|| "gemini-2.5-pro".to_owned()),
+            gemini_base_url: address(
+                "MOORLINE_GEMINI_BASE_URL",
+                args.gemini_base_url,
+                "https://generativelanguage.googleapis.com",
+            )?,
+            // Only from the environment, as the token below.
+            gemini_api_key: embedding::gemini_key()?,
             speckit_program: given(args.speckit_program).unwrap_or_else(|| "specify".to_owned()),
             volume_path: given(args.volume_path).map(|path| folder("CODEX_VOLUME_PATH", path)).transpose()?,
             template_path: given(args.template_path)
@@ -286,7 +305,7 @@ pub(super) fn invalid(variable: &'static str, reason: impl Into<String>) -> Erro
     }
 }
 
-fn number<N>(variable: &'static str, value: Option<String>, default: N, least: N, most: N) -> Result<N, Error>
+pub(super) fn number<N>(variable: &'static str, value: Option<String>, default: N, least: N, most: N) -> Result<N, Error>
 where
     N: FromStr + PartialOrd + std::fmt::Display + Copy,
 {
@@ -382,7 +401,7 @@ fn queues(shard: Option<String>, others: Option<String>) -> Result<Vec<String>, 
         .map(str::trim)
         .filter(|queue| !queue.is_empty())
     {
-        let known = matches!(queue, "default" | "gemini") || shard_index(queue).is_some();
+        let known = matches!(queue, "default" | GEMINI_QUEUE) || shard_index(queue).is_some();
         if !known {
             return Err(invalid(
                 "MOORLINE_QUEUES",

@@ -104,12 +104,10 @@ impl Keys {
     }
 }
 
-/// The key that Gemini itself is given, and the variable that it came by.
-pub(super) fn gemini() -> Result<Option<Credential>, Error> {
+/// The key that Gemini itself is given: by its own name first.
+pub(super) fn gemini_key() -> Result<Option<SecretString>, Error> {
     let keys = Keys::read()?;
-    let credential = |source| move |key| Credential { source, key };
-    let gemini = keys.gemini.map(credential(Source::GeminiApiKey));
-    Ok(gemini.or_else(|| keys.google.map(credential(Source::GoogleApiKey))))
+    Ok(keys.gemini.or(keys.google))
 }
 
 #[cfg(test)]

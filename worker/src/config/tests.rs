@@ -11,7 +11,7 @@ fn without_settings_a_worker_serves_the_default_queue_of_a_local_server() {
     let config = parse(&[]).expect("defaults");
     assert_eq!(config.server, "http://127.0.0.1:7420");
     assert_eq!(config.queues, ["default"]);
-    assert_eq!(config.shard_queue(), None);
+    assert_eq!(config.login_queue(), None);
     assert_eq!(
         (config.slots, config.job_memory_bytes, config.job_user.as_str()),
         (4, 4 << 30, "1000:1000")
@@ -34,7 +34,7 @@ fn a_shard_worker_serves_its_queue_and_what_else_is_named() {
     ])
     .expect("a shard");
     assert_eq!(config.queues, ["codex-12", "default"]);
-    assert_eq!(config.shard_queue(), Some("codex-12"));
+    assert_eq!(config.login_queue(), Some("codex-12"));
     let config = parse(&["--codex-config", "a=1\n\n b=\"x\" \n"]).expect("settings of Codex");
     assert_eq!(config.codex_config, ["a=1", "b=\"x\""]);
     assert_eq!(

@@ -72,7 +72,6 @@ async fn kept(config: &Arc<Config>, engine: &Arc<dyn Engine>, kind: Kind, in_use
     let mut kept = Kept::default();
     let Some(name) = &config.volume else {
         kept.enforced = template(config, kind);
-        kept.login = (kind == Kind::Gemini).then(|| key(config, kind));
         return kept;
     };
     let volume = timed(volume::check(config, engine, kind, name)).await;
@@ -104,9 +103,8 @@ async fn kept(config: &Arc<Config>, engine: &Arc<dyn Engine>, kind: Kind, in_use
 
 /// What can be checked without an engine.
 pub(super) fn without_engine(config: &Config, kind: Kind) -> Found {
-    let key = (kind == Kind::Gemini && config.volume.is_none()).then(|| key(config, kind));
     Found {
-        checks: template(config, kind).into_iter().chain(key).collect(),
+        checks: template(config, kind).into_iter().collect(),
         ..Found::default()
     }
 }
@@ -115,17 +113,6 @@ pub(super) fn without_engine(config: &Config, kind: Kind) -> Found {
 fn template(config: &Config, kind: Kind) -> Option<Check> {
     let unusable = (kind == Kind::Codex).then(|| policy::usable(config).err()).flatten()?;
     Some(Check::at_once(missing(POLICY, unusable.to_string())))
-}
-
-/// Without a login of its own, Gemini works with a key.
-fn key(config: &Config, kind: Kind) -> Check {
-    Check::at_once(match &config.gemini_credential {
-        Some(credential) => passed(kind.login(), credential.source.name()),
-        None => missing(
-            kind.login(),
-            "Gemini needs an API key: set GEMINI_API_KEY or GOOGLE_API_KEY (or a file by GEMINI_API_KEY_FILE or GOOGLE_API_KEY_FILE)",
-        ),
-    })
 }
 
 async fn enforced(config: &Config, engine: &Arc<dyn Engine>, volume: &str, in_use: bool) -> StartupCheck {

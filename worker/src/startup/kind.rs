@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, GEMINI_QUEUE};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,9 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(config: &Config) -> Self {
-        match config.shard_queue() {
-            Some("gemini") => Self::Gemini,
+        match config.login_queue() {
+            Some(GEMINI_QUEUE) => Self::Gemini,
             Some(_) => Self::Codex,
-            None if config.queues.iter().any(|queue| queue == "gemini") => Self::Gemini,
             None => Self::Default,
         }
     }
