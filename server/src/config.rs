@@ -1,5 +1,6 @@
 //! Everything that can be set for a server, read once at start.
 
+mod secret;
 mod timers;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
@@ -7,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use clap::{Parser, builder::FalseyValueParser};
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use secret::Error as SecretError;
 pub use timers::TimerArgs;
 
 use crate::{
@@ -102,6 +104,10 @@ pub struct Args {
     /// Postgres to use; without it a private one is started in the data directory.
     #[arg(long, env = "MOORLINE_DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<SecretString>,
+
+    /// File with the address of that Postgres, instead.
+    #[arg(long, env = "MOORLINE_DATABASE_URL_FILE", global = true, value_name = "FILE")]
+    pub database_url_file: Option<String>,
 
     /// Folder of the private Postgres and, unless set otherwise, of the artifacts.
     #[arg(long, env = "MOORLINE_DATA_DIR", default_value = DATA_DIR, global = true, value_parser = |text: &str| or_default::<PathBuf>(text, DATA_DIR))]
@@ -219,16 +225,38 @@ pub enum Command {
     Health,
 }
 
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Times don't go together.
+    #[error(transparent)]
+    Timers(#[from] flow::timers::Error),
+    /// A secret can't be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
 impl Args {
     /// The settings that these arguments come to.
     ///
     /// # Errors
     ///
-    /// When times don't go together.
-    pub fn config(self) -> Result<Config, flow::timers::Error> {
+    /// When times don't go together, and when a file with a secret can't be used.
+    pub fn config(self) -> Result<Config, Error> {
         let timers = self.timers.timers();
         timers.check()?;
-        let database = match self.database_url.filter(|url| !url.expose_secret().trim().is_empty()) {
+        let url = self.database_url.filter(|url| !url.expose_secret().trim().is_empty());
+        let file = self.database_url_file.filter(|path| !path.trim().is_empty());
+        let url = match (url, file) {
+            (Some(_), Some(_)) => {
+                return Err(Error::Secret(SecretError::Twice {
+                    variable: "MOORLINE_DATABASE_URL",
+                }));
+            }
+            (url, None) => url,
+            (None, Some(path)) => Some(secret::read("MOORLINE_DATABASE_URL", path.trim().as_ref())?),
+        };
+        let database = match url {
             Some(url) => Database::External(url),
             None => Database::Embedded {
                 data_dir: self.data_dir.join("postgres"),
@@ -299,6 +327,32 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn the_databases_address_may_be_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("url");
+        std::fs::write(&path, "postgres://ada:secret@db/moorline\n").unwrap();
+        let file = format!("--database-url-file={}", path.display());
+        let database = parse(&[&file, "--database-url", " "]).database;
+        assert!(matches!(database, Database::External(url) if url.expose_secret() == "postgres://ada:secret@db/moorline"));
+        let refused = |args: &[&str]| {
+            let args = Args::try_parse_from([&["moorline-server"], args].concat()).unwrap();
+            args.config()
+                .unwrap_err()
+                .to_string()
+                .replace(&path.display().to_string(), "/run/url")
+        };
+        let twice = refused(&[&file, "--database-url", "postgres://db/moorline"]);
+        std::fs::write(&path, "\n").unwrap();
+        let empty = refused(&[&file]);
+        std::fs::remove_file(&path).unwrap();
+        insta::assert_snapshot!([twice, empty, refused(&[&file])].join("\n"), @r"
+        MOORLINE_DATABASE_URL_FILE is set, and so is MOORLINE_DATABASE_URL: unset one of them
+        MOORLINE_DATABASE_URL_FILE names /run/url, which is empty: set a file with the secret, readable by the server's user
+        MOORLINE_DATABASE_URL_FILE names /run/url, which can't be read (No such file or directory (os error 2)): set a file with the secret, readable by the server's user
+        ");
     }
 
     #[test]

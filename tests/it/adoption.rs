@@ -133,6 +133,8 @@ fn start(config: &Config) -> Process {
         ("MOORLINE_ENGINE", format!("{:?}", config.engine).to_lowercase()),
         ("SPEC_AUTOMATION_JOB_IMAGE", config.job_image.clone()),
         ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
+        ("MOORLINE_SPECKIT_PROGRAM", config.speckit_program.clone()),
+        ("DEFAULT_EMBEDDING_PROVIDER", config.embedding.provider.name().to_owned()),
         ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
         ("MOORLINE_GIT_PROTOCOLS", config.git_protocols.clone()),
         ("MOORLINE_DRAIN_SECONDS", config.drain_grace.as_secs().to_string()),

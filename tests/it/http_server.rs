@@ -93,7 +93,7 @@ async fn a_name_that_is_set_is_let_in() {
     };
     let running = start(named, shutdown.clone()).await.unwrap();
     let url = format!("http://{}/healthz", running.http_address.unwrap());
-    let request = reqwest::Client::new().get(url).header("host", "moorline.example");
+    let request = super::support::http::client().get(url).header("host", "moorline.example");
     assert_eq!(answer(request).await.status, 200);
     shutdown.cancel();
     running.finished().await.unwrap();

@@ -49,6 +49,7 @@ mod several_servers;
 mod specs;
 mod spool;
 mod stages;
+mod startup;
 mod vllm;
 mod volumes;
 mod watch_run;

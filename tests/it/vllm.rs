@@ -134,6 +134,8 @@ impl Operator {
             ("MOORLINE_ENGINE", "process".to_owned()),
             ("MOORLINE_WORK_ROOT", folder("work")),
             ("MOORLINE_CODEX_PROGRAM", program("MOORLINE_CODEX_PROGRAM", "codex")),
+            ("MOORLINE_SPECKIT_PROGRAM", program("MOORLINE_SPECKIT_PROGRAM", "specify")),
+            ("DEFAULT_EMBEDDING_PROVIDER", "none".to_owned()),
             ("MOORLINE_GIT_PROTOCOLS", "file".to_owned()),
         ];
         make_volume(&root.path().join("work/volumes/codex_auth_0"));

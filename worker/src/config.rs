@@ -1,7 +1,9 @@
 //! Everything that can be set for a worker, read once at start.
 
 mod args;
+mod embedding;
 mod environment;
+mod secret;
 mod timers;
 mod walls;
 
@@ -11,7 +13,7 @@ use clap::Parser;
 use moorline_proto::v1;
 use secrecy::SecretString;
 
-use crate::{engine::images::Images, spool};
+use crate::{embedding::Settings as Embedding, engine::images::Images, spool};
 
 pub use self::{
     args::Args,
@@ -79,6 +81,14 @@ pub struct Config {
     pub gemini_base_url: String,
     /// Key that Gemini is given where its volume holds no login (`GEMINI_API_KEY`, or else `GOOGLE_API_KEY`).
     pub gemini_api_key: Option<SecretString>,
+    /// The Spec Kit program (`MOORLINE_SPECKIT_PROGRAM`, `specify`).
+    pub speckit_program: String,
+    /// Where the worker's own container has the auth volume mounted (`CODEX_VOLUME_PATH`, such as `/home/app/.codex`); not checked when unset.
+    pub volume_path: Option<PathBuf>,
+    /// TOML file that is merged into the volume's `config.toml` (`CODEX_TEMPLATE_PATH`); `approval_policy = "never"` alone when unset.
+    pub template_path: Option<PathBuf>,
+    /// Embeddings for agents (`DEFAULT_EMBEDDING_PROVIDER` and others).
+    pub embedding: Embedding,
     /// Model that Codex is told to use (`CODEX_MODEL`).
     pub codex_model: Option<String>,
     /// Profile that Codex is told to use (`CODEX_PROFILE`).
@@ -96,7 +106,7 @@ pub struct Config {
     /// Bytes that everything in a volume but its credential may take before it is cleaned up after a use; 0 for no limit
     /// (`MOORLINE_VOLUME_QUOTA_MIB`, 1024).
     pub volume_quota_bytes: u64,
-    /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`).
+    /// Token for git over HTTPS and for the forge (`GITHUB_TOKEN`, or a file by `GITHUB_TOKEN_FILE`, as all secrets).
     pub github_token: Option<SecretString>,
     /// Where `owner/name` is found (`MOORLINE_GITHUB_URL`, `https://github.com`).
     pub github_url: String,

@@ -14,6 +14,8 @@
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
 //! - [`audit`]: what is known of a run's credentials before a stage needs them
 //! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
+//! - [`embedding`]: who makes embeddings for agents, and whether they can be had
+//! - [`policy`]: what Codex may never ask, merged into its settings in the volume
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
 //! - `beneath`: ways into folders that an agent has written to, which follow no link
@@ -26,6 +28,7 @@ pub mod audit;
 mod beneath;
 mod boot;
 pub mod config;
+pub mod embedding;
 pub mod engine;
 pub mod fingerprint;
 pub mod forge;
@@ -34,6 +37,7 @@ pub mod health;
 pub mod holding;
 pub mod link;
 pub mod login;
+pub mod policy;
 pub mod preflight;
 pub mod redact;
 pub mod run;

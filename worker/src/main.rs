@@ -125,12 +125,19 @@ fn signals() -> anyhow::Result<(Signal, Signal)> {
     Ok((listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?))
 }
 
+/// Prints all that was checked to standard output; what is missing goes to standard error as well, as when a start is refused.
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
-    let engine = engine::connect::choose(&config).await.map_err(Error::from)?;
-    let ready = startup::check(&Arc::new(config), &engine, false).await.map_err(Error::from)?;
-    for check in ready.profile.checks {
+    let config = Arc::new(config);
+    let engine = engine::connect::choose(&config).await;
+    let checked = startup::check(&config, engine.as_ref(), false).await;
+    let profile = match &checked {
+        Ok(ready) => &ready.profile,
+        Err(startup::Error::NotReady { profile, .. }) => profile,
+    };
+    for check in &profile.checks {
         println!("{}  {}  {}", if check.ok { "ok    " } else { "failed" }, check.name, check.detail);
     }
+    checked.map_err(Error::from)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -58,7 +58,8 @@ impl Redactor {
     /// One that knows the secrets in a worker's settings: what an agent is given it may print.
     pub fn of(config: &Config) -> Self {
         let own = [&config.github_token, &config.gemini_api_key].into_iter().flatten().cloned();
-        Self::new(own.chain(config.codex_env.values().cloned()))
+        let embedding = config.embedding.credential.iter().map(|credential| credential.key.clone());
+        Self::new(own.chain(embedding).chain(config.codex_env.values().cloned()))
     }
 
     /// The text without secrets.

@@ -44,21 +44,66 @@ pub const CODEX_ENV: Variable = Variable {
     about: "Further environment of every container of Codex, jobs and login commands alike: `NAME=value`, one a line or with commas between them",
 };
 
-/// Key of Gemini's agents.
-pub const GEMINI_API_KEY: Variable = Variable {
-    name: "GEMINI_API_KEY",
-    default: "",
-    secret: true,
-    about: "API key that Gemini is given where its volume holds no login",
-};
+/// Keys of Google, the first by its own name.
+pub const GOOGLE_API_KEY: Variable = secret(
+    "GOOGLE_API_KEY",
+    "Key for Google's embeddings; Gemini takes it as well where it has none of its own",
+);
 
-/// The same by Google's own name.
-pub const GOOGLE_API_KEY: Variable = Variable {
-    name: "GOOGLE_API_KEY",
-    default: "",
-    secret: true,
-    about: "The same where `GEMINI_API_KEY` is not set",
-};
+/// The second by the name that Gemini knows.
+pub const GEMINI_API_KEY: Variable = secret(
+    "GEMINI_API_KEY",
+    "Key for Gemini; Google's embeddings take it where there is no `GOOGLE_API_KEY`",
+);
+
+/// Key of OpenAI.
+pub const OPENAI_API_KEY: Variable = secret("OPENAI_API_KEY", "Key for OpenAI's embeddings");
+
+/// File of [`GITHUB_TOKEN`].
+pub const GITHUB_TOKEN_FILE: Variable = file(
+    "GITHUB_TOKEN_FILE",
+    "File that holds `GITHUB_TOKEN`, instead; empty counts as not set",
+);
+
+/// File of [`CODEX_ENV`].
+pub const CODEX_ENV_FILE: Variable = file("CODEX_ENV_FILE", "File that holds `CODEX_ENV`, instead; empty counts as not set");
+
+/// File of [`GOOGLE_API_KEY`].
+pub const GOOGLE_API_KEY_FILE: Variable = file(
+    "GOOGLE_API_KEY_FILE",
+    "File that holds `GOOGLE_API_KEY`, instead; empty counts as not set",
+);
+
+/// File of [`GEMINI_API_KEY`].
+pub const GEMINI_API_KEY_FILE: Variable = file(
+    "GEMINI_API_KEY_FILE",
+    "File that holds `GEMINI_API_KEY`, instead; empty counts as not set",
+);
+
+/// File of [`OPENAI_API_KEY`].
+pub const OPENAI_API_KEY_FILE: Variable = file(
+    "OPENAI_API_KEY_FILE",
+    "File that holds `OPENAI_API_KEY`, instead; empty counts as not set",
+);
+
+const fn secret(name: &'static str, about: &'static str) -> Variable {
+    Variable {
+        name,
+        default: "",
+        secret: true,
+        about,
+    }
+}
+
+/// Its value is a path.
+const fn file(name: &'static str, about: &'static str) -> Variable {
+    Variable {
+        name,
+        default: "",
+        secret: false,
+        about,
+    }
+}
 
 /// Where Docker is.
 pub const DOCKER_HOST: Variable = Variable {
@@ -85,11 +130,17 @@ pub const LOG_FORMAT: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 7] = [
+pub const ALL: [Variable; 13] = [
     GITHUB_TOKEN,
+    GITHUB_TOKEN_FILE,
     CODEX_ENV,
-    GEMINI_API_KEY,
+    CODEX_ENV_FILE,
     GOOGLE_API_KEY,
+    GOOGLE_API_KEY_FILE,
+    GEMINI_API_KEY,
+    GEMINI_API_KEY_FILE,
+    OPENAI_API_KEY,
+    OPENAI_API_KEY_FILE,
     DOCKER_HOST,
     LOG,
     LOG_FORMAT,

@@ -20,13 +20,10 @@ use crate::{
     engine::{Captured, ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
 };
 
-use self::{
-    guard::{Kind, Mode, Use},
-    probe::read,
-};
+use self::guard::{Kind, Mode, Use};
 
 pub(crate) use self::diagnostics::timestamp;
-pub(crate) use self::probe::fingerprint;
+pub(crate) use self::probe::{fingerprint, read};
 pub use self::{
     probe::{CredentialFacts, Probe, probe},
     state::{Proven, Refused, State},

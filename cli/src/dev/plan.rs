@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use moorline_server::config::Database;
-use moorline_worker::config::{Config as Worker, EngineChoice};
+use moorline_worker::{
+    config::{Config as Worker, EngineChoice},
+    embedding::Settings as Embedding,
+};
 
 use super::{Args, volumes::ShardVolume};
 use crate::error::Error;
@@ -37,6 +40,10 @@ impl Plan {
         }
         if env::var_os("MOORLINE_VOLUME_ROOT").is_none() {
             worker.volume_root = data_dir.join("volumes");
+        }
+        // Trying things needs no key of a provider; who wants one says so.
+        if env::var_os("DEFAULT_EMBEDDING_PROVIDER").is_none_or(|provider| provider.is_empty()) {
+            worker.embedding = Embedding::none();
         }
         worker.drain_grace = args.grace;
         worker.engine = args.engine.unwrap_or(worker.engine);

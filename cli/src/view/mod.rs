@@ -13,6 +13,7 @@ mod preflight;
 mod route;
 mod run;
 mod shard;
+mod startup;
 mod volume;
 mod worker;
 
@@ -26,6 +27,7 @@ pub use preflight::{Checked, Preflight, Preflights, RunChecked};
 pub use route::Route;
 pub use run::{CreatedRun, Run, RunDetail, Runs};
 pub use shard::{Shard, Shards};
+pub use startup::WorkerDetail;
 pub use volume::{Cleaned, ListedVolume, Volume, VolumeDetail, Volumes};
 pub use worker::{Drained, Workers};
 

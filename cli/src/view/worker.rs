@@ -50,6 +50,24 @@ impl From<v1::Worker> for Worker {
     }
 }
 
+impl Worker {
+    /// What a card of it says.
+    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("worker", self.name.clone()),
+            ("status", shown(self.status.as_ref())),
+            ("host", self.hostname.clone()),
+            ("version", self.version.clone()),
+            ("queues", self.queues.join(", ")),
+            ("jobs", format!("{} of {}", self.running_jobs, self.slots)),
+            ("volume", shown(self.volume.as_ref())),
+            ("server", shown(self.server.as_ref())),
+            ("connected", time::plain(self.connected_at.as_deref())),
+            ("last heard", time::plain(self.last_heartbeat_at.as_deref())),
+        ]
+    }
+}
+
 /// All workers.
 #[derive(Debug, Serialize)]
 pub struct Workers {

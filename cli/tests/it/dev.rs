@@ -23,7 +23,13 @@ use tonic::transport::Endpoint;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Variables that say where real parts are; nothing else of the environment is passed on.
-const PARTS: [&str; 4] = ["PATH", "MOORLINE_CODEX_PROGRAM", "MOORLINE_POSTGRES_BIN", "MOORLINE_POSTGRES_USER"];
+const PARTS: [&str; 5] = [
+    "PATH",
+    "MOORLINE_CODEX_PROGRAM",
+    "MOORLINE_SPECKIT_PROGRAM",
+    "MOORLINE_POSTGRES_BIN",
+    "MOORLINE_POSTGRES_USER",
+];
 
 /// A running `moorline dev`; killed with a test that has not ended it.
 struct Dev {

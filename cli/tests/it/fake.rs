@@ -244,6 +244,13 @@ impl v1::fleet_service_server::FleetService for Fake {
         })
     }
 
+    async fn get_worker(&self, request: Request<v1::GetWorkerRequest>) -> Result<Response<v1::GetWorkerResponse>, Status> {
+        self.answer(&request, |_| v1::GetWorkerResponse {
+            worker: samples::workers().into_iter().next(),
+            profile: Some(samples::profile()),
+        })
+    }
+
     async fn drain_worker(&self, request: Request<v1::DrainWorkerRequest>) -> Result<Response<v1::DrainWorkerResponse>, Status> {
         self.answer(&request, |_| v1::DrainWorkerResponse { running_jobs: 2 })
     }

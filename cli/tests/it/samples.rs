@@ -298,6 +298,44 @@ pub fn workers() -> Vec<v1::Worker> {
     vec![connected, away]
 }
 
+/// What the first of them has checked.
+pub fn profile() -> v1::StartupProfile {
+    let check = |name: &str, ok, detail: &str, millis: i32| v1::StartupCheck {
+        name: name.into(),
+        ok,
+        detail: detail.into(),
+        duration: Some(prost_types::Duration {
+            seconds: 0,
+            nanos: millis * 1_000_000,
+        }),
+    };
+    let tool = |name: &str, version: &str| v1::StartupTool {
+        name: name.into(),
+        version: version.into(),
+        supported: true,
+    };
+    v1::StartupProfile {
+        checks: vec![
+            check("engine", true, "docker 20.10.24 (API 1.41)", 4),
+            check("codex_login", false, "not logged in\u{1b}[31m", 412),
+        ],
+        engine: "docker".into(),
+        engine_version: "20.10.24 (API 1.41)".into(),
+        embedding: Some(v1::StartupEmbedding {
+            provider: "google".into(),
+            model: "gemini-embedding-001".into(),
+            credential_source: "google_api_key".into(),
+            dimension: 3072,
+            probed: true,
+        }),
+        tools: vec![tool("codex", "0.163.0"), tool("speckit", "1.2.3")],
+        policy: Some(v1::StartupPolicy {
+            approval_policy: "never".into(),
+            template: "built-in".into(),
+        }),
+    }
+}
+
 /// The events of a run that succeeds.
 pub fn events() -> Vec<v1::RunEvent> {
     let run = |status: v1::RunStatus, phase: v1::Phase| {

@@ -490,6 +490,26 @@ async fn workers_are_shown_and_drained() {
 }
 
 #[tokio::test]
+async fn a_worker_is_shown_with_what_it_has_checked() {
+    let table = shown(one(), "worker show w0").await;
+    for said in [
+        "codex 0.163.0, speckit 1.2.3",
+        "approval_policy = never (built-in)",
+        "google, gemini-embedding-001, credential google_api_key, 3072 dimensions, by a real call",
+        "412 ms",
+        "failed",
+    ] {
+        assert!(table.contains(said), "{said}: {table}");
+    }
+    assert!(!table.contains('\u{1b}'), "{table}");
+    let text = shown(one(), "worker show w0 --output json").await;
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(document["worker"]["name"], "w0");
+    assert_eq!(document["profile"]["checks"][1]["duration_ms"], 412);
+    assert_eq!(document["profile"]["embedding"]["credential_source"], "google_api_key");
+}
+
+#[tokio::test]
 async fn a_worker_is_a_document_for_programs() {
     let text = shown(one(), "worker list --output json").await;
     let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");

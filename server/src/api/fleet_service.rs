@@ -36,6 +36,16 @@ impl v1::fleet_service_server::FleetService for Service {
         }))
     }
 
+    async fn get_worker(&self, request: Request<v1::GetWorkerRequest>) -> Result<Response<v1::GetWorkerResponse>, Status> {
+        let wire = request.into_inner();
+        text("worker_name", &wire.worker_name)?;
+        let (worker, profile) = fleet::worker(&self.flow, &wire.worker_name).await.map_err(status)?;
+        Ok(Response::new(v1::GetWorkerResponse {
+            worker: Some(wire::fleet::message(worker)),
+            profile: Some(wire::document::profile_message(profile)),
+        }))
+    }
+
     async fn drain_worker(&self, request: Request<v1::DrainWorkerRequest>) -> Result<Response<v1::DrainWorkerResponse>, Status> {
         let caller = Caller::of(&request);
         let wire = request.into_inner();

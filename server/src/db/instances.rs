@@ -45,6 +45,16 @@ pub async fn upsert_worker(connection: &mut Connection, worker: &Worker<'_>) -> 
         .await
 }
 
+/// What a worker has checked at its latest start, as it was stored.
+pub async fn profile(connection: &mut Connection, name: &str) -> QueryResult<Option<serde_json::Value>> {
+    workers::table
+        .find(name)
+        .select(workers::profile)
+        .first(connection)
+        .await
+        .optional()
+}
+
 /// The key that is sealed with for an instance, if it gave one.
 pub async fn sealing_key(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Vec<u8>>> {
     let found: Option<Option<Vec<u8>>> = worker_instances::table

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Error, Flow, command};
 pub use crate::db::sessions::Seen;
 use crate::{
-    db::sessions,
+    db::{instances, sessions},
     domain::{
         self,
         command::{Answer, Order},
@@ -26,6 +26,26 @@ pub async fn workers(flow: &Flow) -> Result<Vec<Seen>, Error> {
     Ok(sessions::workers(&mut *flow.connection().await?, None, flow.timers.lease.as_secs_f64()).await?)
 }
 
+/// One of them, with what it has checked at its latest start.
+///
+/// # Errors
+///
+/// `WORKER_NOT_FOUND`.
+pub async fn worker(flow: &Flow, name: &str) -> Result<(Seen, serde_json::Value), Error> {
+    let worker = find(flow, name).await?;
+    let profile = instances::profile(&mut *flow.connection().await?, name).await?;
+    Ok((worker, profile.unwrap_or_default()))
+}
+
+async fn find(flow: &Flow, name: &str) -> Result<Seen, Error> {
+    let lease = flow.timers.lease.as_secs_f64();
+    let found = sessions::workers(&mut *flow.connection().await?, Some(name), lease).await?.pop();
+    Ok(found.ok_or_else(|| {
+        let message = format!("there is no worker {name:?}: `moorline worker list` shows those that there are");
+        domain::Error::not_found("WORKER_NOT_FOUND", message).with("worker", name)
+    })?)
+}
+
 /// Tells a worker to take nothing new, finish what it has, and end. Returns how many jobs it still has to finish, once it has said that it
 /// drains. Safe to repeat.
 ///
@@ -33,14 +53,7 @@ pub async fn workers(flow: &Flow) -> Result<Vec<Seen>, Error> {
 ///
 /// `WORKER_NOT_FOUND`, `WORKER_AWAY`, `WORKER_REFUSED`, `WORKER_SILENT`.
 pub async fn drain(flow: &Flow, worker_name: &str, reason: &str, requested_by: &str) -> Result<i32, Error> {
-    let lease = flow.timers.lease.as_secs_f64();
-    let found = sessions::workers(&mut *flow.connection().await?, Some(worker_name), lease)
-        .await?
-        .pop();
-    let worker = found.ok_or_else(|| {
-        let message = format!("there is no worker {worker_name:?}: `moorline worker list` shows those that there are");
-        domain::Error::not_found("WORKER_NOT_FOUND", message).with("worker", worker_name)
-    })?;
+    let worker = find(flow, worker_name).await?;
     if !worker.connected {
         let message = format!("worker {worker_name} has no stream now: try again when it is back, or stop its process with SIGTERM");
         return Err(domain::Error::precondition("WORKER_AWAY", message)

@@ -154,6 +154,7 @@ mod tests {
         get /healthz
         get /readyz
         post /v1/FleetService/DrainWorker
+        post /v1/FleetService/GetWorker
         post /v1/FleetService/ListWorkers
         post /v1/RunService/CancelRun
         post /v1/RunService/CreateRun

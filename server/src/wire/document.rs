@@ -93,12 +93,164 @@ pub fn diagnostics_message(document: serde_json::Value) -> v1::VolumeDiagnostics
     }
 }
 
+/// [`v1::StartupProfile`] as stored. One that an older server has stored lacks some of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Profile {
+    checks: Vec<Check>,
+    engine: String,
+    engine_version: String,
+    embedding: Option<Embedding>,
+    tools: Vec<Tool>,
+    policy: Option<Policy>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Check {
+    name: String,
+    ok: bool,
+    detail: String,
+    duration_ms: Option<i64>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Embedding {
+    provider: String,
+    model: String,
+    credential_source: String,
+    dimension: i64,
+    probed: bool,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Tool {
+    name: String,
+    version: String,
+    supported: bool,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Policy {
+    approval_policy: String,
+    template: String,
+}
+
 /// What a worker has checked at its start, as a document.
 pub fn profile(wire: v1::StartupProfile) -> serde_json::Value {
-    let checks: Vec<_> = wire
-        .checks
-        .into_iter()
-        .map(|check| serde_json::json!({ "name": check.name, "ok": check.ok, "detail": check.detail }))
-        .collect();
-    serde_json::json!({ "checks": checks, "engine": wire.engine, "engine_version": wire.engine_version })
+    let millis = |duration: prost_types::Duration| duration.seconds.saturating_mul(1000) + i64::from(duration.nanos) / 1_000_000;
+    let check = |check: v1::StartupCheck| Check {
+        name: check.name,
+        ok: check.ok,
+        detail: check.detail,
+        duration_ms: check.duration.map(millis),
+    };
+    let tool = |tool: v1::StartupTool| Tool {
+        name: tool.name,
+        version: tool.version,
+        supported: tool.supported,
+    };
+    let document = Profile {
+        checks: wire.checks.into_iter().map(check).collect(),
+        engine: wire.engine,
+        engine_version: wire.engine_version,
+        embedding: wire.embedding.map(|embedding| Embedding {
+            provider: embedding.provider,
+            model: embedding.model,
+            credential_source: embedding.credential_source,
+            dimension: embedding.dimension,
+            probed: embedding.probed,
+        }),
+        tools: wire.tools.into_iter().map(tool).collect(),
+        policy: wire.policy.map(|policy| Policy {
+            approval_policy: policy.approval_policy,
+            template: policy.template,
+        }),
+    };
+    serde_json::to_value(document).unwrap_or_default()
+}
+
+/// The message that such a document was made of.
+pub fn profile_message(document: serde_json::Value) -> v1::StartupProfile {
+    let document: Profile = serde_json::from_value(document).unwrap_or_default();
+    let check = |check: Check| v1::StartupCheck {
+        name: check.name,
+        ok: check.ok,
+        detail: check.detail,
+        duration: check.duration_ms.map(|millis| prost_types::Duration {
+            seconds: millis / 1000,
+            nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or_default(),
+        }),
+    };
+    let tool = |tool: Tool| v1::StartupTool {
+        name: tool.name,
+        version: tool.version,
+        supported: tool.supported,
+    };
+    v1::StartupProfile {
+        checks: document.checks.into_iter().map(check).collect(),
+        engine: document.engine,
+        engine_version: document.engine_version,
+        embedding: document.embedding.map(|embedding| v1::StartupEmbedding {
+            provider: embedding.provider,
+            model: embedding.model,
+            credential_source: embedding.credential_source,
+            dimension: embedding.dimension,
+            probed: embedding.probed,
+        }),
+        tools: document.tools.into_iter().map(tool).collect(),
+        policy: document.policy.map(|policy| v1::StartupPolicy {
+            approval_policy: policy.approval_policy,
+            template: policy.template,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_comes_out_as_it_went_in_and_an_older_one_with_gaps() {
+        let profile = v1::StartupProfile {
+            checks: vec![v1::StartupCheck {
+                name: "git".to_owned(),
+                ok: true,
+                detail: "git version 2.39.5".to_owned(),
+                duration: Some(prost_types::Duration {
+                    seconds: 1,
+                    nanos: 25_000_000,
+                }),
+            }],
+            engine: "docker".to_owned(),
+            engine_version: "20.10".to_owned(),
+            embedding: Some(v1::StartupEmbedding {
+                provider: "google".to_owned(),
+                model: "m".to_owned(),
+                credential_source: "gemini_api_key".to_owned(),
+                dimension: 768,
+                probed: true,
+            }),
+            tools: vec![v1::StartupTool {
+                name: "speckit".to_owned(),
+                version: "1.2.3".to_owned(),
+                supported: true,
+            }],
+            policy: Some(v1::StartupPolicy {
+                approval_policy: "never".to_owned(),
+                template: "built-in".to_owned(),
+            }),
+        };
+        assert_eq!(profile_message(super::profile(profile.clone())), profile);
+        let old =
+            serde_json::json!({ "checks": [{ "name": "git", "ok": true, "detail": "2" }], "engine": "process", "engine_version": "1" });
+        let old = profile_message(old);
+        assert_eq!(
+            (old.checks[0].duration, old.embedding, old.engine.as_str()),
+            (None, None, "process")
+        );
+    }
 }

@@ -9,6 +9,7 @@ use moorline_tests::{
 };
 use moorline_worker::{
     config::{Config, EngineChoice},
+    embedding,
     engine::{self, Engine},
     login, run,
 };
@@ -125,6 +126,11 @@ impl Fleet {
                 EngineChoice::Docker => "codex".to_owned(),
                 _ => program("MOORLINE_CODEX_PROGRAM", "codex"),
             },
+            speckit_program: match self.engine {
+                EngineChoice::Docker => "specify".to_owned(),
+                _ => program("MOORLINE_SPECKIT_PROGRAM", "specify"),
+            },
+            embedding: embedding::Settings::none(),
             codex_config: vec![format!("openai_base_url={:?}", self.model.base_url(&self.mode))],
             github_token: None,
             git_protocols: "https:ssh:file:http".to_owned(),

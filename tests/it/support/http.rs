@@ -22,7 +22,7 @@ pub struct Answer {
 impl Http {
     pub fn of(app: &TestApp) -> Self {
         Self {
-            client: reqwest::Client::new(),
+            client: client(),
             base: app.http(),
         }
     }
@@ -52,6 +52,12 @@ impl Http {
 }
 
 /// Sends a request and reads its answer.
+/// A client of HTTP. One that could speak HTTPS too needs its cryptography chosen before.
+pub fn client() -> reqwest::Client {
+    moorline_worker::embedding::install_crypto();
+    reqwest::Client::new()
+}
+
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let answer = request.send().await.expect("an answer");
     Answer {

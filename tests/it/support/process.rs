@@ -142,6 +142,8 @@ pub fn worker_variables(config: &Config) -> Vec<(&'static str, String)> {
         ("MOORLINE_VOLUME_ROOT", config.volume_root.display().to_string()),
         ("MOORLINE_ENGINE", "process".to_owned()),
         ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
+        ("MOORLINE_SPECKIT_PROGRAM", config.speckit_program.clone()),
+        ("DEFAULT_EMBEDDING_PROVIDER", config.embedding.provider.name().to_owned()),
         ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
         ("MOORLINE_GIT_PROTOCOLS", config.git_protocols.clone()),
     ]

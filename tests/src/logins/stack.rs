@@ -154,6 +154,8 @@ impl Stack {
             ("MOORLINE_ENGINE", engine.to_owned()),
             ("SPEC_AUTOMATION_JOB_IMAGE", config.job_image.clone()),
             ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
+            ("MOORLINE_SPECKIT_PROGRAM", config.speckit_program.clone()),
+            ("DEFAULT_EMBEDDING_PROVIDER", config.embedding.provider.name().to_owned()),
             ("MOORLINE_CODEX_CONFIG", config.codex_config.join("\n")),
             ("MOORLINE_CODEX_ISSUER", self.issuer.url()),
             ("CODEX_ENV", agent.join("\n")),
@@ -292,6 +294,11 @@ fn config(options: &Options, model: &ScriptedModel, root: &Path, server: SocketA
             EngineChoice::Docker => "codex".to_owned(),
             _ => variable("MOORLINE_CODEX_PROGRAM", "codex"),
         },
+        speckit_program: match options.engine {
+            EngineChoice::Docker => "specify".to_owned(),
+            _ => variable("MOORLINE_SPECKIT_PROGRAM", "specify"),
+        },
+        embedding: moorline_worker::embedding::Settings::none(),
         codex_config: vec![
             format!("openai_base_url={:?}", model.base_url(options.mode)),
             format!("chatgpt_base_url={:?}", model.chatgpt_url()),

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, environment, shard_index, walls};
-use crate::variables::{CODEX_ENV, GEMINI_API_KEY, GITHUB_TOKEN, GOOGLE_API_KEY};
+use super::{ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, embedding, environment, secret, shard_index, walls};
+use crate::variables::{CODEX_ENV, CODEX_ENV_FILE, GITHUB_TOKEN, GITHUB_TOKEN_FILE};
 
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -115,6 +115,42 @@ pub struct Args {
     /// Where Gemini's API is (default: `https://generativelanguage.googleapis.com`)
     #[arg(long, env = "MOORLINE_GEMINI_BASE_URL", value_name = "URL")]
     gemini_base_url: Option<String>,
+    /// The Spec Kit program (default: `specify`)
+    #[arg(long, env = "MOORLINE_SPECKIT_PROGRAM", value_name = "PROGRAM")]
+    speckit_program: Option<String>,
+    /// Where the worker's own container has the auth volume mounted, to be checked at start (default: not checked)
+    #[arg(long, env = "CODEX_VOLUME_PATH", value_name = "FOLDER")]
+    volume_path: Option<String>,
+    /// TOML file whose settings are merged into those of Codex in the volume (default: a built-in one, which sets `approval_policy` alone)
+    #[arg(long, env = "CODEX_TEMPLATE_PATH", value_name = "FILE")]
+    template_path: Option<String>,
+    /// Who makes embeddings for agents: google, openai, ollama or none (default: `google`)
+    #[arg(long, env = "DEFAULT_EMBEDDING_PROVIDER", value_name = "PROVIDER")]
+    pub(super) embedding_provider: Option<String>,
+    /// Google's embedding model (default: `gemini-embedding-001`)
+    #[arg(long, env = "GOOGLE_EMBEDDING_MODEL", value_name = "MODEL")]
+    pub(super) google_embedding_model: Option<String>,
+    /// OpenAI's embedding model (default: `text-embedding-3-small`)
+    #[arg(long, env = "MOORLINE_OPENAI_EMBEDDING_MODEL", value_name = "MODEL")]
+    pub(super) openai_embedding_model: Option<String>,
+    /// Ollama's embedding model (default: `nomic-embed-text`)
+    #[arg(long, env = "MOORLINE_OLLAMA_EMBEDDING_MODEL", value_name = "MODEL")]
+    pub(super) ollama_embedding_model: Option<String>,
+    /// Address of Google's API (default: `https://generativelanguage.googleapis.com/v1beta`)
+    #[arg(long, env = "MOORLINE_GOOGLE_EMBEDDING_URL", value_name = "URL")]
+    pub(super) google_embedding_url: Option<String>,
+    /// Address of OpenAI's API, or of one like it (default: `https://api.openai.com/v1`)
+    #[arg(long, env = "MOORLINE_OPENAI_EMBEDDING_URL", value_name = "URL")]
+    pub(super) openai_embedding_url: Option<String>,
+    /// Address of Ollama (default: `http://127.0.0.1:11434`)
+    #[arg(long, env = "MOORLINE_OLLAMA_URL", value_name = "URL")]
+    pub(super) ollama_url: Option<String>,
+    /// Numbers that each embedding must have (default: any)
+    #[arg(long, env = "MOORLINE_EMBEDDING_DIMENSION", value_name = "N")]
+    pub(super) embedding_dimension: Option<String>,
+    /// Whether one embedding is asked for at start: 1 or 0 (default: `0`)
+    #[arg(long, env = "MOORLINE_EMBEDDING_PROBE", value_name = "BOOL")]
+    pub(super) embedding_probe: Option<String>,
     /// Model that Codex is told to use
     #[arg(long, env = "CODEX_MODEL", value_name = "MODEL")]
     codex_model: Option<String>,
@@ -154,6 +190,7 @@ impl TryFrom<Args> for Config {
     type Error = Error;
 
     fn try_from(args: Args) -> Result<Self, Error> {
+        let embedding = embedding::settings(&args)?;
         let work_root = folder("MOORLINE_WORK_ROOT", given(args.work_root).unwrap_or_else(|| "/work".to_owned()))?;
         let volume_root = match given(args.volume_root) {
             Some(path) => folder("MOORLINE_VOLUME_ROOT", path)?,
@@ -228,17 +265,23 @@ impl TryFrom<Args> for Config {
                 "https://generativelanguage.googleapis.com",
             )?,
             // Only from the environment, as the token below.
-            gemini_api_key: GEMINI_API_KEY.read().or_else(|| GOOGLE_API_KEY.read()).map(Into::into),
+            gemini_api_key: embedding::gemini_key()?,
+            speckit_program: given(args.speckit_program).unwrap_or_else(|| "specify".to_owned()),
+            volume_path: given(args.volume_path).map(|path| folder("CODEX_VOLUME_PATH", path)).transpose()?,
+            template_path: given(args.template_path)
+                .map(|path| folder("CODEX_TEMPLATE_PATH", path))
+                .transpose()?,
+            embedding,
             codex_model: given(args.codex_model),
             codex_profile: given(args.codex_profile),
             codex_config: codex_config(args.codex_config)?,
             // Only from the environment, as the token below.
-            codex_env: environment::parse(CODEX_ENV.name, CODEX_ENV.read().as_deref())?,
+            codex_env: environment::parse(CODEX_ENV.name, secret::read(&CODEX_ENV, &CODEX_ENV_FILE)?.as_deref())?,
             codex_issuer: issuer(args.codex_issuer)?,
             api_key_capacity: number("MOORLINE_API_KEY_CAPACITY", args.api_key_capacity, 1, 1, 64)?,
             volume_quota_bytes: number::<u64>("MOORLINE_VOLUME_QUOTA_MIB", args.volume_quota_mib, 1024, 0, 1 << 24)? << 20,
             // Only from the environment: the process list would show it.
-            github_token: GITHUB_TOKEN.read().map(Into::into),
+            github_token: secret::read(&GITHUB_TOKEN, &GITHUB_TOKEN_FILE)?.map(Into::into),
             github_url: address("MOORLINE_GITHUB_URL", args.github_url, "https://github.com")?,
             github_api_url: address("MOORLINE_GITHUB_API_URL", args.github_api_url, "https://api.github.com")?,
             git_protocols: given(args.git_protocols).unwrap_or_else(|| "https:ssh".to_owned()),
@@ -328,7 +371,7 @@ fn server(value: Option<String>) -> Result<String, Error> {
     }
 }
 
-fn address(variable: &'static str, value: Option<String>, default: &str) -> Result<String, Error> {
+pub(super) fn address(variable: &'static str, value: Option<String>, default: &str) -> Result<String, Error> {
     let value = given(value).unwrap_or_else(|| default.to_owned());
     match Url::parse(&value) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(value.trim_end_matches('/').to_owned()),

@@ -70,7 +70,13 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--server", "localhost"],
         ["--codex-queue", "default"],
         ["--queues", "codex-0,codex-1"],
+        ["--queues", "gemini,codex-0"],
         ["--queues", "fast"],
+        ["--embedding-provider", "acme"],
+        ["--embedding-provider=ollama", "--ollama-url=localhost"],
+        ["--embedding-provider=openai", "--openai-embedding-model=a?b"],
+        ["--embedding-dimension", "many"],
+        ["--embedding-probe", "maybe"],
         ["--engine", "podman"],
         ["--job-user", "0:0"],
         ["--codex-config", "model"],
@@ -96,7 +102,13 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_SERVER is `localhost`: set a URL such as http://127.0.0.1:7420
     CODEX_QUEUE is `default`: set the queue of a shard, such as codex-0
     MOORLINE_QUEUES names more than one queue that needs a login: start one worker for each, since a worker holds one volume
+    MOORLINE_QUEUES names more than one queue that needs a login: start one worker for each, since a worker holds one volume
     MOORLINE_QUEUES names the queue `fast`: use default, gemini or codex-<n>
+    DEFAULT_EMBEDDING_PROVIDER is `acme`: set google, openai, ollama or none
+    MOORLINE_OLLAMA_URL is `localhost`: set a URL such as http://127.0.0.1:11434
+    MOORLINE_OPENAI_EMBEDDING_MODEL is `a?b`: set the name of a model
+    MOORLINE_EMBEDDING_DIMENSION is `many`: set a whole number from 1 to 65536, or leave it unset for any
+    MOORLINE_EMBEDDING_PROBE is `maybe`: set 1 or 0
     MOORLINE_ENGINE is `podman`: set auto, docker or process
     MOORLINE_JOB_USER is `0:0`: set two numbers such as 1000:1000; jobs never run as root
     MOORLINE_CODEX_CONFIG has the line `model`: write key=value on each

@@ -99,11 +99,18 @@ pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome:
     let checked = async {
         let spooled = match taken {
             Some(opened) => opened,
-            None => open_spool(&config).await?,
+            None => match open_spool(&config).await {
+                Ok(opened) => opened,
+                Err(error) => {
+                    // Where the work root can't be used, the error names what else is missing.
+                    startup::check(&config, engine::connect::choose(&config).await.as_ref(), false).await?;
+                    return Err(error);
+                }
+            },
         };
-        let engine = engine::connect::choose(&config).await?;
+        let engine = connect(&config).await?;
         let left = Left::find(&config, engine.as_ref(), spooled).await?;
-        let ready = startup::check(&config, &engine, !left.claims.is_empty()).await?;
+        let ready = startup::check(&config, Ok(&engine), !left.claims.is_empty()).await?;
         Ok::<_, Error>((left, engine, ready))
     };
     let (left, engine, ready) = tokio::select! {
@@ -113,6 +120,17 @@ pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome:
         checked = checked => checked?,
     };
     serve(config, engine, ready, left, vitals, shutdown, on_welcome).await
+}
+
+/// Connects to the engine. Where that fails, the error also names what else is missing.
+async fn connect(config: &Arc<Config>) -> Result<Arc<dyn Engine>, Error> {
+    match engine::connect::choose(config).await {
+        Ok(engine) => Ok(engine),
+        Err(error) => {
+            startup::check(config, Err(&error), false).await?;
+            Err(error.into())
+        }
+    }
 }
 
 /// What an earlier process of this worker has left.

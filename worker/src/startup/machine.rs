@@ -3,22 +3,33 @@
 use std::{fs, sync::Arc};
 
 use moorline_proto::v1::StartupCheck;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{missing, passed};
+use super::{Check, missing, passed};
 use crate::{
     config::Config,
-    engine::{Engine, EngineInfo, user::User},
+    engine::{self, Engine, EngineInfo, user::User},
     git::{Git, OLDEST},
     redact::chain,
 };
 
-/// Whether the engine answers, and what it is.
-pub(super) async fn engine(engine: &Arc<dyn Engine>) -> (StartupCheck, Option<EngineInfo>) {
-    match engine.info().await {
-        Ok(info) => (passed("engine", format!("{} {}", info.kind, info.version)), Some(info)),
-        Err(error) => (missing("engine", chain(&error)), None),
-    }
+/// Whether the engine answers, and what it is. One that could not be connected to is known by why not.
+pub(super) async fn engine<'a>(
+    engine: Result<&'a Arc<dyn Engine>, &engine::Error>,
+) -> (Check, Option<&'a Arc<dyn Engine>>, Option<EngineInfo>) {
+    let began = Instant::now();
+    let info = match engine {
+        Ok(engine) => engine.info().await.map_err(|error| chain(&error)),
+        Err(error) => Err(chain(error)),
+    };
+    let check = match &info {
+        Ok(info) => passed("engine", format!("{} {}", info.kind, info.version)),
+        Err(why) => missing("engine", format!("{why}; what needs it was not looked at")),
+    };
+    let info = info.ok();
+    let engine = engine.ok().filter(|_| info.is_some());
+    (Check::new(check, began.elapsed()), engine, info)
 }
 
 /// Whether the work root can be written.

@@ -15,6 +15,11 @@ if [ -f "$root/$file" ] && [ ! -L "$root/$file" ]; then
   what="mode of $file"
   [ "$(mode "$root/$file")" = 600 ] || mend chmod 0600 "$root/$file"
 fi
+# It may hold keys of tools, too.
+if [ -f "$root/config.toml" ] && [ ! -L "$root/config.toml" ] && [ "$(mode "$root/config.toml")" != 600 ]; then
+  what='mode of config.toml'
+  mend chmod 0600 "$root/config.toml"
+fi
 "$@" </dev/null >&2
 echo "status $?"
 facts

@@ -37,6 +37,8 @@ pub enum Kind {
     Snapshot,
     /// Putting such a one back.
     Mend,
+    /// Merging the policy into the agent's settings.
+    Policy,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
             Self::Clean => "clean",
             Self::Snapshot => "snapshot",
             Self::Mend => "mend",
+            Self::Policy => "policy",
         }
     }
 }

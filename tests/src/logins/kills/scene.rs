@@ -230,6 +230,11 @@ fn config(choice: EngineChoice, issuer: &Issuer, model: &ScriptedModel, root: &P
             EngineChoice::Docker => "codex".to_owned(),
             _ => variable("MOORLINE_CODEX_PROGRAM", "codex"),
         },
+        speckit_program: match choice {
+            EngineChoice::Docker => "specify".to_owned(),
+            _ => variable("MOORLINE_SPECKIT_PROGRAM", "specify"),
+        },
+        embedding: moorline_worker::embedding::Settings::none(),
         codex_config: vec![
             format!("openai_base_url={:?}", model.base_url("say")),
             format!("chatgpt_base_url={:?}", model.chatgpt_url()),

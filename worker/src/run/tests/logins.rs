@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
 use crate::{
+    embedding::Settings as Embedding,
     holding::Holding,
     stage::Owner,
     testing::{CODE, Issuer, Person},
@@ -40,6 +41,7 @@ impl Held {
         let mut config = Config::try_parse_from(args(&server, &dir)).expect("settings");
         config.queues = vec!["codex-0".to_owned()];
         config.volume = Some(VOLUME.to_owned());
+        config.embedding = Embedding::none();
         config.codex_issuer = Some(issuer.url.clone());
         let revoke = format!("{}/oauth/revoke", issuer.url).into();
         config.codex_env.insert("CODEX_REVOKE_TOKEN_URL_OVERRIDE".to_owned(), revoke);
@@ -49,9 +51,9 @@ impl Held {
             Arc::new(ProcessEngine::new(&folder("volumes"), &folder("processes"), &config.job_user).expect("an engine"));
         engine.create_volume(VOLUME, &config.job_user).await.expect("a volume");
         let config = Arc::new(config);
-        let ready = startup::check(&config, &engine, in_use).await.expect(
-            "this test needs the Codex CLI: `npm install -g @openai/codex`, or `pip install openai-codex-cli-bin`, and \
-             MOORLINE_CODEX_PROGRAM when it isn't on the PATH",
+        let ready = startup::check(&config, Ok(&engine), in_use).await.expect(
+            "this test needs the CLIs of Codex and Spec Kit: `pip install openai-codex-cli-bin specify-cli`, and MOORLINE_CODEX_PROGRAM \
+             and MOORLINE_SPECKIT_PROGRAM when they aren't on the PATH",
         );
         let holding = ready.holding.clone().expect("a volume");
         let left = Left::find(&config, engine.as_ref(), open_spool(&config).await.expect("a spool"))
