@@ -1,16 +1,19 @@
 //! `moorline-server`: see `--help`.
 
-use std::{error::Error as _, io::IsTerminal as _, process::ExitCode};
+use std::{error::Error as _, process::ExitCode};
 
 use clap::Parser as _;
 use moorline_server::{
     config::{Args, Command, Config},
     serve,
 };
+use moorline_telemetry::{
+    logs::Logs,
+    trace::{self, Exporting},
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
 /// A quarter of the server's time went into the system's allocator.
 #[global_allocator]
@@ -36,10 +39,13 @@ async fn main() -> ExitCode {
             };
         }
     };
-    if let Err(wrong) = init_logging() {
-        eprintln!("moorline-server: {wrong}");
-        return ExitCode::from(EX_USAGE);
-    }
+    let traces = match begin_telling() {
+        Ok(traces) => traces,
+        Err(wrong) => {
+            eprintln!("moorline-server: {wrong}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
     let command = args.command;
     let config = match args.config() {
         Ok(config) => config,
@@ -52,6 +58,7 @@ async fn main() -> ExitCode {
         Some(Command::Migrate) => serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len())),
         Some(Command::Serve) | None => run(config).await,
     };
+    traces.end().await;
     match outcome {
         Ok(()) | Err(serve::Error::Stopped) => ExitCode::SUCCESS,
         Err(error) => {
@@ -102,20 +109,9 @@ async fn stop_on_signal(shutdown: CancellationToken) {
     shutdown.cancel();
 }
 
-/// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what.
-fn init_logging() -> Result<(), String> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let filter = set("MOORLINE_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours);
-    match set("MOORLINE_LOG_FORMAT").as_deref() {
-        None | Some("human") => logs.with_target(false).init(),
-        Some("json") => logs.json().flatten_event(true).init(),
-        Some(other) => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
-    }
-    Ok(())
+/// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what. Sends traces where the
+/// environment says where.
+fn begin_telling() -> Result<Exporting, String> {
+    Logs::from_env("info").map_err(|wrong| wrong.to_string())?.begin();
+    trace::begin("moorline-server", env!("CARGO_PKG_VERSION")).map_err(|wrong| wrong.to_string())
 }
