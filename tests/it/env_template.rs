@@ -6,15 +6,17 @@ use clap::{Args as _, CommandFactory as _};
 
 use super::architecture::ROOT;
 
-/// Read outside of clap: the token and the agent's environment, which have no flag since argv is no place for them, the logs' settings, and the
+/// Read outside of clap: the token and the agent's environment, which have no flag since argv is no place for them, the logs' settings, the traces', and the
 /// embedded Postgres'.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 8] = [
     "CODEX_ENV",
     "GITHUB_TOKEN",
     "MOORLINE_LOG",
     "MOORLINE_LOG_FORMAT",
     "MOORLINE_POSTGRES_BIN",
     "MOORLINE_POSTGRES_USER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
 ];
 
 #[test]

@@ -41,5 +41,6 @@ mod several_servers;
 mod specs;
 mod spool;
 mod stages;
+mod telemetry;
 mod volumes;
 mod watch_run;
