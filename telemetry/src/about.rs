@@ -47,8 +47,8 @@ impl<'a> About<'a> {
     }
 }
 
-/// Logs a line about a step: `step!(info, about, status = "running"; "job running")`. The line stands alone: it is outside of the spans of the
-/// task that wrote it, whose fields would say the same again.
+/// Logs a line about a step: `step!(info, about, status = "running"; "job running")`. It hangs on no span: its own fields say all that there is to
+/// say, also to whoever drops what the log adds of the task that wrote it.
 #[macro_export]
 macro_rules! step {
     ($level:ident, $about:expr, $($field:ident = $value:expr),* ; $($message:tt)+) => {{
