@@ -13,6 +13,7 @@
 //! - [`api`]: the gRPC services, thin
 //! - [`http`]: the same over HTTP and JSON, and the routes of the system that Moorline replaces
 //! - [`embedded`]: a private Postgres from the machine's binaries
+//! - [`metrics`]: what is counted and measured
 //! - [`config`], [`serve`]: settings, wiring and shutdown
 //! - [`variables`]: what is set without a flag
 
@@ -24,6 +25,7 @@ pub mod domain;
 pub mod embedded;
 pub mod flow;
 pub mod http;
+pub mod metrics;
 pub mod serve;
 pub mod session;
 pub mod variables;

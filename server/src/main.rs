@@ -1,17 +1,19 @@
 //! `moorline-server`: see `--help`.
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use moorline_server::{
     config::{Args, Command, Config},
     http, serve,
-    variables::{LOG, LOG_FORMAT},
+};
+use moorline_telemetry::{
+    logs::Logs,
+    trace::{self, Exporting},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
 /// A quarter of the server's time went into the system's allocator.
 #[global_allocator]
@@ -37,10 +39,13 @@ async fn main() -> ExitCode {
             };
         }
     };
-    if let Err(wrong) = init_logging() {
-        eprintln!("moorline-server: {wrong}");
-        return ExitCode::from(EX_USAGE);
-    }
+    let traces = match begin_telling() {
+        Ok(traces) => traces,
+        Err(wrong) => {
+            eprintln!("moorline-server: {wrong}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
     let command = args.command;
     let config = match args.config() {
         Ok(config) => config,
@@ -49,14 +54,12 @@ async fn main() -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    match command {
-        Some(Command::Health) => health(&config).await,
-        Some(Command::Migrate) => ended(serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len()))),
-        Some(Command::Serve) | None => ended(run(config).await),
-    }
-}
-
-fn ended(outcome: Result<(), serve::Error>) -> ExitCode {
+    let outcome = match command {
+        Some(Command::Health) => return health(&config).await,
+        Some(Command::Migrate) => serve::migrate(&config).await.map(|ran| println!("{} migrations ran", ran.len())),
+        Some(Command::Serve) | None => run(config).await,
+    };
+    traces.end().await;
     match outcome {
         Ok(()) | Err(serve::Error::Stopped) => ExitCode::SUCCESS,
         Err(error) => {
@@ -124,19 +127,9 @@ async fn stop_on_signal(shutdown: CancellationToken) {
     shutdown.cancel();
 }
 
-/// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what.
-fn init_logging() -> Result<(), String> {
-    let filter = LOG.read_or_default();
-    let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours);
-    match LOG_FORMAT.read_or_default().as_str() {
-        "human" => logs.with_target(false).init(),
-        "json" => logs.json().flatten_event(true).init(),
-        other => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
-    }
-    Ok(())
+/// Logs to standard error, for people or, with `MOORLINE_LOG_FORMAT=json`, as JSON lines; `MOORLINE_LOG` chooses what. Sends traces where the
+/// environment says where.
+fn begin_telling() -> Result<Exporting, String> {
+    Logs::from_env("info").map_err(|wrong| wrong.to_string())?.begin();
+    trace::begin("moorline-server", env!("CARGO_PKG_VERSION")).map_err(|wrong| wrong.to_string())
 }

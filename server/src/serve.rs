@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use moorline_telemetry::recorder;
 use object_store::local::LocalFileSystem;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -15,7 +16,7 @@ use crate::{
     config::{Config, Database},
     db, embedded,
     flow::{self, Flow, seed, servers},
-    http,
+    http, metrics,
     session::{Admission, Dispatcher, Registry, Sessions},
 };
 
@@ -263,6 +264,11 @@ async fn run(
     cluster: Option<embedded::Cluster>,
 ) -> Result<(), Error> {
     background::start(&around);
+    if listeners.1.is_some() {
+        recorder::begin("moorline-server", env!("CARGO_PKG_VERSION"), metrics::ALL);
+        let ended = around.ended.clone();
+        around.tasks.spawn(async move { ended.run_until_cancelled(recorder::keep()).await });
+    }
     let tasks = TaskTracker::new();
     let sessions = Sessions {
         dispatcher: Dispatcher::new(&around.flow, &tasks, &shutdown),
@@ -321,6 +327,7 @@ async fn serve(
     let (runs, shards, workers, fleet) = api::services(sessions);
     let service = tonic::transport::Server::builder()
         .layer(api::KnowCaller)
+        .layer(api::Tell)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .add_service(health_service)
         .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)

@@ -42,12 +42,5 @@ fn every_setting_says_what_it_is_for() {
     let settings = rows::server().into_iter().chain(rows::worker()).chain(compose::rows());
     let silent: Vec<_> = settings.filter(|row| row.about.len() < 10).map(|row| row.name).collect();
     assert_eq!(silent, Vec::<String>::new());
-    // Both programs' logs are set by the same variables.
-    for (ours, theirs) in [
-        (moorline_server::variables::LOG, moorline_worker::variables::LOG),
-        (moorline_server::variables::LOG_FORMAT, moorline_worker::variables::LOG_FORMAT),
-    ] {
-        assert_eq!((ours.name, ours.default), (theirs.name, theirs.default));
-    }
     assert!(moorline_server::config::Args::command().get_arguments().count() > 20);
 }

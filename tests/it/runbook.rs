@@ -175,6 +175,8 @@ async fn what_there_is_to_watch_names_what_the_document_says() {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let fields: Vec<_> = rows
         .filter(|cell| cell.bytes().all(|byte| b"abcdefghijklmnopqrstuvwxyz_.".contains(&byte)))
+        // The tables of metrics are compared with their definitions.
+        .filter(|cell| !cell.starts_with("moorline_") && !cell.starts_with("process_"))
         .collect();
     assert!(fields.len() > 5, "{fields:?}");
     for field in fields {

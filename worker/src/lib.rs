@@ -6,6 +6,7 @@
 //! - [`link`]: the stream to the server: dial, hello, back-off, reports until acknowledged
 //! - [`spool`]: what outlives the process: accepted jobs, and their ends until acknowledged
 //! - [`health`]: the endpoint that says whether the stream is live
+//! - [`metrics`], [`told`]: what is counted, and what is told of each job
 //! - [`run`]: the loop: offers in, slots, reports out, drain
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
@@ -37,6 +38,7 @@ pub mod health;
 pub mod holding;
 pub mod link;
 pub mod login;
+pub mod metrics;
 pub mod policy;
 pub mod preflight;
 pub mod redact;
@@ -46,6 +48,7 @@ pub mod spool;
 pub mod stage;
 pub mod startup;
 pub mod tasks;
+pub mod told;
 pub mod variables;
 pub mod volume;
 

@@ -3,21 +3,23 @@
 //! Exit codes: 0 after a clean shutdown, 64 for settings that can't be used, 78 when something that the worker needs is missing
 //! or the server refuses it for good, 1 for anything else.
 
-use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use moorline_telemetry::{
+    logs::Logs,
+    trace::{self, Exporting},
+};
 use moorline_worker::{
     config::{Args, Config},
     engine, health,
     redact::QUIET,
     run::{self, Error, Shutdown},
     startup,
-    variables::{LOG, LOG_FORMAT},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Holds one stream to a Moorline server and does the jobs of its queues.
 #[derive(Debug, Parser)]
@@ -54,8 +56,9 @@ async fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let config = match log().and_then(|()| Config::try_from(cli.args).map_err(|error| error.to_string())) {
-        Ok(config) => config,
+    let begun = begin_telling().and_then(|traces| Ok((traces, Config::try_from(cli.args).map_err(|error| error.to_string())?)));
+    let (traces, config) = match begun {
+        Ok(begun) => begun,
         Err(message) => {
             eprintln!("moorline-worker: {message}");
             return ExitCode::from(USAGE);
@@ -66,6 +69,7 @@ async fn main() -> ExitCode {
         Some(Command::Check) => check(config).await,
         Some(Command::Health) => health(&config).await,
     };
+    traces.end().await;
     match done {
         Ok(code) => code,
         Err(error) => {
@@ -148,18 +152,9 @@ async fn health(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!live)))
 }
 
-/// Logs to standard error, as text or, with `MOORLINE_LOG_FORMAT=json`, as one JSON object a line. `MOORLINE_LOG` filters.
-fn log() -> Result<(), String> {
-    let filter = LOG.read_or_default();
-    let filter = EnvFilter::try_new(&filter).map_err(|error| format!("MOORLINE_LOG is `{filter}`: {error}; set a level such as info"))?;
-    let quiet = QUIET.parse().map_err(|error| format!("{QUIET}: {error}"))?;
-    let registry = tracing_subscriber::registry().with(filter.add_directive(quiet));
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-    match LOG_FORMAT.read_or_default().as_str() {
-        "human" => registry.with(layer.with_target(false)).init(),
-        "json" => registry.with(layer.json().flatten_event(true)).init(),
-        other => return Err(format!("MOORLINE_LOG_FORMAT is `{other}`: set human or json")),
-    }
-    Ok(())
+/// Logs to standard error, as text or, with `MOORLINE_LOG_FORMAT=json`, as one JSON object a line; `MOORLINE_LOG` filters. Sends traces where the
+/// environment says where.
+fn begin_telling() -> Result<Exporting, String> {
+    Logs::from_env("info").map_err(|wrong| wrong.to_string())?.quiet(QUIET).begin();
+    trace::begin("moorline-worker", env!("CARGO_PKG_VERSION")).map_err(|wrong| wrong.to_string())
 }

@@ -2,47 +2,17 @@
 //!
 //! Beside the flags of [`crate::config::Args`] this is all that a worker is set by. `docs/configuration.md` is made of both.
 
-/// A variable that is read by its name alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: &'static str,
-    /// What counts while it is not set, in words of the variable; empty for nothing.
-    pub default: &'static str,
-    /// Whether its value must turn up nowhere.
-    pub secret: bool,
-    /// What it is for, in one sentence or two.
-    pub about: &'static str,
-}
-
-impl Variable {
-    /// What it is set to. Blank counts as not set.
-    pub fn read(&self) -> Option<String> {
-        let value = std::env::var(self.name).ok()?;
-        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    /// The same, or else its default.
-    pub fn read_or_default(&self) -> String {
-        self.read().unwrap_or_else(|| self.default.to_owned())
-    }
-}
+pub use moorline_telemetry::variables::Variable;
+use moorline_telemetry::variables::{LOG, LOG_FORMAT, OTEL_SERVICE_NAME, OTLP_ENDPOINT, OTLP_TIMEOUT};
 
 /// Token for git and the forge.
-pub const GITHUB_TOKEN: Variable = Variable {
-    name: "GITHUB_TOKEN",
-    default: "",
-    secret: true,
-    about: "Token for git over HTTPS and for pull requests",
-};
+pub const GITHUB_TOKEN: Variable = secret("GITHUB_TOKEN", "Token for git over HTTPS and for pull requests");
 
 /// What agents get beside what the worker sets.
-pub const CODEX_ENV: Variable = Variable {
-    name: "CODEX_ENV",
-    default: "",
-    secret: true,
-    about: "Further environment of every container of Codex, jobs and login commands alike: `NAME=value`, one a line or with commas between them",
-};
+pub const CODEX_ENV: Variable = secret(
+    "CODEX_ENV",
+    "Further environment of every container of Codex, jobs and login commands alike: `NAME=value`, one a line or with commas between them",
+);
 
 /// Keys of Google, the first by its own name.
 pub const GOOGLE_API_KEY: Variable = secret(
@@ -87,50 +57,19 @@ pub const OPENAI_API_KEY_FILE: Variable = file(
 );
 
 const fn secret(name: &'static str, about: &'static str) -> Variable {
-    Variable {
-        name,
-        default: "",
-        secret: true,
-        about,
-    }
+    Variable::new(name, about).secret()
 }
 
-/// Its value is a path.
+/// Its value is a path, and no secret.
 const fn file(name: &'static str, about: &'static str) -> Variable {
-    Variable {
-        name,
-        default: "",
-        secret: false,
-        about,
-    }
+    Variable::new(name, about)
 }
 
 /// Where Docker is.
-pub const DOCKER_HOST: Variable = Variable {
-    name: "DOCKER_HOST",
-    default: "unix:///var/run/docker.sock",
-    secret: false,
-    about: "Where the Docker engine answers",
-};
-
-/// What is logged.
-pub const LOG: Variable = Variable {
-    name: "MOORLINE_LOG",
-    default: "info",
-    secret: false,
-    about: "What is logged, such as `info,moorline_worker=debug`",
-};
-
-/// How it is logged.
-pub const LOG_FORMAT: Variable = Variable {
-    name: "MOORLINE_LOG_FORMAT",
-    default: "human",
-    secret: false,
-    about: "Form of the log on standard error: `human`, or `json` for programs",
-};
+pub const DOCKER_HOST: Variable = Variable::new("DOCKER_HOST", "Where the Docker engine answers").or("unix:///var/run/docker.sock");
 
 /// All of them.
-pub const ALL: [Variable; 13] = [
+pub const ALL: [Variable; 16] = [
     GITHUB_TOKEN,
     GITHUB_TOKEN_FILE,
     CODEX_ENV,
@@ -144,4 +83,7 @@ pub const ALL: [Variable; 13] = [
     DOCKER_HOST,
     LOG,
     LOG_FORMAT,
+    OTLP_ENDPOINT,
+    OTLP_TIMEOUT,
+    OTEL_SERVICE_NAME,
 ];

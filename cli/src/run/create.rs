@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use moorline_proto::v1;
+use moorline_proto::v1::{self, run_service_client::RunServiceClient};
+use moorline_telemetry::trace::{HEADER, Kind, Place, Span};
+use tonic::{Request, Status, transport::Channel};
 
 use crate::{
     args::{Global, one_of},
@@ -76,7 +78,7 @@ pub struct Args {
 /// Starts a run.
 pub async fn execute(args: &Args, global: &Global, console: &mut Console<'_>) -> Result<Exit, Error> {
     let mut runs = client::runs(global)?;
-    let answer = runs.create_run(request(args)?).await?.into_inner();
+    let answer = create(&mut runs, request(args)?).await?;
     let run = answered(answer.run)?;
     let run_id = run.run_id.clone();
 
@@ -96,6 +98,28 @@ pub async fn execute(args: &Args, global: &Global, console: &mut Console<'_>) ->
         console.note(format!("\nFollow it with: moorline run watch {run_id}"))?;
     }
     Ok(Exit::Ok)
+}
+
+/// Creates the run as one step of a trace: what happens to the run anywhere hangs below it, or below whoever called this program.
+async fn create(runs: &mut RunServiceClient<Channel>, wanted: v1::CreateRunRequest) -> Result<v1::CreateRunResponse, Status> {
+    let mut span = Span::begin("moorline run create", Kind::Client, &Place::of_environment());
+    let mut request = Request::new(wanted);
+    let place = span.place();
+    if !place.is_none()
+        && let Ok(place) = place.to_string().parse()
+    {
+        request.metadata_mut().insert(HEADER, place);
+    }
+    let created = runs.create_run(request).await;
+    match &created {
+        Ok(answer) => {
+            if let Some(run) = &answer.get_ref().run {
+                span.set("moorline.run_id", run.run_id.clone());
+            }
+        }
+        Err(status) => span.fail(&format!("{:?}", status.code())),
+    }
+    Ok(created?.into_inner())
 }
 
 fn request(args: &Args) -> Result<v1::CreateRunRequest, Error> {

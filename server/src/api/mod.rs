@@ -7,6 +7,7 @@ pub(crate) mod page;
 mod run_service;
 mod shard_service;
 mod stream;
+mod told;
 mod worker_service;
 
 use moorline_proto::v1::{
@@ -15,6 +16,7 @@ use moorline_proto::v1::{
 };
 
 pub use auth::{Caller, KnowCaller};
+pub use told::Tell;
 
 use crate::session::Sessions;
 

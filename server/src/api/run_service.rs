@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Caller, PIECE, page,
     stream::{Stream, async_stream, wait},
+    told,
 };
 use crate::{
     db::runs::Filter,
@@ -55,6 +56,7 @@ impl v1::run_service_server::RunService for Service {
 
     async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::CreateRunResponse>, Status> {
         let requested_by = Caller::of(&request).name().to_owned();
+        let traceparent = told::place(&request).to_string();
         let wire = request.into_inner();
         let options = wire::run::options_of(&wire.options.unwrap_or_default()).map_err(refuse)?;
         let force_phase = wire::known::<run::Phase, v1::Phase>("force_phase", wire.force_phase).map_err(refuse)?;
@@ -72,6 +74,7 @@ impl v1::run_service_server::RunService for Service {
             idempotency_key: wire.idempotency_key,
             options,
             requested_by,
+            traceparent,
         };
         let (run, already_existed) = start::start(&self.flow, request).await.map_err(status)?;
         // One that has just begun is as it was written; one that was there may have come far.

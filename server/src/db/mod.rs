@@ -10,6 +10,7 @@ pub mod constraint;
 pub mod credential_audits;
 pub mod events;
 pub mod fingerprints;
+pub mod gauges;
 pub mod instances;
 pub mod jobs;
 pub mod logs;

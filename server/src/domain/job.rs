@@ -114,6 +114,9 @@ pub struct Payload {
     /// How often a client had retried the run when the job was queued: attempts are counted anew after each.
     #[serde(skip_serializing_if = "is_zero")]
     pub retries: u32,
+    /// The run's place in its client's trace, as W3C Trace Context has it; empty where the client has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub traceparent: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

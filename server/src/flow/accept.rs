@@ -1,6 +1,5 @@
 //! A worker accepts an offer: the job runs from now on.
 
-use tracing::info;
 use uuid::Uuid;
 
 use super::{
@@ -60,8 +59,6 @@ pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64) -> Resu
             preflight_status: None,
         });
     }
-    info!(run_id = %job.run_id, %job_id, stage = %job.stage, attempt = job.attempt, queue = job.queue, volume = ledger.run.codex_volume,
-        worker = job.worker_name, "job running");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::{
         jobs,
     },
     domain::{self, event::Event},
+    metrics,
 };
 
 /// What is being stored.
@@ -103,6 +104,8 @@ where
         }
     };
     if let Some(written) = written {
+        metrics::ARTIFACTS.count([row.kind.clone().into()]);
+        metrics::ARTIFACT_BYTES.add(u64::try_from(size_bytes).unwrap_or_default(), [row.kind.clone().into()]);
         written.announce(&flow.hints);
     }
     Ok(row)

@@ -52,7 +52,9 @@ pub async fn cancel(flow: &Flow, run_id: Uuid, reason: &str) -> Result<Run, Erro
             if !running {
                 finish::cancelled(&mut ledger, Some(reason))?;
             }
-            info!(%run_id, reason, running, "run cancelled");
+            if running {
+                info!(%run_id, reason, "run is to be cancelled: its worker is told to stop");
+            }
             ledger.write(connection).await.map(Ok)
         })
         .await?;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tracing::debug;
+use moorline_telemetry::trace::Place;
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic};
+use super::{Error, Flow, Topic, steps};
 pub use crate::db::jobs::Slot;
 use crate::{
     db::{
@@ -31,6 +31,8 @@ pub struct Claimed {
     pub timeout: Duration,
     /// Generation of the lease of the queue's volume; 0 where it has none.
     pub volume_generation: i64,
+    /// Where the worker goes on with the run's trace.
+    pub place: Place,
 }
 
 /// Claims jobs of a queue, at most one for each slot. They come in the order of the queue.
@@ -47,10 +49,10 @@ pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<C
     };
     let offer = |(job, run): (Job, Run)| {
         let (lease_token, instance_id) = (job.lease_token?, job.lease_instance_id?);
-        debug!(run_id = %run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue, worker = job.worker_name, lease_token,
-            "job claimed");
+        let offered_at = job.lease_expires_at? - flow.timers.accept_deadline;
         Some(Claimed {
             timeout: timeout(flow, job.stage, &run),
+            place: steps::of_offer(&run, &job, offered_at),
             job,
             run,
             instance_id,
@@ -90,6 +92,7 @@ pub async fn give_back(flow: &Flow, claimed: &Claimed) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
     let only = Some((claimed.job.id, claimed.lease_token));
     let queues = jobs::release_offers(&mut connection, claimed.instance_id, only, 0.0).await?;
+    steps::of_return(claimed);
     flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
     Ok(())
 }

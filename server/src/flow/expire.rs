@@ -10,6 +10,7 @@ use super::{
 use crate::{
     db::{Connection, jobs, shards},
     domain::shard,
+    metrics,
 };
 
 /// Most jobs that one pass takes back; the next pass takes more.
@@ -22,6 +23,7 @@ const BATCH: i64 = 200;
 /// When the database fails; the next pass tries again.
 pub async fn offers(flow: &Flow) -> Result<(), Error> {
     let queues = jobs::release_expired_offers(&mut *flow.connection().await?).await?;
+    metrics::LEASE_EXPIRIES.add(queues.len() as u64, ["offer".into()]);
     flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
     Ok(())
 }

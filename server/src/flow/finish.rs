@@ -1,6 +1,6 @@
 //! A job has ended: its result is taken down, and what follows is queued. Decided in memory; whoever asks writes the ledger.
 
-use tracing::info;
+use tracing::debug;
 
 use super::{Error, advance, ledger::Ledger};
 use crate::{
@@ -29,7 +29,6 @@ pub(super) fn succeeded(ledger: &mut Ledger, job: &Job, outcome: Outcome) -> Res
     let result = serde_json::to_value(&outcome)?;
     ledger.change_job(job.id, |job| job.result = Some(result));
     ledger.end_job(job.id, job::Status::Succeeded, None)?;
-    log(ledger, job, None);
     // A cancel that came too late to stop the stage still ends the run before the next one.
     if job.cancel_requested_at.is_some() {
         return cancelled(ledger, job.cancel_reason.as_deref());
@@ -39,13 +38,12 @@ pub(super) fn succeeded(ledger: &mut Ledger, job: &Job, outcome: Outcome) -> Res
 
 /// It did not.
 pub(super) fn failed(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result<(), Error> {
-    log(ledger, job, Some(&failure));
     advance::after_failure(ledger, job, failure)
 }
 
 /// It was stopped because its run was cancelled.
 pub(super) fn stopped(ledger: &mut Ledger, job: &Job, how: &str) -> Result<(), Error> {
-    info!(run_id = %ledger.run.id, job_id = %job.id, stage = %job.stage, how, "job stopped");
+    debug!(run_id = %ledger.run.id, job_id = %job.id, how, "job stopped");
     ledger.end_job(job.id, job::Status::Cancelled, None)?;
     cancelled(ledger, job.cancel_reason.as_deref())
 }
@@ -54,10 +52,4 @@ pub(super) fn stopped(ledger: &mut Ledger, job: &Job, how: &str) -> Result<(), E
 pub(super) fn cancelled(ledger: &mut Ledger, reason: Option<&str>) -> Result<(), Error> {
     let phase = ledger.run.phase;
     ledger.end_as_cancelled(phase, reason)
-}
-
-fn log(ledger: &Ledger, job: &Job, failure: Option<&Failure>) {
-    info!(run_id = %ledger.run.id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, queue = job.queue,
-        volume = ledger.run.codex_volume, shard_index = ledger.run.codex_shard_index, worker = job.worker_name,
-        failure = failure.map(|failure| failure.code.as_str()), "job ended");
 }

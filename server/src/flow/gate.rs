@@ -113,8 +113,6 @@ fn decide(ledger: &mut Ledger, gate: &Gate) -> Result<usize, Error> {
 /// Fails a job, and its run, with what is known of the login.
 fn refuse(ledger: &mut Ledger, job_id: Uuid, gate: &Gate) -> Result<(), Error> {
     let failure = failure(gate);
-    info!(run_id = %ledger.run.id, %job_id, queue = gate.queue, volume = gate.volume, code = failure.code, message = failure.message,
-        "job refused: its login is bad");
     ledger.run.codex_preflight_status = Some(preflight::Status::Failed);
     ledger.run.codex_preflight_message = Some(failure.message.clone());
     ledger.record(Event::Diagnostics {

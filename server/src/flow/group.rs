@@ -4,11 +4,15 @@
 
 use std::{future::Future, sync::Arc};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, info_span};
 
 use super::Error;
+use crate::metrics;
 
 /// Items that may wait for their group. Who brings more waits, and lets wait whoever sent it: a stream is then read no further.
 const WAITING_MAX: usize = 4096;
@@ -59,7 +63,10 @@ impl<I: Send + 'static, O: Send + 'static> Group<I, O> {
             async move {
                 let mut group = Vec::new();
                 while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
+                    let (items, began) = (group.len(), Instant::now());
                     flush(std::mem::take(&mut group)).await;
+                    metrics::GROUP.observe(items as f64, [name.into()]);
+                    metrics::GROUP_FLUSH.took(began.elapsed(), [name.into()]);
                 }
             }
             .instrument(info_span!("group", name)),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Error, Hints, Timers, Topic,
     known::{self, Said},
+    steps::{self, Before},
 };
 use crate::{
     db::{
@@ -54,6 +55,9 @@ pub struct Ledger {
     /// Jobs from here on are new.
     stored: usize,
     also: Vec<Also>,
+    /// What is told of it after the commit.
+    told: Vec<Event>,
+    before: Before,
 }
 
 /// What else is stored with a run's change, in tables of its own.
@@ -73,6 +77,11 @@ impl Ledger {
         Self {
             wake: vec![Topic::Run(run.id)],
             stored: jobs.len(),
+            before: Before {
+                status: (!jobs.is_empty()).then_some(run.status),
+                jobs: jobs.len(),
+            },
+            told: Vec::new(),
             run,
             jobs,
             now,
@@ -130,7 +139,13 @@ impl Ledger {
     /// # Errors
     ///
     /// When the payload can't be written as JSON.
-    pub fn queue_job(&mut self, stage: Stage, payload: Payload, shape: impl FnOnce(&mut Job)) -> Result<Uuid, Error> {
+    pub fn queue_job(&mut self, stage: Stage, mut payload: Payload, shape: impl FnOnce(&mut Job)) -> Result<Uuid, Error> {
+        // Every attempt of every stage is part of the one trace of its run.
+        if payload.traceparent.is_empty()
+            && let Some(first) = self.jobs.first()
+        {
+            first.traceparent().clone_into(&mut payload.traceparent);
+        }
         let attempts = self.jobs.iter().filter(|job| job.stage == stage).count();
         let queue = match stage {
             Stage::Submit => self.run.codex_queue.as_deref().unwrap_or(DEFAULT_QUEUE),
@@ -262,6 +277,7 @@ impl Ledger {
                 kind: event.kind(),
                 body: serde_json::to_value(&event)?,
             });
+            self.told.push(event);
         }
         Ok(rows)
     }
@@ -512,16 +528,12 @@ impl Also {
 pub struct Written(Vec<Ledger>);
 
 impl Written {
-    /// The runs.
-    pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.0.iter().map(|ledger| &ledger.run)
-    }
-
-    /// Wakes whoever waits for it. Call it after the commit.
+    /// Wakes whoever waits for it, and tells log, metrics and traces. Call it after the commit.
     pub fn announce(self, hints: &Hints) -> Vec<Run> {
         let mut runs = Vec::with_capacity(self.0.len());
         let mut topics = HashSet::new();
         for ledger in self.0 {
+            steps::tell(&ledger.run, &ledger.jobs, ledger.before, &ledger.told);
             topics.extend(ledger.wake);
             runs.push(ledger.run);
         }

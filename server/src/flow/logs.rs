@@ -3,9 +3,12 @@
 use uuid::Uuid;
 
 use super::{Error, Flow, Topic, accept::run_of};
-use crate::db::{
-    jobs,
-    logs::{self, Piece},
+use crate::{
+    db::{
+        jobs,
+        logs::{self, Piece},
+    },
+    metrics,
 };
 
 /// Most pieces that one look returns.
@@ -24,6 +27,7 @@ pub async fn store(flow: &Flow, job_id: Uuid, lease_token: i64, offset: i64, con
         return Ok(expected);
     }
     logs::insert(&mut connection, job_id, offset, content).await?;
+    metrics::LOG_BYTES.add(content.len() as u64, []);
     flow.hints.wake(&Topic::Run(run_id));
     Ok(offset + i64::try_from(content.len()).unwrap_or(i64::MAX))
 }

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use diesel_async::AsyncConnection as _;
-use tracing::warn;
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
 use crate::{
     db::{Connection, instances, jobs::Job},
     domain::job::{self, Failure},
+    metrics,
 };
 
 /// When jobs count as lost.
@@ -66,6 +66,6 @@ fn end(ledger: &mut Ledger, lost: &Job, gone: &HashSet<Uuid>) -> Result<(), Erro
         return Ok(());
     };
     let failure = Failure::worker_lost(job.worker_name.as_deref().unwrap_or("unknown"));
-    warn!(run_id = %job.run_id, job_id = %job.id, stage = %job.stage, attempt = job.attempt, worker = job.worker_name, "worker lost");
+    metrics::LEASE_EXPIRIES.count(["job".into()]);
     advance::after_failure(ledger, &job, failure)
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use diesel_async::AsyncConnection as _;
-use tracing::info;
 use uuid::Uuid;
 
 use super::{
@@ -55,8 +54,6 @@ fn end(ledger: &mut Ledger) -> Result<(), Error> {
     };
     let waited = (now - job.not_before.max(job.created_at)).to_std().unwrap_or(Duration::ZERO);
     let failure = retry::queue_timeout(&job.queue, waited, job.hold_reason);
-    info!(run_id = %job.run_id, job_id = %job.id, stage = %job.stage, queue = job.queue, hold_reason = ?job.hold_reason, ?waited,
-        "nobody took the job in its time");
     ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
     advance::fail(ledger, failure)
 }

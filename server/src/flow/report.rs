@@ -1,7 +1,6 @@
 //! A worker reports on a job that it runs. Each report counts once, in its order, and only under the job's lease.
 
 use diesel_async::AsyncConnection as _;
-use tracing::info;
 use uuid::Uuid;
 
 use super::{
@@ -128,8 +127,6 @@ pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64, sequenc
 /// A login check goes on the run's record, the volume's, and into the event stream.
 fn preflight(ledger: &mut Ledger, job: &Job, check: Preflight) {
     let check = check.normalised();
-    info!(run_id = %ledger.run.id, job_id = %job.id, queue = job.queue, volume = check.volume, shard_index = ledger.run.codex_shard_index,
-        worker = job.worker_name, preflight = %check.status, message = check.message, "login checked");
     ledger.run.codex_preflight_status = Some(check.status);
     ledger.run.codex_preflight_message = Some(check.message.clone());
     ledger.record(Event::Diagnostics {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use diesel_async::AsyncConnection as _;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::TaskTracker;
-use tracing::info;
 use uuid::Uuid;
 
 use super::{
@@ -49,6 +48,9 @@ pub struct Request {
     pub options: Options,
     #[serde(skip)]
     pub requested_by: String,
+    /// The client's place in a trace; empty for none.
+    #[serde(skip)]
+    pub traceparent: String,
 }
 
 /// Longest notes and idempotency key, in characters; longest branch and task names as well.
@@ -73,7 +75,10 @@ pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Err
     }
     let asked = Asked {
         id: Uuid::now_v7(),
-        payload: payload(flow, &request).await?,
+        payload: Payload {
+            traceparent: request.traceparent.clone(),
+            ..payload(flow, &request).await?
+        },
         request: request.clone(),
     };
     let id = asked.id;
@@ -279,10 +284,6 @@ async fn insert(pool: &db::Pool, timers: Timers, asked: &[Asked]) -> Result<(Wri
     } else {
         ledgers.insert(&mut connection).await?
     };
-    for run in written.runs() {
-        info!(run_id = %run.id, repository = run.repository, feature_key = run.feature_key, queue = run.codex_queue,
-            volume = run.codex_volume, shard_index = run.codex_shard_index, "run created");
-    }
     Ok((written, refused))
 }
 

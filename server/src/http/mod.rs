@@ -5,7 +5,7 @@
 //! - [`guard`]: refuses what a foreign web page sends
 //! - [`rpc`]: `POST /v1/<Service>/<Method>`, into the gRPC services of this process
 //! - [`workflows`]: `/api/workflows/speckit/…`, in the old words
-//! - [`health`]: `/healthz` and `/readyz`
+//! - [`health`]: `/healthz` and `/readyz`; [`metrics`]: `/metrics`
 //! - [`mod@ask`]: the question of health checks
 //! - [`openapi`]: `/openapi.json`, from the types of the old routes and the descriptors of the new ones
 //! - [`refusal`]: the one place that gives errors their HTTP status
@@ -15,6 +15,7 @@ mod ask;
 mod body;
 mod guard;
 mod health;
+mod metrics;
 mod openapi;
 mod refusal;
 mod rpc;
@@ -33,7 +34,7 @@ pub use guard::Hosts;
 use refusal::Refusal;
 
 use crate::{
-    api::{KnowCaller, MESSAGE_MAX},
+    api::{KnowCaller, MESSAGE_MAX, Tell},
     session::Sessions,
 };
 
@@ -59,12 +60,14 @@ pub fn router(sessions: &Sessions, hosts: Hosts) -> Result<Router, Error> {
     Ok(Router::new()
         .merge(workflows::router().with_state(sessions.flow.clone()))
         .merge(health::router().with_state(sessions.clone()))
+        .merge(metrics::router(sessions))
         .merge(openapi::router(&described)?)
         .merge(rpc::router(contract, sessions))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(MESSAGE_MAX))
         .layer(KnowCaller)
+        .layer(Tell)
         .layer(middleware::from_fn_with_state(std::sync::Arc::new(hosts), guard::check)))
 }
 

@@ -14,6 +14,7 @@ use axum::{
     routing::post,
 };
 use futures::StreamExt as _;
+use moorline_telemetry::trace::Place;
 use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, MethodDescriptor, ServiceDescriptor};
 use serde_json::{Value, json};
 use tonic::{Request, Status, Streaming, client::Grpc, service::Routes};
@@ -99,6 +100,7 @@ struct Target {
 async fn answer(
     Extension(target): Extension<Arc<Target>>,
     Extension(caller): Extension<Caller>,
+    Extension(place): Extension<Place>,
     uri: Uri,
     headers: HeaderMap,
     content: Result<Bytes, BytesRejection>,
@@ -108,6 +110,7 @@ async fn answer(
     let message = target.read(&headers, &content).map_err(|error| refuse(refused(&error)))?;
     let mut request = Request::new(message);
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(place);
     if target.method.is_server_streaming() {
         let messages = target.stream(request).await.map_err(refuse)?;
         let lines = lines(target.contract.clone(), messages);

@@ -10,7 +10,7 @@ use super::{End, Session};
 use crate::{
     domain::error::Kind,
     flow::{Error, group::Answer},
-    wire,
+    metrics, wire,
 };
 
 /// A frame that waits for its answer.
@@ -57,10 +57,26 @@ impl Awaited {
     }
 }
 
+impl Answered {
+    fn count(&self) {
+        let frame = match self.what {
+            What::Accept => "accept",
+            What::Report => "report",
+        };
+        let outcome = match &self.outcome {
+            Ok(_) => "stored",
+            Err(Error::Refused(refusal)) if refusal.kind == Kind::Fenced => "fenced",
+            Err(_) => "failed",
+        };
+        metrics::FRAMES.count([frame.into(), outcome.into()]);
+    }
+}
+
 impl Session {
     /// Answers: a report is acknowledged, a lease that has passed on is fenced; anything else the worker sends again.
     pub(super) async fn answer(&mut self, answered: Answered) -> Result<(), End> {
         let (job_id, lease_token) = (answered.job_id.to_string(), answered.lease_token);
+        answered.count();
         match answered.outcome {
             Ok(_) if answered.what == What::Accept => Ok(()),
             Ok(sequence) => {

@@ -37,6 +37,7 @@ use crate::{
         leave::{self, Left},
         register::Hello,
     },
+    metrics,
     wire::{status, worker},
 };
 
@@ -83,6 +84,21 @@ pub(crate) enum End {
     Protocol(Box<domain::Error>),
 }
 
+impl End {
+    /// As a label.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Goodbye => "goodbye",
+            Self::Closed(_) => "closed",
+            Self::Silent => "silent",
+            Self::Stalled => "stalled",
+            Self::Replaced => "replaced",
+            Self::Redirected(_) => "redirected",
+            Self::Protocol(_) => "protocol",
+        }
+    }
+}
+
 /// A session at work.
 pub(crate) struct Session {
     sessions: Sessions,
@@ -107,7 +123,7 @@ pub(crate) struct Session {
 pub async fn serve(sessions: Sessions, mut inbound: impl Stream<Item = Result<ConnectRequest, Status>> + Unpin + Send, outbound: Outbound) {
     let hello = match first_frame(&sessions, &mut inbound).await {
         Ok(hello) => hello,
-        Err(refusal) => return refuse(&outbound, refusal).await,
+        Err(refusal) => return turn_away(&outbound, refusal).await,
     };
     let span = info_span!("session", worker = hello.worker_name, instance_id = %hello.instance_id);
     run(sessions, hello, inbound, outbound).instrument(span).await;
@@ -151,7 +167,7 @@ async fn run(
     };
     let (seat, control) = match seated {
         Ok(taken) => taken,
-        Err(refusal) => return refuse(&outbound, status::refused(&refusal)).await,
+        Err(refusal) => return turn_away(&outbound, status::refused(&refusal)).await,
     };
     // Interest is registered before the database is looked at, so that nothing between the two goes unseen.
     let subscription = sessions.flow.hints.subscribe([Topic::Instance(hello.instance_id)]);
@@ -159,7 +175,7 @@ async fn run(
     // Boxed, as everything that is large and over soon: an idle stream must be small.
     let registered = match Box::pin(entrance::register(&sessions, &hello, &outbound)).await {
         Ok(registered) => registered,
-        Err(refusal) => return refuse(&outbound, refusal).await,
+        Err(refusal) => return turn_away(&outbound, refusal).await,
     };
     let (offers, offered) = mpsc::channel(CLAIM_MAX);
     let desk = Desk {
@@ -180,6 +196,7 @@ async fn run(
         next_nonce: 1,
         sessions,
     };
+    metrics::HELLOS.count(["welcomed".into()]);
     let welcome = worker::welcome(&registered, &session.sessions.flow.timers);
     let end = match session.send(connect_response::Frame::Welcome(welcome)).await {
         Ok(()) => session.turns(inbound, offered, subscription, control).await,
@@ -206,6 +223,7 @@ impl Session {
         for queue in &self.hello.queues {
             self.sessions.dispatcher.revoke(self.desk.session_id, queue).await;
         }
+        metrics::STREAM_ENDS.count([end.name().into()]);
         let goodbye = end == End::Goodbye;
         let redirected = matches!(end, End::Redirected(_));
         let reason = match end {
@@ -238,6 +256,12 @@ impl Session {
         drop(seat);
         debug!("session over");
     }
+}
+
+/// A worker that is not let in.
+async fn turn_away(outbound: &Outbound, refusal: Status) {
+    metrics::HELLOS.count(["refused".into()]);
+    refuse(outbound, refusal).await;
 }
 
 async fn refuse(outbound: &Outbound, refusal: Status) {

@@ -20,6 +20,7 @@ use crate::{
         frame::{self, Said},
         hints::Subscription,
     },
+    metrics,
     wire::{self, worker},
 };
 
@@ -170,6 +171,7 @@ impl Session {
 
     async fn reject(&mut self, frame: v1::Reject) -> Result<(), End> {
         let job_id = parse(&frame.job_id)?;
+        metrics::REJECTIONS.count([]);
         info!(%job_id, reason = frame.reason, "offer rejected");
         let rejected = claim::reject(&self.sessions.flow, self.hello.instance_id, job_id, frame.lease_token).await;
         rejected.map_err(|error| End::Closed(wire::status::status(error).message().to_owned()))

@@ -92,6 +92,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
         run,
         lease_token,
         timeout,
+        place,
         ..
     } = claimed;
     let payload = job.payload();
@@ -103,6 +104,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
         attempt: job.attempt,
         queue: job.queue.clone(),
         timeout: Some(duration(*timeout)),
+        traceparent: place.to_string(),
         spec: Some(v1::JobSpec {
             repository: run.repository.clone(),
             feature_key: run.feature_key.clone(),

@@ -48,6 +48,8 @@ impl Scene {
             agent: vec![("PROJECT_SECRET", of_agent.clone())],
             programs: vec![
                 ("MOORLINE_LOG", "debug".to_owned()),
+                ("MOORLINE_HTTP_LISTEN", "127.0.0.1:0".to_owned()),
+                ("MOORLINE_HEALTH_LISTEN", "127.0.0.1:0".to_owned()),
                 ("GITHUB_TOKEN", TOKEN.to_owned()),
                 ("MOORLINE_GITHUB_URL", forge.url().to_owned()),
                 ("MOORLINE_GITHUB_API_URL", forge.api_url()),
@@ -137,6 +139,25 @@ impl Scene {
         needles
     }
 
+    /// What server and workers tell whoever scrapes them; where they listen is in their logs.
+    async fn metrics(&self, haystack: &mut Haystack) {
+        let listens = regex::Regex::new(r"(?:http_address|the health endpoint listens address)=(\S+)").unwrap();
+        let mut scraped = 0;
+        for name in ["server", "default", "shard"] {
+            let log = fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap();
+            let address = listens.captures_iter(&log).last().expect("where it listens")[1].to_owned();
+            let told = reqwest::get(format!("http://{address}/metrics"))
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap();
+            scraped += told.matches("# TYPE moorline_").count();
+            haystack.add(&format!("metrics of {name}"), told.as_bytes());
+        }
+        assert!(scraped > 30, "only {scraped} metrics");
+    }
+
     /// All files of server and workers, and of agents, but for the credential itself.
     fn files(&self) -> Vec<PathBuf> {
         let own = [
@@ -191,6 +212,7 @@ async fn searched(engine: EngineChoice, shard: u32) {
     scene.everything().await;
     let mut haystack = watch.stop().await;
     database(&scene.stack, &mut haystack).await;
+    scene.metrics(&mut haystack).await;
     for file in scene.files() {
         let content = fs::read(&file).unwrap_or_default();
         haystack.add(&file.display().to_string(), &content);

@@ -1,9 +1,10 @@
-//! The worker's own health endpoint: `GET /healthz` says whether its stream is live, and why not otherwise.
+//! The worker's own endpoint: `GET /healthz` says whether its stream is live, and why not otherwise; `GET /metrics` is for a Prometheus.
 //!
 //! It tells about the stream and is no sign of life of its own: what the server thinks of this worker hangs on the stream alone.
 
 mod ask;
 mod report;
+mod scrape;
 
 use std::{
     net::SocketAddr,
@@ -11,11 +12,12 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use moorline_telemetry::recorder;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::{ask::ask, report::Report};
-use crate::{link::Handle, spool::Spool};
+use crate::{link::Handle, metrics, spool::Spool};
 
 /// Why there is no health endpoint, or no answer from one.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,7 @@ pub struct Vitals(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     worker: String,
+    slots: u32,
     serving: OnceLock<Serving>,
     load: watch::Sender<Load>,
 }
@@ -74,9 +77,10 @@ struct Serving {
 
 impl Vitals {
     /// Of a worker that only just starts.
-    pub fn new(worker: &str) -> Self {
+    pub fn new(worker: &str, slots: u32) -> Self {
         Self(Arc::new(Inner {
             worker: worker.to_owned(),
+            slots,
             serving: OnceLock::new(),
             load: watch::Sender::default(),
         }))
@@ -109,10 +113,17 @@ pub async fn listen(address: SocketAddr, vitals: Vitals) -> Result<Endpoint, Err
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     tracing::info!(address = %bound, "the health endpoint listens");
-    let router = Router::new().route("/healthz", get(healthz)).with_state(vitals);
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(scrape::metrics))
+        .with_state(vitals);
+    recorder::begin("moorline-worker", env!("CARGO_PKG_VERSION"), metrics::ALL);
     let serving = async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the health endpoint has ended: start the worker again to have it back");
+        tokio::select! {
+            ended = axum::serve(listener, router) => if let Err(error) = ended {
+                tracing::error!(%error, "the health endpoint has ended: start the worker again to have it back");
+            },
+            () = recorder::keep() => {}
         }
     };
     Ok(Endpoint {

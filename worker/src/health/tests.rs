@@ -29,7 +29,7 @@ async fn asked(endpoint: &Endpoint) -> (bool, serde_json::Value) {
 #[tokio::test]
 async fn the_endpoint_says_whether_the_stream_is_live_and_why_not() {
     let (mut server, dir) = (Server::start().await, TempDir::new().expect("a folder"));
-    let vitals = Vitals::new("w");
+    let vitals = Vitals::new("w", 4);
     let endpoint = listen("127.0.0.1:0".parse().expect("an address"), vitals.clone())
         .await
         .expect("an endpoint");

@@ -93,9 +93,11 @@ impl Holding {
         };
         tracing::info!(volume = self.volume(), "a login begins");
         if let Err(error) = self.store(ask, sealing_key, &way).await {
+            crate::metrics::LOGINS.count([self.volume().to_owned().into(), "failed".into()]);
             tracing::warn!(volume = self.volume(), error = %chain(&error), "the login came to nothing");
             return Err(error.failure());
         }
+        crate::metrics::LOGINS.count([self.volume().to_owned().into(), "stored".into()]);
         tracing::info!(volume = self.volume(), "a login is stored");
         (way.tell)(Step::Stored);
         let answer = self.checked(false).await;

@@ -34,7 +34,7 @@ pub use self::{
     outlet::JobOutlet,
     status::{Line, Status},
 };
-use crate::{config::Timers, fingerprint, holding::Holding};
+use crate::{config::Timers, fingerprint, holding::Holding, metrics};
 
 /// The version of the protocol that this worker speaks.
 pub const PROTOCOL_VERSION: i32 = 1;
@@ -141,6 +141,11 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// The volume that the worker holds, as it is known.
+    pub fn binding(&self) -> Option<v1::VolumeBinding> {
+        self.holding.as_ref().map(Holding::binding)
+    }
+
     /// How it stands with the line.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
@@ -224,6 +229,7 @@ impl Link {
             if steady {
                 self.redial = Redial::new(&self.timers);
             }
+            metrics::DIALS.count([end.name().into()]);
             let delay = match end {
                 End::Refused(error) => return Err(error),
                 End::Over => return Ok(()),

@@ -1,16 +1,19 @@
 //! The way from one job to the server.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use moorline_proto::v1::{self, report::News};
+use moorline_telemetry::step;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::{Handle, Lease, refusal, transfer};
 use crate::{
+    metrics,
     redact::one_line,
     stage::{Outlet, RunFolder, failure, plain},
+    told::Told,
 };
 
 /// What a stage sends of its job.
@@ -19,6 +22,7 @@ pub struct JobOutlet {
     handle: Handle,
     lease: Lease,
     stage: v1::Stage,
+    told: Arc<Told>,
     folder: RunFolder,
     stop: CancellationToken,
 }
@@ -28,11 +32,12 @@ const LONGEST_LINE: usize = 512;
 
 impl JobOutlet {
     /// The outlet of a job. When `stop` is cancelled, transfers are tried once more but not again.
-    pub fn new(handle: Handle, lease: Lease, stage: v1::Stage, folder: RunFolder, stop: CancellationToken) -> Self {
+    pub fn new(handle: Handle, (lease, stage): (Lease, v1::Stage), told: Arc<Told>, folder: RunFolder, stop: CancellationToken) -> Self {
         Self {
             handle,
             lease,
             stage,
+            told,
             folder,
             stop,
         }
@@ -68,10 +73,11 @@ impl Outlet for JobOutlet {
     }
 
     async fn preflight(&self, preflight: v1::Preflight) {
-        // Queue, shard and worker are in the job's span.
         let status = plain(preflight.status().as_str_name(), "PREFLIGHT_STATUS_");
-        let rung = plain(preflight.rung().as_str_name(), "PREFLIGHT_RUNG_");
-        tracing::info!(%status, %rung, "login checked: {}", preflight.message);
+        let rung = preflight.rung().as_str_name().trim_start_matches("PREFLIGHT_RUNG_").to_owned();
+        self.told.checked(&preflight);
+        step!(info, self.told.about(), rung = rung.as_str(), found = preflight.message.as_str(); "login checked");
+        metrics::PREFLIGHTS.count([preflight.volume.clone().into(), status.into(), rung.into()]);
         if let Some(holding) = &self.handle.holding {
             holding.note_preflight(preflight.clone());
         }

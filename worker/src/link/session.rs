@@ -36,6 +36,19 @@ pub(super) enum End {
     Over,
 }
 
+impl End {
+    /// As a label.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Lost { .. } => "lost",
+            Self::Held { .. } => "held",
+            Self::Redirected { .. } => "redirected",
+            Self::Over => "over",
+        }
+    }
+}
+
 /// What a session does next.
 enum Turn {
     Heard(Box<ConnectResponse>),

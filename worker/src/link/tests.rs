@@ -358,7 +358,8 @@ impl Place {
         let folder = RunFolder::below(dir.path(), "run", "job");
         folder.create_private().expect("folders");
         let stop = CancellationToken::new();
-        let outlet = JobOutlet::new(handle, Lease::new("job", 7), v1::Stage::Submit, folder, stop.clone());
+        let told = Arc::new(crate::told::Told::of(&v1::Offer::default(), "w"));
+        let outlet = JobOutlet::new(handle, (Lease::new("job", 7), v1::Stage::Submit), told, folder, stop.clone());
         Self { dir, outlet, stop }
     }
 }

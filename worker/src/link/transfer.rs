@@ -16,7 +16,7 @@ use tokio_util::{io::ReaderStream, sync::CancellationToken};
 use tonic::{Code, Status, transport::Channel};
 
 use super::{Lease, refusal};
-use crate::stage::RunFolder;
+use crate::{metrics, stage::RunFolder};
 
 /// Largest piece of a file in one message.
 const PIECE: usize = 64 << 10;
@@ -68,6 +68,7 @@ pub(super) async fn upload(
             .ok_or_else(|| Status::data_loss("the server did not describe what it stored"))
     })
     .await
+    .inspect(|stored: &v1::Artifact| metrics::SENT.add(u64::try_from(stored.size_bytes).unwrap_or_default(), ["artifact".into()]))
 }
 
 /// Writes an artifact to a file, whole or not at all.
@@ -123,6 +124,7 @@ pub(super) async fn follow(
             continue;
         }
         // The server knows best where the next byte belongs: it may have stored a part of a call that failed.
+        metrics::SENT.add(batch.len() as u64, ["output".into()]);
         offset = persist(bulk, stop, || async {
             let pieces = requests(lease, offset, &batch);
             let response = WorkerServiceClient::new(bulk.channel.clone())
@@ -200,6 +202,7 @@ where
             return Err(status);
         }
         let pause = pauses.next().unwrap_or_default();
+        metrics::TRANSFERS_AGAIN.count([]);
         tracing::warn!(%status, pause_ms = pause.as_millis(), "a transfer failed and is tried again");
         tokio::select! {
             () = stop.cancelled() => return Err(status),

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use moorline_proto::v1::{self, finished::Outcome};
+use moorline_telemetry::{metric, step, trace::Span};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
@@ -18,10 +19,12 @@ use crate::{
     engine::Engine,
     holding::Holding,
     link::{Handle, JobOutlet, Lease},
+    metrics,
     stage::{
         self, Context, Owner, RunFolder, plain,
         submit::{self, Adopted},
     },
+    told::Told,
 };
 
 /// Longest time of a stage whose offer names none.
@@ -37,6 +40,9 @@ pub(super) struct Job {
     ticket: Ticket,
     /// Where it goes on, if another process of this worker began it.
     adopted: Option<Adopted>,
+    told: Arc<Told>,
+    /// From its acceptance to the report of its end.
+    trace: Span,
 }
 
 impl Job {
@@ -45,12 +51,16 @@ impl Job {
         engine: &Arc<dyn Engine>,
         holding: Option<&Holding>,
         handle: &Handle,
-        offer: v1::Offer,
-        ticket: Ticket,
+        mut offer: v1::Offer,
+        (ticket, told): (Ticket, Arc<Told>),
     ) -> Self {
+        let trace = told.span(&offer);
+        // What is done for the job hangs below its span. The spool has the offer as it came.
+        offer.traceparent = trace.place().to_string();
         let folder = RunFolder::below(&config.work_root, &offer.run_id, &offer.job_id);
         let token = ticket.stop.token.clone();
-        let outlet = JobOutlet::new(handle.clone(), ticket.lease.clone(), offer.stage(), folder.clone(), token.clone());
+        let of_job = (ticket.lease.clone(), offer.stage());
+        let outlet = JobOutlet::new(handle.clone(), of_job, told.clone(), folder.clone(), token.clone());
         let context = Context {
             config: config.clone(),
             engine: engine.clone(),
@@ -67,11 +77,14 @@ impl Job {
             handle: handle.clone(),
             ticket,
             adopted: None,
+            told,
+            trace,
         }
     }
 
     /// Goes on where another process of this worker was.
     pub(super) fn adopting(mut self, adopted: Adopted) -> Self {
+        self.told.checked_before();
         self.adopted = Some(adopted);
         self
     }
@@ -101,10 +114,9 @@ impl Job {
     async fn work(mut self) -> Lease {
         let accepted = Instant::now();
         match &self.adopted {
-            None => tracing::info!("job accepted"),
-            Some(adopted) => {
-                tracing::info!(container = %adopted.container.id, "job adopted: it goes on where an earlier start of this worker was")
-            }
+            None => step!(info, self.told.about(), status = "accepted"; "job accepted"),
+            Some(adopted) => step!(info, self.told.about(), status = "adopted", container = adopted.container.id.as_str();
+                "job adopted: it goes on where an earlier start of this worker was"),
         }
         let stop = self.ticket.stop.clone();
         // Jobs of one run share its folder: one that was fenced may still be at work. Held until nothing of this job is left in there.
@@ -119,11 +131,7 @@ impl Job {
             Some(_) => self.outcome(accepted).await,
             None => outcome::stopped("not_started", stop.why()),
         };
-        match &outcome {
-            Outcome::Result(_) => tracing::info!("job succeeded"),
-            Outcome::Failure(failure) => tracing::warn!(code = %failure.code, "job failed: {}", failure.message),
-            Outcome::Stopped(stopped) => tracing::info!(how = %stopped.how, "job stopped"),
-        }
+        self.tell_end(&outcome, accepted.elapsed());
         let finished = v1::Finished { outcome: Some(outcome) };
         let mut safe = self.handle.ledger.finish(&self.ticket.lease, finished).await;
         while turn.is_some() && !safe {
@@ -135,6 +143,32 @@ impl Job {
             self.tidy().await;
         }
         self.ticket.lease
+    }
+
+    fn tell_end(&mut self, outcome: &Outcome, took: Duration) {
+        let (about, duration_ms) = (self.told.about(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let how = match outcome {
+            Outcome::Result(result) => {
+                tell_tokens(result);
+                step!(info, about, status = "succeeded", duration_ms = duration_ms; "job succeeded");
+                "succeeded"
+            }
+            Outcome::Failure(failure) => {
+                self.trace.fail(&failure.code);
+                step!(warn, about, status = "failed", duration_ms = duration_ms, code = failure.code.as_str(), error = failure.message.as_str();
+                    "job failed");
+                "failed"
+            }
+            Outcome::Stopped(stopped) => {
+                self.trace.fail("stopped");
+                step!(info, about, status = "stopped", duration_ms = duration_ms, how = stopped.how.as_str(); "job stopped");
+                "stopped"
+            }
+        };
+        self.trace.set("moorline.status", how);
+        let (stage, queue) = (self.told.stage.clone(), self.told.queue.clone());
+        metrics::JOB_DURATION.took(took, [stage.clone().into(), how.into()]);
+        metrics::JOBS.count([stage.into(), queue.into(), how.into(), metric::attempt(self.told.attempt)]);
     }
 
     async fn outcome(&mut self, accepted: Instant) -> Outcome {
@@ -186,6 +220,15 @@ impl Job {
         });
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%error, folder = %self.context.folder.root.display(), "the run's folder could not be removed");
+        }
+    }
+}
+
+/// What an agent has used.
+fn tell_tokens(result: &v1::JobResult) {
+    if let Some(v1::job_result::Result::Submit(submit)) = &result.result {
+        for (direction, tokens) in [("input", submit.input_tokens), ("output", submit.output_tokens)] {
+            metrics::TOKENS.add(u64::try_from(tokens).unwrap_or_default(), [direction.into()]);
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     sealing::SealingKey,
     spool::{self, Recovered, Spool},
     startup,
+    told::Told,
 };
 
 pub use crate::config::STOP_LIMIT;
@@ -91,7 +92,7 @@ pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome:
     let shutdown = shutdown.into();
     let (config, taken) = place::take(config).await?;
     let config = Arc::new(config);
-    let vitals = Vitals::new(&config.name);
+    let vitals = Vitals::new(&config.name, config.slots);
     let _endpoint = match config.health_listen {
         Some(address) => Some(health::listen(address, vitals.clone()).await?),
         None => None,
@@ -182,12 +183,14 @@ async fn serve(
     let hello = hello(&config, ready.profile, &sealing_key);
     let instance_id = hello.instance_id.clone();
     let ledger = Ledger::new(left.spool.clone(), &left.recovered);
+    let told = |job: &Recovered| (job.lease.clone(), Arc::new(Told::of(&job.offer, &config.name)));
+    let told = left.recovered.iter().map(told).collect();
     let unfinished = left.recovered.into_iter().filter(|job| job.finished.is_none()).map(|job| job.lease);
     let unfinished: Vec<_> = unfinished.collect();
     let (link, handle, events) = Link::new(&config.server, hello, ledger, ready.holding.clone(), &config.timers)?;
     let load = vitals.serve(instance_id, handle.clone(), left.spool.clone());
     let worker = Worker::new(config, engine, (handle, events), (left.spool, unfinished), load, on_welcome);
-    let worker = worker.holding(ready.holding, sealing_key).claiming(left.claims);
+    let worker = worker.recalling(told).holding(ready.holding, sealing_key).claiming(left.claims);
     worker.serve(link, shutdown).await
 }
 

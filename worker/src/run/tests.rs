@@ -75,6 +75,7 @@ impl Place {
                 feature_key: "001-x".to_owned(),
                 ..Default::default()
             }),
+            traceparent: String::new(),
         }
     }
 
@@ -154,7 +155,7 @@ fn args(server: &Server, dir: &TempDir) -> Vec<String> {
 
 async fn started(config: Config, engine: Arc<dyn Engine>, shutdown: Shutdown, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
     let left = Left::find(&config, engine.as_ref(), open_spool(&config).await?).await?;
-    let vitals = Vitals::new(&config.name);
+    let vitals = Vitals::new(&config.name, config.slots);
     serve(
         Arc::new(config),
         engine,

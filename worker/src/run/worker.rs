@@ -1,8 +1,13 @@
 //! What the loop does with each thing that happens.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use moorline_proto::v1::{self, command::Command as Ask, command_result::Result as Answer, connect_request::Frame};
+use moorline_telemetry::step;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -29,10 +34,12 @@ use crate::{
     health::Load,
     holding::Holding,
     link::{Event, Handle, Lease, Link, Voice},
+    metrics,
     redact::{chain, one_line},
     sealing::SealingKey,
     spool::{self, Spool},
     stage::{Owner, STOP_GRACE, valid_id},
+    told::Told,
 };
 
 /// What stopped jobs may take when the worker is to go at once: as long as an engine needs to kill one that doesn't stop by itself.
@@ -85,6 +92,8 @@ pub(super) struct Worker {
     holding: Option<Holding>,
     /// Opens what servers have sealed for this process.
     sealing_key: Arc<SealingKey>,
+    /// Which jobs they are whose ends the server has not taken yet.
+    told: BTreeMap<Lease, Arc<Told>>,
     commands: Commands,
     /// What is done beside.
     chores: JoinSet<()>,
@@ -133,6 +142,7 @@ impl Worker {
             commands: Commands::default(),
             chores: JoinSet::new(),
             clearing: JoinSet::new(),
+            told: BTreeMap::new(),
             clear: false,
             hurried: false,
             on_welcome,
@@ -143,6 +153,12 @@ impl Worker {
     pub(super) fn holding(mut self, holding: Option<Holding>, sealing_key: SealingKey) -> Self {
         (self.holding, self.sealing_key) = (holding, Arc::new(sealing_key));
         self.note_capacity();
+        self
+    }
+
+    /// Knows these jobs of an earlier process: their ends may still be on their way.
+    pub(super) fn recalling(mut self, told: BTreeMap<Lease, Arc<Told>>) -> Self {
+        self.told = told;
         self
     }
 
@@ -257,9 +273,13 @@ impl Worker {
                 tracing::warn!(job_id = %lease.job_id, lease_token = lease.token, %reason, "a job's lease has passed on; the job is stopped");
                 self.jobs.stop(&lease, Why::Fenced);
                 self.claims.give_up(&lease, "its lease has passed on");
+                self.reported(&lease, "fenced");
                 self.settled(&lease);
             }
-            Event::Settled(lease) => self.settled(&lease),
+            Event::Settled(lease) => {
+                self.reported(&lease, "acknowledged");
+                self.settled(&lease);
+            }
             Event::Command(command) => self.command(command),
         }
     }
@@ -311,8 +331,17 @@ impl Worker {
         }
     }
 
-    fn job(&self, offer: v1::Offer, ticket: Ticket) -> Job {
-        Job::new(&self.config, &self.engine, self.holding.as_ref(), &self.handle, offer, ticket)
+    fn job(&mut self, offer: v1::Offer, ticket: Ticket) -> Job {
+        let told = Arc::new(Told::of(&offer, &self.config.name));
+        self.told.insert(ticket.lease.clone(), told.clone());
+        Job::new(
+            &self.config,
+            &self.engine,
+            self.holding.as_ref(),
+            &self.handle,
+            offer,
+            (ticket, told),
+        )
     }
 
     /// The server hears of the volume as it is; where the login has to be looked at before, as soon as that can be.
@@ -412,6 +441,7 @@ impl Worker {
     }
 
     fn reject(&self, lease: Lease, reason: &str) {
+        metrics::REFUSED.count([]);
         tracing::warn!(job_id = %lease.job_id, %reason, "an offer is refused");
         self.say(Frame::Reject(v1::Reject {
             job_id: lease.job_id,
@@ -471,6 +501,14 @@ impl Worker {
         let freed = self.jobs.ended(&lease);
         self.freed(freed);
         Ok(())
+    }
+
+    /// The last that is told of a job: what the server has made of its end.
+    fn reported(&mut self, lease: &Lease, outcome: &'static str) {
+        if let Some(told) = self.told.remove(lease) {
+            metrics::ENDS.count([outcome.into()]);
+            step!(info, told.about(), status = "reported", outcome = outcome; "job reported");
+        }
     }
 
     fn settled(&mut self, lease: &Lease) {

@@ -6,6 +6,7 @@ use super::{Context, Error, failure};
 use crate::{
     git::{Base, Blob, Git},
     tasks::{self, TaskList},
+    told::step,
 };
 
 /// Longest feature key, in characters.
@@ -21,9 +22,12 @@ pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
     check_feature_key(&spec.feature_key).map_err(Error::Failed)?;
     ctx.outlet.progress(&format!("reading specs/{}/tasks.md", spec.feature_key)).await;
     let git = Git::new(&ctx.config);
-    let base = git
-        .fetch(&spec.repository, &spec.base_ref, None, &ctx.folder.git_dir, &ctx.stop)
-        .await?;
+    let fetch = async {
+        Ok(git
+            .fetch(&spec.repository, &spec.base_ref, None, &ctx.folder.git_dir, &ctx.stop)
+            .await?)
+    };
+    let base = step(ctx, "fetch", fetch).await?;
     let list = read(ctx, &git, &base, &spec.feature_key).await?;
     let phase = list.next_phase();
     let found = match &phase {

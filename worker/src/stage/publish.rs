@@ -12,6 +12,7 @@ use crate::{
     audit,
     forge::{self, Wanted},
     git::{self, CommitSpec, Git, Merge, Pushed},
+    told::step,
 };
 
 /// Publishes what submit left.
@@ -33,9 +34,9 @@ pub async fn run(ctx: &Context) -> Result<v1::PublishResult, Error> {
         submit,
     };
     publisher.audit().await?;
-    let commit = publisher.commit().await?;
-    publisher.push(&commit).await?;
-    publisher.pull_request(commit).await
+    let commit = step(ctx, "commit", publisher.commit()).await?;
+    step(ctx, "push", publisher.push(&commit)).await?;
+    step(ctx, "pull_request", publisher.pull_request(commit)).await
 }
 
 struct Publisher<'a> {

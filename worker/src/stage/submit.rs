@@ -35,6 +35,7 @@ use crate::{
     preflight,
     redact::Redactor,
     tasks::{self, TaskList},
+    told::{begin, done, step},
 };
 
 /// An agent that an earlier process of this worker has started.
@@ -60,12 +61,19 @@ pub struct Adopted {
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
     let submit = Submit::new(ctx)?;
     let share = submit.share().await?;
-    let capacity = submit.claim_volume().await?;
-    let (base, phase) = submit.check_out().await?;
-    let (running, at_work) = submit.start(&base, &phase, capacity).await?;
-    let transcript = submit.watch(running, false).await?;
+    let capacity = step(ctx, "preflight", submit.claim_volume()).await?;
+    let (base, phase) = step(ctx, "checkout", submit.check_out()).await?;
+    // The container's life, for whose parts the agent may know spans of its own.
+    let life = begin(ctx, "agent");
+    let place = life.place();
+    let work = async {
+        let (running, at_work) = submit.start(&base, &phase, capacity, &place).await?;
+        let transcript = submit.watch(running, false).await?;
+        Ok((at_work, transcript))
+    };
+    let (at_work, transcript) = done("agent", life, work).await?;
     drop(share);
-    submit.collect(&at_work, &transcript).await
+    step(ctx, "patch", submit.collect(&at_work, &transcript)).await
 }
 
 /// Goes on with an agent that an earlier process of this worker has started, whether it still works or not. Its login isn't checked again:
@@ -82,9 +90,9 @@ pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult,
     ctx.outlet
         .progress("the worker has started anew, and goes on with the agent where it is")
         .await;
-    let transcript = submit.watch(running, true).await?;
+    let transcript = step(ctx, "agent", submit.watch(running, true)).await?;
     drop(share);
-    submit.collect(&adopted.at_work, &transcript).await
+    step(ctx, "patch", submit.collect(&adopted.at_work, &transcript)).await
 }
 
 /// One job of this stage.

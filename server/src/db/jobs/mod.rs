@@ -60,6 +60,14 @@ impl Job {
         serde_json::from_value(self.payload.clone()).unwrap_or_default()
     }
 
+    /// The run's place in its client's trace; empty where it has none.
+    pub fn traceparent(&self) -> &str {
+        self.payload
+            .get("traceparent")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    }
+
     /// Whether it is open under this lease, accepted or just offered: an upload may overtake the Accept, which goes another way.
     pub fn is_leased(&self, lease_token: i64) -> bool {
         self.finished_at.is_none() && self.lease_instance_id.is_some() && self.lease_token == Some(lease_token)

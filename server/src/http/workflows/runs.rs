@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
+use moorline_telemetry::trace::Place;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -125,6 +126,7 @@ pub struct Create {
 pub async fn create(
     State(flow): State<Flow>,
     Extension(caller): Extension<Caller>,
+    Extension(place): Extension<Place>,
     Body(create): Body<Create>,
 ) -> Result<impl IntoResponse, Refusal> {
     let request = start::Request {
@@ -140,6 +142,7 @@ pub async fn create(
         idempotency_key: create.idempotency_key.unwrap_or_default(),
         options: Options::default(),
         requested_by: caller.name().to_owned(),
+        traceparent: place.to_string(),
     };
     let (run, already_existed) = start::start(&flow, request).await?;
     // One that has just begun is as it was written; one that was there may have come far.

@@ -185,6 +185,7 @@ impl Driver {
                 priority: priority(self.runs.len()),
                 ..Options::default()
             },
+            traceparent: String::new(),
             requested_by: "model".to_owned(),
         };
         let started = start::start(flow, request).await;

@@ -59,7 +59,7 @@ impl Held {
         let left = Left::find(&config, engine.as_ref(), open_spool(&config).await.expect("a spool"))
             .await
             .expect("what is left");
-        let vitals = Vitals::new(&config.name);
+        let vitals = Vitals::new(&config.name, config.slots);
         let shutdown = Shutdown::default();
         let serving = serve(
             config,
@@ -373,6 +373,7 @@ async fn a_job_waits_for_a_login_that_is_going_on() {
         queue: "codex-0".to_owned(),
         timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
         spec: Some(spec),
+        traceparent: String::new(),
     };
     line.send(Answer::Offer(offer)).await;
     let waits = |frame: &Frame| match frame {

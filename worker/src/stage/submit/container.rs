@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use moorline_proto::v1;
+use moorline_telemetry::{
+    step,
+    trace::{self, Place},
+};
 use secrecy::SecretString;
 
 use super::{AtWork, Submit, log, prompt, running::Running};
@@ -10,6 +14,7 @@ use crate::{
     engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
     stage::Error,
+    told::Told,
     volume::guard::{Kind, Mode, Use},
 };
 
@@ -21,14 +26,14 @@ pub const AFTERWARDS: Duration = Duration::from_secs(60);
 
 impl Submit<'_> {
     /// Starts the agent. From here on another process of this worker could go on.
-    pub(super) async fn start(&self, base: &Base, phase: &v1::TaskPhase, capacity: u32) -> Result<(Running, AtWork), Error> {
+    pub(super) async fn start(&self, base: &Base, phase: &v1::TaskPhase, capacity: u32, place: &Place) -> Result<(Running, AtWork), Error> {
         let ctx = self.ctx;
         if ctx.stop.is_cancelled() {
             return Err(Error::Stopped("not_started"));
         }
         self.write_prompt(&prompt::write(&self.spec.feature_key, phase))
             .map_err(|error| self.unusable(&error))?;
-        let started = ctx.engine.start(&self.container(capacity)).await;
+        let started = ctx.engine.start(&self.container(capacity, place)).await;
         let running = Running::new(ctx, started.map_err(|error| self.engine_fault(&error))?);
         let at_work = AtWork::new(ctx.offer.lease_token, base, self.began.clone());
         // Not before the start: a container that was made and never started would look like one that has ended.
@@ -36,6 +41,8 @@ impl Submit<'_> {
             running.end().await;
             return Err(self.unusable(&error));
         }
+        let told = self.told();
+        step!(info, told.about(), status = "agent_started"; "agent started");
         let at = &base.commit[..base.commit.len().min(12)];
         ctx.outlet
             .progress(&format!("{} works on {} at {at}", self.agent.name(), base.branch))
@@ -43,7 +50,14 @@ impl Submit<'_> {
         Ok((running, at_work))
     }
 
-    fn container(&self, capacity: u32) -> ContainerSpec {
+    /// What lines about the agent bear: it is started after a check only.
+    pub(super) fn told(&self) -> Told {
+        let told = Told::of(&self.ctx.offer, &self.ctx.config.name);
+        told.checked_before();
+        told
+    }
+
+    fn container(&self, capacity: u32, place: &Place) -> ContainerSpec {
         let (ctx, config, folder) = (self.ctx, &self.ctx.config, &self.ctx.folder);
         let agent_home = folder.home.join(self.agent.home_folder());
         let text = |path: &std::path::Path| SecretString::from(path.display().to_string());
@@ -59,6 +73,9 @@ impl Submit<'_> {
             ("HOME".to_owned(), text(&folder.home)),
             (self.agent.home_variable().to_owned(), text(&agent_home)),
         ]);
+        if !place.is_none() {
+            env.insert(trace::VARIABLE.to_owned(), SecretString::from(place.to_string()));
+        }
         ContainerSpec {
             name: format!("moorline-{}-{}", ctx.offer.job_id, ctx.offer.lease_token),
             image: config.job_image.clone(),

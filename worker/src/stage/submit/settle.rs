@@ -39,6 +39,9 @@ impl Submit<'_> {
     pub(super) async fn tell_refused_refresh(&self, verdict: &Result<(), Fault>, stderr: &str) {
         let told = matches!(verdict, Err(fault) if fault.class == FailureClass::Login);
         if let Some(fault) = self.agent.refresh_fault(stderr).filter(|_| !told) {
+            if let Some(volume) = &self.volume {
+                crate::metrics::REFRESHES_REFUSED.count([volume.clone().into()]);
+            }
             // The job's end is its own; only the check counts here.
             drop(self.agent_fault(fault).await);
         }

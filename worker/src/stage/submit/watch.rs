@@ -1,6 +1,7 @@
 //! The agent at work, from its start, or from wherever it is, to its end.
 
 use moorline_proto::v1::{ArtifactType, FailureClass};
+use moorline_telemetry::step;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Submit, log::Log, running::Running};
@@ -32,6 +33,9 @@ impl Submit<'_> {
         let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
         let (transcript, stderr) = log.finish();
         followed.cancel();
+        let code = exit.as_ref().ok().map(|exit| format!("{exit:?}"));
+        let told = self.told();
+        step!(info, told.about(), status = "agent_ended", exit = code; "agent ended");
         let exit = match exit {
             Ok(exit) => exit,
             Err(end) => {
