@@ -7,6 +7,7 @@
 //! - [`spool`]: what outlives the process: accepted jobs, and their ends until acknowledged
 //! - [`health`]: the endpoint that says whether the stream is live
 //! - [`run`]: the loop: offers in, slots, reports out, drain
+//! - [`collect`]: what is left behind and nobody's, removed by age and quota
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
@@ -16,7 +17,7 @@
 //! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
-//! - `beneath`: ways into folders that an agent has written to, which follow no link
+//! - `beneath`, [`disk`]: ways into folders that an agent has written to, which follow no link, and what they take on the disk
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 
@@ -24,7 +25,9 @@ pub mod agent;
 pub mod audit;
 mod beneath;
 mod boot;
+pub mod collect;
 pub mod config;
+pub mod disk;
 pub mod engine;
 pub mod fingerprint;
 pub mod forge;
