@@ -41,10 +41,7 @@ async fn git_is_stopped_while_it_fills_the_disk() {
     place.git.most = 1 << 20;
     let filled = place.path("filled");
     fs::create_dir(&filled).unwrap();
-    let fill = format!(
-        "alias.fill=!head -c 4M /dev/zero >'{0}/much'; sleep 1000",
-        filled.display()
-    );
+    let fill = format!("alias.fill=!head -c 4M /dev/zero >'{0}/much'; sleep 1000", filled.display());
     let began = Instant::now();
     let stopped = place
         .git
