@@ -1,8 +1,12 @@
 //! Ways below a folder that an agent has written to: whatever is a link is refused, and never followed.
 
 use std::{
+    ffi::OsStr,
     fs, io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
     path::{Component, Path, PathBuf},
 };
 
@@ -25,6 +29,39 @@ pub fn open(folder: impl AsFd, inside: &Path) -> io::Result<OwnedFd> {
         at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
     }
     Ok(at)
+}
+
+/// Opens the folder at `inside`, also one that its owner has shut, where this process is that owner: it is as it was again afterwards.
+pub fn open_folder(folder: impl AsFd, inside: &Path) -> io::Result<OwnedFd> {
+    let mut at = folder.as_fd().try_clone_to_owned()?;
+    for name in inside.components() {
+        let Component::Normal(name) = name else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the run's folder"));
+        };
+        at = enter(&at, name)?;
+    }
+    Ok(at)
+}
+
+fn enter(at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(at, name, flags, Mode::empty()) {
+        Err(rustix::io::Errno::ACCESS) => {
+            // By what was found and not by its name, which may be another's by now.
+            let found = rustix::fs::openat(
+                at,
+                name,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            let (way, was) = (path(&found), rustix::fs::fstat(&found)?.st_mode);
+            fs::set_permissions(&way, fs::Permissions::from_mode(0o700))?;
+            let opened = rustix::fs::open(&way, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+            fs::set_permissions(&way, fs::Permissions::from_mode(was & 0o7777))?;
+            Ok(opened?)
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// A path that leads to this very folder, whatever its name leads to by now. It holds while the folder is open, also for a child

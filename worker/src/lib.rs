@@ -8,6 +8,7 @@
 //! - [`health`]: the endpoint that says whether the stream is live
 //! - [`metrics`], [`told`]: what is counted, and what is told of each job
 //! - [`run`]: the loop: offers in, slots, reports out, drain
+//! - [`collect`]: what is left behind and nobody's, removed by age and quota
 //! - [`stage`]: what a job does: discover, submit, publish
 //! - [`agent`]: the agent CLIs, and all knowledge of what they print and which files they keep
 //! - [`engine`]: where job containers run: Docker, or local processes
@@ -19,7 +20,7 @@
 //! - [`policy`]: what Codex may never ask, merged into its settings in the volume
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
-//! - `beneath`: ways into folders that an agent has written to, which follow no link
+//! - `beneath`, [`disk`]: ways into folders that an agent has written to, which follow no link, and what they take on the disk
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 //! - [`variables`]: what is set without a flag, secrets above all
@@ -28,7 +29,9 @@ pub mod agent;
 pub mod audit;
 mod beneath;
 mod boot;
+pub mod collect;
 pub mod config;
+pub mod disk;
 pub mod embedding;
 pub mod engine;
 pub mod fingerprint;

@@ -14,6 +14,8 @@ mod devices;
 mod docker;
 #[path = "engines/failing.rs"]
 mod failing;
+#[path = "engines/left.rs"]
+mod left;
 #[path = "engines/logins.rs"]
 mod logins;
 #[path = "engines/model.rs"]
@@ -108,6 +110,10 @@ on_both_engines! {
     submits::an_agent_that_prints_no_events_has_failed
     submits::an_agent_that_changes_nothing_has_failed
     submits::an_agent_that_takes_too_long_is_ended_by_its_container
+    submits::an_agent_that_fills_the_disk_is_stopped
+    submits::an_agent_that_fills_its_home_behind_a_shut_door_is_stopped
+    submits::an_agent_that_filled_the_disk_and_ended_leaves_no_patch
+    submits::an_agent_within_its_disk_is_left_alone
     submits::a_stop_ends_the_agent
     submits::a_stage_that_is_given_up_takes_its_container_with_it
     submits::an_agent_that_outlives_its_worker_is_gone_on_with

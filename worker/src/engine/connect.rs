@@ -54,9 +54,6 @@ async fn docker(config: &Config, endpoint: &str) -> Result<(Arc<dyn Engine>, Str
     };
     let engine = DockerEngine::at(endpoint, &config.job_user, image)?.with_policy(policy);
     let info = engine.info().await?;
-    // In its own time: an agent may wait for this worker.
-    let sweeping = engine.clone();
-    tokio::spawn(async move { sweeping.sweep().await });
     Ok((Arc::new(engine), info.version))
 }
 

@@ -258,6 +258,12 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Waits until a container has ended, however long that takes.
     async fn wait(&self, container: &Container) -> Result<Exit, Error>;
 
+    /// Bytes that a container has written to its image's files, where it may.
+    async fn written(&self, container: &Container) -> Result<u64, Error> {
+        let _ = container;
+        Ok(0)
+    }
+
     /// Asks a container to stop, and kills it after `grace`. Returns once it has ended.
     async fn stop(&self, container: &Container, grace: Duration) -> Result<(), Error>;
 
@@ -266,6 +272,19 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
 
     /// Containers, running or ended, that bear all of these labels.
     async fn list(&self, labels: &BTreeMap<String, String>) -> Result<Vec<Container>, Error>;
+
+    /// Containers of jobs that have ended at least `age` ago.
+    async fn ended(&self, age: Duration) -> Result<Vec<Container>, Error> {
+        let _ = age;
+        Ok(Vec::new())
+    }
+
+    /// Removes what short commands have left behind at least `age` ago: their containers, and volumes that bear the label of such. No other
+    /// volume, and above all no auth volume, is ever removed. Returns the names.
+    async fn sweep(&self, age: Duration) -> Result<Vec<String>, Error> {
+        let _ = age;
+        Ok(Vec::new())
+    }
 
     /// Runs a short command to its end, or to `spec.limits.time`, and returns what it printed. Leaves nothing behind, neither a
     /// container nor its output in the engine's log files. `input` becomes standard input, `/dev/null` when there is none.

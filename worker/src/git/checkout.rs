@@ -48,6 +48,8 @@ impl Git {
         self.call("check the branch out")
             .git_dir(spec.git_dir)
             .env("GIT_WORK_TREE", spec.work_tree)
+            // A few bytes in a pack may be gigabytes of files.
+            .fills(spec.work_tree)
             .args(["read-tree", "--reset", "-u", &base.commit])
             .ok(stop)
             .await?;

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Git};
+use super::{Error, Git, room::Room};
 use crate::redact::one_line;
 
 /// Standard output and error that are kept of one call, in bytes.
@@ -30,6 +30,7 @@ pub(super) struct Call<'a> {
     input: Option<Vec<u8>>,
     output: Option<File>,
     current: PathBuf,
+    fills: Option<PathBuf>,
 }
 
 /// How a call ended.
@@ -55,6 +56,7 @@ impl Git {
             output: None,
             // Not the worker's own folder, which may be part of some repository with settings of its own.
             current: PathBuf::from("/"),
+            fills: None,
         }
     }
 }
@@ -103,6 +105,12 @@ impl Call<'_> {
         self
     }
 
+    /// It fills this folder, which may not become larger than the settings say.
+    pub(super) fn fills(mut self, path: &Path) -> Self {
+        self.fills = Some(path.to_owned());
+        self
+    }
+
     /// Runs it; an exit code other than 0 is an error.
     pub(super) async fn ok(self, stop: &CancellationToken) -> Result<Output, Error> {
         let (git, doing, remote) = (self.git, self.doing, self.remote.clone());
@@ -123,6 +131,7 @@ impl Call<'_> {
     /// Runs it to its end, whatever its exit code.
     pub(super) async fn run(self, stop: &CancellationToken) -> Result<Output, Error> {
         let (git, doing) = (self.git, self.doing);
+        let room = Room::of(git, self.fills.as_deref());
         let wait = async {
             match tokio::time::timeout(git.limit, self.spawn()).await {
                 Ok(result) => result,
@@ -133,11 +142,14 @@ impl Call<'_> {
             }
         };
         // Whichever branch wins, dropping the other ends the process group.
-        tokio::select! {
+        let result = tokio::select! {
             biased;
-            () = stop.cancelled() => Err(Error::Stopped),
-            result = wait => result,
-        }
+            () = stop.cancelled() => return Err(Error::Stopped),
+            result = wait => result?,
+            () = room.overflow() => return Err(room.error()),
+        };
+        // What came fast was not seen while it came.
+        if room.is_full().await { Err(room.error()) } else { Ok(result) }
     }
 
     async fn spawn(self) -> Result<Output, Error> {

@@ -55,6 +55,11 @@ impl Git {
             .arg(spec.patch)
             .run(stop)
             .await?;
+        if applied.code != 0 && UNSAFE.iter().any(|mark| applied.stderr.contains(mark)) {
+            return Err(Error::PatchUnsafe {
+                said: condense(&applied.stderr, applied.code),
+            });
+        }
         if applied.code != 0 {
             return Err(match refused_files(&applied.stderr) {
                 files if files.is_empty() => Error::Other {
@@ -192,6 +197,9 @@ fn refused_files(stderr: &str) -> Vec<String> {
     }
     files
 }
+
+/// What git says of files that are not in the repository.
+const UNSAFE: [&str; 2] = ["beyond a symbolic link", "invalid path"];
 
 const REFUSALS: [&str; 5] = [
     ": patch does not apply",

@@ -13,7 +13,9 @@ pub enum Error {
     #[error("git was not found: install git 2.39 or later, or put it on the worker's PATH")]
     ProgramMissing,
     /// It took longer than one call may take.
-    #[error("git could not {doing} within {seconds} s: see whether the repository's host answers, then retry the run")]
+    #[error(
+        "git could not {doing} within {seconds} s: see whether the repository's host answers, or raise MOORLINE_GIT_TIMEOUT_SECONDS, then retry the run"
+    )]
     TimedOut {
         /// What was being done, as a verb phrase.
         doing: &'static str,
@@ -52,6 +54,14 @@ pub enum Error {
         repository: String,
         /// Git's own words.
         said: String,
+    },
+    /// There is more of it than the worker takes.
+    #[error(
+        "the repository takes more than {mib} MiB when it is fetched or checked out: raise MOORLINE_GIT_MAX_MIB on the worker, or take what is large out of the branch"
+    )]
+    TooLarge {
+        /// The limit.
+        mib: u64,
     },
     /// It has no commit.
     #[error("the repository {repository} is empty: push a first commit with the feature's specs, then start the run again")]
@@ -97,6 +107,14 @@ pub enum Error {
         files: Vec<String>,
         /// All that git printed.
         output: String,
+    },
+    /// The patch would write elsewhere than in the repository.
+    #[error(
+        "the patch leads out of the repository, and nothing of it was applied ({said}): read the agent's log, then retry the run from discovery"
+    )]
+    PatchUnsafe {
+        /// Git's own words.
+        said: String,
     },
     /// The push was refused.
     #[error("the push of {branch} was refused: {said}")]
@@ -152,6 +170,8 @@ impl Error {
             Self::Unreachable { .. } => "REPOSITORY_UNREACHABLE",
             Self::Auth { .. } => "REPOSITORY_AUTH",
             Self::Protocol { .. } => "REPOSITORY_PROTOCOL",
+            Self::TooLarge { .. } => "REPOSITORY_TOO_LARGE",
+            Self::PatchUnsafe { .. } => "PATCH_UNSAFE",
             Self::Empty { .. } => "REPOSITORY_EMPTY",
             Self::BaseRefMissing { .. } => "BASE_REF_MISSING",
             Self::BaseCommitMissing { .. } => "BASE_COMMIT_MISSING",

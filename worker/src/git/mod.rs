@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod patch;
 mod remote;
+mod room;
 
 use std::{path::Path, time::Duration};
 
@@ -24,7 +25,7 @@ pub use self::{
     patch::PatchStat,
     remote::Pushed,
 };
-use crate::config::Config;
+use crate::{config::Config, disk};
 
 /// The oldest git that has what is needed (`merge-tree --write-tree` that tells conflicts apart).
 pub const OLDEST: (u32, u32) = (2, 39);
@@ -36,6 +37,8 @@ pub struct Git {
     token: Option<SecretString>,
     protocols: String,
     limit: Duration,
+    /// Bytes that may be fetched, and checked out; 0 for no limit.
+    most: u64,
 }
 
 /// A branch of a remote repository and where it stands.
@@ -48,16 +51,14 @@ pub struct Base {
 }
 
 impl Git {
-    /// Longest time of one call of git.
-    pub const LIMIT: Duration = Duration::from_secs(600);
-
     /// Git with the token, the protocols and the GitHub address of these settings.
     pub fn new(config: &Config) -> Self {
         Self {
             github_url: config.github_url.trim_end_matches('/').to_owned(),
             token: config.github_token.clone(),
             protocols: config.git_protocols.clone(),
-            limit: Self::LIMIT,
+            limit: config.walls.git_timeout,
+            most: config.walls.git_bytes,
         }
     }
 
@@ -113,11 +114,13 @@ pub fn owner_and_name(repository: &str) -> Option<(&str, &str)> {
 
 /// Removes a folder and all in it; one that isn't there is no error.
 async fn remove(folder: &Path) -> Result<(), Error> {
-    match tokio::fs::remove_dir_all(folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, error)),
-        _ => Ok(()),
-    }
+    let gone = folder.to_owned();
+    let removed = tokio::task::spawn_blocking(move || disk::remove(&gone)).await;
+    let removed = removed.map_err(std::io::Error::other).flatten();
+    removed.map_err(|error| Error::io("remove", folder, error))
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -125,7 +125,7 @@ impl Git {
         let direct = self.fetch_into(url, git_dir, &["--depth=1", "--", url, &refspec], stop).await;
         match direct {
             Ok(()) => return Ok(()),
-            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(error @ (Error::Stopped | Error::TooLarge { .. } | Error::TimedOut { .. })) => return Err(error),
             Err(_) => {}
         }
         let branch = format!("+refs/heads/{0}:refs/heads/{0}", base.branch);
@@ -146,6 +146,7 @@ impl Git {
         self.call("fetch from the repository")
             .remote(url)
             .git_dir(git_dir)
+            .fills(git_dir)
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"])
             .args(args)
             .ok(stop)

@@ -8,21 +8,22 @@ use super::*;
 use crate::testing::sh;
 
 /// A bare origin with one commit, and folders to work in.
-struct Place {
-    dir: TempDir,
-    git: Git,
-    stop: CancellationToken,
+pub(super) struct Place {
+    pub(super) dir: TempDir,
+    pub(super) git: Git,
+    pub(super) stop: CancellationToken,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Self {
             dir: TempDir::new().expect("a folder"),
             git: Git {
                 github_url: "https://github.com".to_owned(),
                 token: None,
                 protocols: "file".to_owned(),
-                limit: Git::LIMIT,
+                limit: Duration::from_secs(600),
+                most: 0,
             },
             stop: CancellationToken::new(),
         };
@@ -35,20 +36,24 @@ impl Place {
     }
 
     /// Runs a script in a clone, then commits all and pushes to the origin.
-    fn seed(&self, script: &str) -> String {
+    pub(super) fn seed(&self, script: &str) -> String {
         let push = "git add -A && git -c user.name=A -c user.email=a@b commit -qm seed && git push -q ../origin.git HEAD:main && git rev-parse HEAD";
         sh(&self.dir.path().join("seed"), &format!("{script}\n{push}"))
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("file://{}", self.dir.path().join("origin.git").display())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    async fn checkout(&self) -> Base {
+    pub(super) async fn checkout(&self) -> Base {
+        self.try_checkout().await.expect("a checkout")
+    }
+
+    pub(super) async fn try_checkout(&self) -> Result<Base, Error> {
         let (url, git_dir, work_tree) = (self.url(), self.path("git"), self.path("repo"));
         let checkout = Checkout {
             repository: &url,
@@ -58,10 +63,10 @@ impl Place {
             work_tree: &work_tree,
             owner: "1000:1000",
         };
-        self.git.checkout(&checkout, &self.stop).await.expect("a checkout")
+        self.git.checkout(&checkout, &self.stop).await
     }
 
-    async fn patch(&self, base: &Base) -> (PatchStat, String) {
+    pub(super) async fn patch(&self, base: &Base) -> (PatchStat, String) {
         let to = self.path("work.patch");
         let stat = self
             .git
@@ -72,12 +77,12 @@ impl Place {
     }
 
     /// Runs a script in the checkout as the agent would.
-    fn agent(&self, script: &str) -> String {
+    pub(super) fn agent(&self, script: &str) -> String {
         let safe = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'";
         sh(&self.path("repo"), &format!("{safe}\n{script}"))
     }
 
-    async fn base_error(&self, url: &str, base_ref: &str) -> Error {
+    pub(super) async fn base_error(&self, url: &str, base_ref: &str) -> Error {
         self.git.base(url, base_ref, &self.stop).await.expect_err("no base")
     }
 }

@@ -17,10 +17,11 @@ use std::{sync::Arc, time::Duration};
 
 use moorline_proto::v1;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{adoption::Claims, worker::Worker};
 use crate::{
+    collect::Collector,
     config::Config,
     engine::{self, Engine},
     health::{self, Vitals},
@@ -189,7 +190,9 @@ async fn serve(
     let unfinished: Vec<_> = unfinished.collect();
     let (link, handle, events) = Link::new(&config.server, hello, ledger, ready.holding.clone(), &config.timers)?;
     let load = vitals.serve(instance_id, handle.clone(), left.spool.clone());
+    let collecting = Collector::new(&config, &engine).run();
     let worker = Worker::new(config, engine, (handle, events), (left.spool, unfinished), load, on_welcome);
+    let _collecting = AbortOnDropHandle::new(tokio::spawn(collecting));
     let worker = worker.recalling(told).holding(ready.holding, sealing_key).claiming(left.claims);
     worker.serve(link, shutdown).await
 }

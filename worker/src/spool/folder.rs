@@ -52,7 +52,7 @@ pub(super) const DAMAGED: &str = "damaged";
 
 impl Folder {
     pub(super) fn open(settings: Settings) -> Result<(Self, Vec<Recovered>), Error> {
-        let path = settings.root.join(folder_name(&settings.worker));
+        let path = settings.folder();
         let unusable = |source| Error::Unusable {
             folder: path.clone(),
             source,
@@ -196,6 +196,20 @@ pub(super) fn file_name(lease: &Lease, kind: &str) -> String {
     format!("{}-{}.{kind}", lease.job_id, lease.token)
 }
 
+/// Ids of the jobs that a spool has a record of, whole or not, by the names of its files. Nothing is changed.
+pub(crate) fn jobs_in(folder: &Path) -> io::Result<Vec<String>> {
+    let mut jobs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let mut parts = name.split('.');
+        if let (Some(lease), Some(OFFER | FINISHED)) = (parts.next(), parts.next()) {
+            jobs.extend(lease.rsplit_once('-').map(|(job, _)| job.to_owned()));
+        }
+    }
+    Ok(jobs)
+}
+
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(content)?;
@@ -224,7 +238,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
 }
 
 /// A worker's name may have anything in it; its folder's name must be no path, and tell names apart.
-fn folder_name(worker: &str) -> String {
+pub(super) fn folder_name(worker: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' || byte == b'.';
     let mut name = String::new();
     for (index, byte) in worker.bytes().enumerate() {

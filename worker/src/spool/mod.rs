@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::error::Error;
 use self::folder::Folder;
+pub(crate) use self::folder::jobs_in;
 use crate::link::Lease;
 
 /// Where a spool is, and how large it may become.
@@ -33,6 +34,13 @@ pub struct Settings {
     pub limit: u64,
     /// Bytes of one record at most.
     pub record_limit: u64,
+}
+
+impl Settings {
+    /// The folder of this worker.
+    pub fn folder(&self) -> PathBuf {
+        self.root.join(folder::folder_name(&self.worker))
+    }
 }
 
 /// What an earlier process of this worker had in hand.

@@ -11,6 +11,7 @@ use moorline_proto::v1;
 use super::{Context, Owner, RunFolder, owner::Mark};
 use crate::{
     beneath,
+    disk::remove,
     engine::user::{User, is_root},
 };
 
@@ -35,6 +36,8 @@ impl RunFolder {
 
     /// Makes the job's private folder.
     pub fn create_private(&self) -> io::Result<()> {
+        // Nobody takes for nobody's what is being made.
+        let _mark = self.mark()?;
         fs::create_dir_all(self.private())?;
         if let Some(all) = self.private().parent().and_then(Path::parent) {
             // Its names are the runs' ids, which lead to their folders.
@@ -142,13 +145,6 @@ impl RunFolder {
             (Some(work_root), Some(run_id)) => Mark::lock(work_root, run_id),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         }
-    }
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a job does: one module per stage.
 
+mod discard;
 pub mod discover;
 mod folder;
 mod message;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::discard::{owner_of, set_aside, trash};
 pub use self::{folder::hand_over, owner::Owner};
 use crate::{config::Config, engine::Engine, holding::Holding, redact::one_line};
 

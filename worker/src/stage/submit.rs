@@ -14,6 +14,7 @@ mod progress;
 mod prompt;
 mod running;
 mod settle;
+mod space;
 mod told;
 mod watch;
 
@@ -56,7 +57,7 @@ pub struct Adopted {
 ///
 /// The rungs of a failed login check (`NOT_LOGGED_IN`, …), before the agent is started; `AGENT_UNSUPPORTED`, `VOLUME_NOT_HELD`,
 /// `VOLUME_IN_USE`, `FENCED`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
-/// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `RATE_LIMITED`,
+/// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `AGENT_DISK_FULL`, `RATE_LIMITED`,
 /// `REVOKED`, …); `NO_CHANGES`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
     let submit = Submit::new(ctx)?;

@@ -267,7 +267,7 @@ pub async fn another_runs_folder_is_out_of_sight(world: World) {
     let world_is_docker = world.docker;
     let unprivileged = !world.docker && !rustix::process::geteuid().is_root();
     let look = "ls -d ../../*; ls ../../../git ../../../owners ../../../spool; cat ../../neighbour/repo/secret";
-    let job = Job::new(world, &format!("{BEGIN}({look}) >seen 2>&1; echo looked >>seen\n{END}")).await;
+    let job = Job::new(world, &format!("{BEGIN}({look}) >seen 2>&1; printf '\\nlooked\\n' >>seen\n{END}")).await;
     let work_root = &job.site.config.work_root;
     let owner = Owner {
         job_id: "other".to_owned(),
@@ -363,6 +363,57 @@ pub async fn an_agent_that_takes_too_long_is_ended_by_its_container(world: World
     let failure = job.fail().await;
     assert_eq!(failure.code, "AGENT_TIMED_OUT");
     assert!(job.log().contains("thread.started"));
+}
+
+impl Job {
+    /// The same with so much of the disk.
+    pub fn with_disk(mut self, mib: u64) -> Self {
+        let mut config = self.site.config.clone();
+        config.walls.disk_bytes = mib << 20;
+        self.context.config = Arc::new(config);
+        self
+    }
+
+    /// Its agent has taken more than that.
+    pub async fn fills_the_disk(&self) {
+        let failure = tokio::time::timeout(Duration::from_secs(300), self.fail())
+            .await
+            .expect("nobody stopped it");
+        assert_eq!((failure.code.as_str(), failure.class()), ("AGENT_DISK_FULL", FailureClass::Job));
+        assert!(failure.message.contains("MOORLINE_JOB_DISK_MIB"), "{}", failure.message);
+        assert!(self.log().contains("thread.started"), "its log is stored: {}", self.log());
+        assert!(self.outlet.artifact(ArtifactType::CodexPatch).is_none());
+        // As after any other end: the last good login is put aside, and the lock in the volume is free.
+        assert_eq!(self.kept(".moorline/snapshot/auth.json").await.as_deref(), Some(KEY));
+        assert!(self.kept(".moorline/lock.log").await.unwrap().contains(" release "));
+        assert_eq!(self.kept("auth.json").await.as_deref(), Some(KEY));
+    }
+}
+
+pub async fn an_agent_that_fills_the_disk_is_stopped(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}head -c 48M /dev/zero >much; sleep 1000")).await;
+    job.with_disk(32).fills_the_disk().await;
+}
+
+pub async fn an_agent_that_fills_its_home_behind_a_shut_door_is_stopped(world: World) {
+    let hide = "mkdir -p $HOME/in/side; head -c 48M /dev/zero >$HOME/in/side/much; chmod 0 $HOME/in; sleep 1000";
+    let job = Job::new(world, &format!("{BEGIN}{hide}")).await;
+    job.with_disk(32).fills_the_disk().await;
+}
+
+pub async fn an_agent_that_filled_the_disk_and_ended_leaves_no_patch(world: World) {
+    let job = Job::new(world, &format!("{BEGIN}head -c 48M /dev/zero >much\n{END}")).await;
+    job.with_disk(32).fills_the_disk().await;
+}
+
+pub async fn an_agent_within_its_disk_is_left_alone(world: World) {
+    // A sparse file takes nothing, and what lies behind a link is not the job's.
+    let job = Job::new(
+        world,
+        &format!("{BEGIN}truncate -s 1T ../home/sparse; ln -s / ../home/all; sleep 5; echo x >x\n{END}"),
+    )
+    .await;
+    assert_eq!(job.with_disk(32).run().await.unwrap().files_changed, 1);
 }
 
 pub async fn a_stop_ends_the_agent(world: World) {

@@ -10,7 +10,10 @@ use moorline_worker::engine::{
     images::Images,
 };
 
-use crate::world::{USER, World, image};
+use crate::{
+    submits::{BEGIN, Job},
+    world::{USER, World, image},
+};
 
 async fn says(world: &World, script: &str) -> String {
     assert_eq!(world.run(&world.script(script)).await, Exit::Code(0));
@@ -216,4 +219,17 @@ async fn a_job_sees_no_process_of_another_container() {
     let options = RemoveContainerOptionsBuilder::new().force(true).build();
     docker.remove_container(&id, Some(options)).await.unwrap();
     assert!(said.contains("timeout") && !said.contains("4242"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_a_writable_image_counts_as_disk() {
+    let Some(world) = World::docker().await else { return };
+    let job = Job::new(world, &format!("{BEGIN}head -c 48M /dev/zero >/var/tmp/much; sleep 1000")).await;
+    let mut job = job.with_disk(32);
+    let policy = Policy {
+        read_only: false,
+        ..Policy::default()
+    };
+    job.context.engine = std::sync::Arc::new(DockerEngine::connect(USER, &image()).unwrap().with_policy(policy));
+    job.fills_the_disk().await;
 }

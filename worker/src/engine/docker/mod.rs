@@ -2,6 +2,7 @@
 
 mod capture;
 mod error;
+mod left;
 mod policy;
 mod spec;
 mod temporary;
@@ -13,7 +14,9 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use bollard::{
     Docker,
-    query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder},
+    query_parameters::{
+        InspectContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    },
 };
 use secrecy::SecretString;
 
@@ -118,6 +121,16 @@ impl Engine for DockerEngine {
         self.wait_for(&container.id).await
     }
 
+    async fn written(&self, container: &Container) -> Result<u64, Error> {
+        if self.policy.read_only {
+            return Ok(0);
+        }
+        let options = InspectContainerOptionsBuilder::new().size(true).build();
+        let found = self.docker.inspect_container(&container.id, Some(options)).await;
+        let found = found.map_err(|source| self.error("measure a container", source))?;
+        Ok(found.size_rw.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0))
+    }
+
     async fn stop(&self, container: &Container, grace: Duration) -> Result<(), Error> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
@@ -141,6 +154,14 @@ impl Engine for DockerEngine {
         let found = self.docker.list_containers(Some(options)).await;
         let found = found.map_err(|source| self.error("list containers", source))?;
         Ok(found.into_iter().filter_map(spec::container).collect())
+    }
+
+    async fn ended(&self, age: Duration) -> Result<Vec<Container>, Error> {
+        self.ended_jobs(age).await
+    }
+
+    async fn sweep(&self, age: Duration) -> Result<Vec<String>, Error> {
+        self.sweep_short(age).await
     }
 
     async fn capture(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {

@@ -18,6 +18,8 @@ pub(super) const LIMIT: &str = "moorline.time-limit";
 /// [`KIND`] of what may be removed by anyone once it is old.
 pub(super) const SHORT: &str = "short";
 const JOB: &str = "job";
+/// [`KIND`] of volumes that hold logins, which nobody but a person removes.
+pub(super) const AUTH: &str = "auth";
 
 /// Where a volume is mounted in containers that only look into it: this folder, and its name there. The volume's own root can only be
 /// reached by name from the folder above: the engine skips an archive's entry for the root that it unpacks to.
@@ -26,6 +28,11 @@ pub(super) const LOOK: (&str, &str) = ("/moorline", "volume");
 /// Filter for containers of jobs.
 pub(super) fn job_filter() -> String {
     format!("{KIND}={JOB}")
+}
+
+/// Filter for what short commands leave.
+pub(super) fn short_filter() -> String {
+    format!("{KIND}={SHORT}")
 }
 
 /// A job: its output goes to the spec's files.

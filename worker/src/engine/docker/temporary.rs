@@ -1,18 +1,13 @@
 //! Containers that must not stay behind, whatever becomes of who made them.
 
-use std::time::{Duration, SystemTime};
-
 use bollard::{
     Docker,
     models::ContainerCreateBody,
-    query_parameters::{CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
+    query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 
-use super::{DockerEngine, error, spec};
+use super::{DockerEngine, error};
 use crate::engine::Error;
-
-/// Short commands end long before this age; an older one was left by a worker that was killed.
-const OLD: Duration = Duration::from_secs(3600);
 
 /// A container that is removed when this is dropped, running or not, unless it is kept.
 pub(super) struct Temporary {
@@ -73,26 +68,10 @@ impl Drop for Temporary {
     }
 }
 
-impl DockerEngine {
-    /// Removes short commands' containers that a killed worker has left behind, on this machine or another with the same engine.
-    pub async fn sweep(&self) {
-        let filters = std::collections::HashMap::from([("label".to_owned(), vec![format!("{}={}", spec::KIND, spec::SHORT)])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = self.docker.list_containers(Some(options)).await.unwrap_or_default();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        for container in found {
-            let created = Duration::from_secs(container.created.and_then(|time| time.try_into().ok()).unwrap_or(u64::MAX));
-            if let (true, Some(id)) = (created.saturating_add(OLD) < now, container.id) {
-                remove(&self.docker, &id).await;
-            }
-        }
-    }
-}
-
-async fn remove(docker: &Docker, id: &str) {
+pub(super) async fn remove(docker: &Docker, id: &str) {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     // 409: somebody else is removing it already.
     if let Err(error) = error::unless(docker.remove_container(id, Some(options)).await, &[404, 409]) {
-        tracing::warn!(container = id, %error, "a short-lived container could not be removed; the next start of a worker tries again");
+        tracing::warn!(container = id, %error, "a short-lived container could not be removed; a worker of this engine tries again");
     }
 }

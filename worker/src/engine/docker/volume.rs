@@ -45,6 +45,7 @@ impl DockerEngine {
         let owner: User = owner.parse().map_err(|source| error::other("create a volume", source))?;
         let request = VolumeCreateRequest {
             name: Some(name.to_owned()),
+            labels: Some([(spec::KIND.to_owned(), spec::AUTH.to_owned())].into()),
             ..VolumeCreateRequest::default()
         };
         let created = self.docker.create_volume(request).await;

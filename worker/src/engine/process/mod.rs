@@ -127,6 +127,14 @@ impl Engine for ProcessEngine {
         record::list(&self.containers, labels).map_err(|source| other("list containers", source))
     }
 
+    async fn ended(&self, age: Duration) -> Result<Vec<Container>, Error> {
+        let all = record::list(&self.containers, &BTreeMap::new()).map_err(|source| other("list containers", source))?;
+        Ok(all
+            .into_iter()
+            .filter(|container| self.record(&container.id).has_ended(age))
+            .collect())
+    }
+
     async fn capture(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
         self.check(spec)?;
         let captured = capture::run(self, spec, input).await?;

@@ -107,6 +107,13 @@ impl Record {
         Ok(())
     }
 
+    /// Whether it ended at least `age` ago. Its folder changes last when the end is noted.
+    pub(super) fn has_ended(&self, age: Duration) -> bool {
+        let changed = fs::metadata(&self.0).and_then(|found| found.modified()).ok();
+        let since = changed.and_then(|at| at.elapsed().ok());
+        self.supervisor().is_none() && since.is_some_and(|since| since >= age)
+    }
+
     /// How it ended. Without a note of it somebody has killed the supervisor.
     pub(super) fn exit(&self) -> io::Result<Exit> {
         let about = self.about()?;

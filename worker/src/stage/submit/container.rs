@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 use super::{AtWork, Submit, log, prompt, running::Running};
 use crate::{
+    collect,
     engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
     stage::Error,
@@ -88,6 +89,7 @@ impl Submit<'_> {
                 label("lease", ctx.offer.lease_token.to_string()),
                 label("volume", self.volume.clone().unwrap_or_default()),
                 label("worker", config.name.clone()),
+                (collect::ROOT.to_owned(), config.work_root.display().to_string()),
             ]),
             run_dir: Some(folder.root.clone()),
             workdir: Some(folder.repo.clone()),

@@ -2,7 +2,7 @@
 
 use moorline_proto::v1::{FailureClass, PreflightRung};
 
-use super::Submit;
+use super::{Submit, running::STILL_RUNNING};
 use crate::{
     agent::Fault,
     engine, preflight,
@@ -30,6 +30,23 @@ impl Submit<'_> {
             Engine::Other { .. } => ("ENGINE_FAILED", FailureClass::Environment),
         };
         Error::Failed(failure(code, class, self.redactor.line(&chain(error), SAID)))
+    }
+
+    /// The job took more of the disk than it may.
+    pub(super) fn disk_full(&self, how: &str) -> Error {
+        let most = self.ctx.config.walls.disk_bytes >> 20;
+        let ended = match how {
+            STILL_RUNNING => "could not be stopped",
+            "ended" => "had ended by then",
+            _ => "was stopped",
+        };
+        let message = format!(
+            "the job takes more than {most} MiB of the disk; its agent {ended}: read in its log what it writes, say in the phase's tasks what not to \
+             leave in the checkout, or raise MOORLINE_JOB_DISK_MIB on the worker"
+        );
+        let mut failure = failure("AGENT_DISK_FULL", FailureClass::Job, message);
+        failure.details.insert("limit_mib".to_owned(), most.to_string());
+        Error::Failed(failure)
     }
 
     /// A fault of the agent; one of its login comes with the same advice as a failed check, and is reported as one: the login is known to be

@@ -6,7 +6,7 @@ use moorline_proto::v1::{self, FailureClass};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::Submit;
+use super::{Submit, space::Space};
 use crate::{
     engine::{self, Container, Engine, Exit},
     holding::Holding,
@@ -32,18 +32,21 @@ pub(super) enum End {
     Stopped(&'static str),
     /// The engine failed.
     Engine(engine::Error),
+    /// It took more of the disk than it may; what it took to stop it.
+    DiskFull(&'static str),
 }
 
 impl End {
     /// Whether the container could not be ended.
     pub(super) fn still_runs(&self) -> bool {
-        matches!(self, Self::Stopped(STILL_RUNNING))
+        matches!(self, Self::Stopped(STILL_RUNNING) | Self::DiskFull(STILL_RUNNING))
     }
 
     pub(super) fn of(self, submit: &Submit<'_>) -> Error {
         match self {
             Self::Stopped(how) => Error::Stopped(how),
             Self::Engine(error) => submit.engine_fault(&error),
+            Self::DiskFull(how) => submit.disk_full(how),
         }
     }
 }
@@ -52,6 +55,7 @@ impl End {
 pub(super) struct Running {
     engine: Arc<dyn Engine>,
     container: Option<Container>,
+    space: Space,
     leaving: CancellationToken,
     ended: CancellationToken,
 }
@@ -61,12 +65,13 @@ impl Running {
         Self {
             engine: ctx.engine.clone(),
             container: Some(container),
+            space: Space::of(ctx),
             leaving: ctx.leaving.clone(),
             ended: ctx.agent_ended.clone(),
         }
     }
 
-    /// Waits for its end, and brings it about when the job is told to stop or the engine fails. The ended container stays, with its exit
+    /// Waits for its end, and brings it about when the job is told to stop, its disk is full or the engine fails. The ended container stays, with its exit
     /// code, until the job's end is on record: a worker that is killed before that finds it there.
     pub(super) async fn attend(mut self, stop: &CancellationToken) -> Result<Exit, End> {
         let ended = match self.container.clone() {
@@ -74,7 +79,7 @@ impl Running {
             None => Err(End::Stopped("stopped")),
         };
         self.container = None;
-        if ended.is_ok() {
+        if matches!(ended, Ok(_) | Err(End::DiskFull(_))) {
             self.ended.cancel();
         }
         ended
@@ -85,8 +90,11 @@ impl Running {
             biased;
             exit = self.engine.wait(container) => exit,
             () = stop.cancelled() => return Err(End::Stopped(self.halt(container).await)),
+            () = self.space.overflow(container) => return Err(End::DiskFull(self.halt(container).await)),
         };
         match waited {
+            // What it wrote at last is looked at before anything reads it.
+            Ok(_) if self.space.is_full(container).await => Err(End::DiskFull("ended")),
             Ok(exit) => Ok(exit),
             Err(error) => {
                 // It may well run on, with the login in its hands, and the slot is about to be another job's.

@@ -4,7 +4,11 @@ use moorline_proto::v1::{ArtifactType, FailureClass};
 use moorline_telemetry::step;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Submit, log::Log, running::Running};
+use super::{
+    Submit,
+    log::Log,
+    running::{End, Running},
+};
 use crate::{
     agent::{Fault, Transcript},
     engine::Exit,
@@ -41,6 +45,11 @@ impl Submit<'_> {
             Err(end) => {
                 if !end.still_runs() {
                     self.settle(&Outcome::Unknown).await;
+                }
+                if matches!(end, End::DiskFull(_)) {
+                    drop(follow.await);
+                    let stored = ctx.outlet.upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl");
+                    drop(stored.await);
                 }
                 return Err(end.of(self));
             }
