@@ -56,7 +56,7 @@ async fn a_job_counts_as_ended_from_its_end_on() {
     let at_work = world.engine.start(&world.script("sleep 1000")).await.unwrap();
     let container = world.engine.start(&world.script("true")).await.unwrap();
     world.engine.wait(&container).await.unwrap();
-    assert_eq!(ended(Duration::ZERO).await, [container.clone()]);
+    assert_eq!(ended(Duration::ZERO).await, std::slice::from_ref(&container));
     assert_eq!(ended(Duration::from_secs(3600)).await, []);
     for container in [at_work, container] {
         world.engine.remove(&container).await.unwrap();
