@@ -1,6 +1,6 @@
 //! Variables that no flag stands for: what is wanted before flags are read, and the embedded Postgres.
 //!
-//! Beside the flags of [`crate::config::Args`] this is all that a server is set by. `docs/configuration.md` is made of both.
+//! Beside the flags of the settings in `config` this is all that a server is set by. `docs/configuration.md` is made of both.
 
 /// A variable that is read by its name alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! `docs/configuration.md` is made from the definitions that server, worker and command line read their settings by.
+//!
+//! Contract: 007/FR-001, 007/FR-050.
 
+pub mod compose;
 mod page;
 pub mod rows;
 
@@ -36,7 +39,7 @@ fn the_defaults_that_the_workers_help_names_are_its_defaults() {
 
 #[test]
 fn every_setting_says_what_it_is_for() {
-    let settings = rows::server().into_iter().chain(rows::worker());
+    let settings = rows::server().into_iter().chain(rows::worker()).chain(compose::rows());
     let silent: Vec<_> = settings.filter(|row| row.about.len() < 10).map(|row| row.name).collect();
     assert_eq!(silent, Vec::<String>::new());
     // Both programs' logs are set by the same variables.

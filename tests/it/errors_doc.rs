@@ -42,7 +42,7 @@ fn produced() -> BTreeSet<String> {
 
 /// Upper-case names in the sources that are no codes: variables, and names of enums on the wire.
 fn is_no_code(name: &str) -> bool {
-    const PREFIXES: [&str; 17] = [
+    const PREFIXES: [&str; 19] = [
         "MOORLINE_",
         "CODEX_",
         "SPEC_",
@@ -60,6 +60,8 @@ fn is_no_code(name: &str) -> bool {
         "STAGE_",
         "LC_",
         "OPENAI_",
+        "GEMINI_",
+        "GOOGLE_",
     ];
     const OTHERS: [&str; 9] = [
         "ALL_PROXY",

@@ -20,6 +20,7 @@ mod faults;
 mod fencing;
 mod foreign_clients;
 mod gate;
+mod gemini;
 mod gemini_queue;
 mod generated;
 mod hosts;

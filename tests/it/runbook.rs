@@ -26,10 +26,11 @@ const BEGIN: &str = "Before you begin";
 const KEY: &str = "sk-test-runbook-recognisable-0123456789";
 
 /// Procedures of the runbook that a test of this file runs.
-const RUN: [&str; 9] = [
+const RUN: [&str; 10] = [
     BEGIN,
     "Log a new volume in",
     "Log a volume in with an API key",
+    "Set Gemini up",
     "A shard that fails",
     "A login that was revoked or used elsewhere",
     "Add a shard",
@@ -87,6 +88,18 @@ async fn a_volume_takes_an_api_key_that_shows_up_nowhere() {
     let shown = site.run(RUNBOOK, "Log a volume in with an API key", &[("KEY_FILE", &key)]).await;
     assert!(shown.contains("api_key") && !shown.contains(KEY), "{shown}");
     assert_eq!(site.shard("codex-0").await.volume.unwrap().status(), VolumeStatus::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gemini_is_set_up_and_carries_a_run() {
+    const KEY: &str = "AIza-test-runbook-recognisable-0123456789";
+    let site = Site::start().await;
+    let key = site.root.path().join("gemini.key");
+    std::fs::write(&key, format!("{KEY}\n")).unwrap();
+    let key = key.display().to_string();
+    let shown = site.run(RUNBOOK, "Set Gemini up", &[("KEY_FILE", &key)]).await;
+    assert!(shown.contains("PROVEN") && shown.contains("succeeded (phase complete)"), "{shown}");
+    assert!(!shown.contains(KEY), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,34 @@ async fn a_run_works_with_a_self_hosted_model_as_the_template_sets_it_up() {
     }
 }
 
+/// Its settings over several lines are the same to a shell and to docker-compose, whose own settings stand above them.
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_compose_hands_workers_what_the_template_sets() {
+    let root = open_folder();
+    let both = [".env-template", ".env.vllm-template"].map(|name| fs::read_to_string(Path::new(ROOT).join(name)).expect("a template"));
+    let own = "\nMOORLINE_DOCKER_GID=0\n";
+    fs::write(root.path().join(".env"), format!("{}{}{own}", both[0], both[1])).expect("a file");
+    let shown = Command::new("docker-compose")
+        .args(["--env-file", &root.path().join(".env").display().to_string(), "config"])
+        .current_dir(ROOT)
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap_or_default())
+        .output()
+        .await
+        .expect("docker-compose");
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let shown: serde_json::Value = serde_saphyr::from_str(&String::from_utf8_lossy(&shown.stdout)).expect("YAML");
+    let set = shell_reads(root.path()).await;
+    for name in ["CODEX_MODEL", "MOORLINE_CODEX_CONFIG"] {
+        let value = &set.iter().find(|(set, _)| set == name).expect(name).1;
+        assert_eq!(
+            shown["services"]["codex-0"]["environment"][name].as_str(),
+            Some(value.as_str()),
+            "{name}"
+        );
+    }
+}
+
 /// Somebody with the template as `.env`, the programs on the path, and a key in a file.
 struct Operator {
     root: TempDir,
@@ -94,19 +122,7 @@ impl Operator {
         ] {
             symlink(program, bin.join(name)).expect("a link");
         }
-        let read = Command::new("bash")
-            .args(["-c", "set -a; . ./.env; set +a; env -0"])
-            .current_dir(root.path())
-            .env_clear()
-            .output()
-            .await
-            .expect("bash");
-        let set = String::from_utf8(read.stdout).expect("text");
-        let set = set.split('\0').filter_map(|pair| pair.split_once('='));
-        let set: Vec<_> = set
-            .filter(|(name, _)| !["PWD", "SHLVL", "_"].contains(name))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let set = shell_reads(root.path()).await;
         assert!(set.len() >= 2, "{set:?}");
         let database = TestDb::new().await.expect("a database");
         let folder = |name: &str| root.path().join(name).display().to_string();
@@ -178,6 +194,23 @@ impl Operator {
         assert!(done.status.success(), "{line}: {}:\n{told}", done.status);
         told
     }
+}
+
+/// The variables that `.env` in a folder sets, as a shell reads them.
+async fn shell_reads(folder: &Path) -> Vec<(String, String)> {
+    let read = Command::new("bash")
+        .args(["-c", "set -a; . ./.env; set +a; env -0"])
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .await
+        .expect("bash");
+    let set = String::from_utf8(read.stdout).expect("text");
+    let pairs = set.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter(|(name, _)| !["PWD", "SHLVL", "_"].contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// A folder that stands for a volume, as the runbook makes one.

@@ -8,6 +8,7 @@ mod walls;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
+use moorline_proto::v1;
 use secrecy::SecretString;
 
 use crate::{engine::images::Images, spool};
@@ -29,7 +30,7 @@ pub struct Config {
     pub queues: Vec<String>,
     /// Jobs that it runs at once, its shard's queue apart, which takes one (`MOORLINE_SLOTS`, 4).
     pub slots: u32,
-    /// The shard's volume, if it serves a shard (`CODEX_VOLUME_NAME`).
+    /// The volume of the queue that needs a login, if it serves one (`CODEX_VOLUME_NAME`; for `gemini` `MOORLINE_GEMINI_VOLUME`, `gemini_auth`).
     pub volume: Option<String>,
     /// Folder that holds `runs/` and the worker's own git directories (`MOORLINE_WORK_ROOT`, `/work`).
     pub work_root: PathBuf,
@@ -70,6 +71,14 @@ pub struct Config {
     pub health_listen: Option<SocketAddr>,
     /// The Codex program (`MOORLINE_CODEX_PROGRAM`, `codex`).
     pub codex_program: String,
+    /// The Gemini program (`MOORLINE_GEMINI_PROGRAM`, `gemini`).
+    pub gemini_program: String,
+    /// Model that Gemini is told to use (`GEMINI_MODEL`, `gemini-2.5-pro`).
+    pub gemini_model: String,
+    /// Where Gemini's API is (`MOORLINE_GEMINI_BASE_URL`, Google's own).
+    pub gemini_base_url: String,
+    /// Key that Gemini is given where its volume holds no login (`GEMINI_API_KEY`, or else `GOOGLE_API_KEY`).
+    pub gemini_api_key: Option<SecretString>,
     /// Model that Codex is told to use (`CODEX_MODEL`).
     pub codex_model: Option<String>,
     /// Profile that Codex is told to use (`CODEX_PROFILE`).
@@ -146,9 +155,17 @@ impl Config {
         Only::try_parse_from(args)?.args.try_into()
     }
 
-    /// The shard's queue, if it serves one.
-    pub fn shard_queue(&self) -> Option<&str> {
-        self.queues.iter().map(String::as_str).find(|queue| shard_index(queue).is_some())
+    /// The queue that needs a login, if it serves one: a shard's, or `gemini`.
+    pub fn login_queue(&self) -> Option<&str> {
+        self.queues.iter().map(String::as_str).find(|queue| *queue != "default")
+    }
+
+    /// The agent of that queue; Codex where there is none.
+    pub fn agent(&self) -> v1::Agent {
+        match self.login_queue() {
+            Some(GEMINI_QUEUE) => v1::Agent::Gemini,
+            _ => v1::Agent::Codex,
+        }
     }
 
     /// Jobs of a queue that it does at once: of one that needs a login just one, since a login serves one.
@@ -180,6 +197,9 @@ impl Config {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 }
+
+/// Queue of Gemini's work.
+pub const GEMINI_QUEUE: &str = "gemini";
 
 /// The number in `codex-<n>`; `None` for another queue.
 pub fn shard_index(queue: &str) -> Option<u32> {

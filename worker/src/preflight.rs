@@ -60,7 +60,8 @@ pub struct Checked {
 pub async fn check(engine: &dyn Engine, agent: &dyn Agent, config: &Config, ask: &Ask<'_>) -> Checked {
     let (began, queue) = (Instant::now(), ask.queue);
     let Some(volume) = ask.volume else {
-        let skipped = format!("{} login check skipped: no volume is configured (CODEX_VOLUME_NAME)", agent.name());
+        let (name, variable) = (agent.name(), agent.volume_variable());
+        let skipped = format!("{name} login check skipped: no volume is configured ({variable})");
         let mut seen = Seen::new("");
         seen.diagnostics = v1::VolumeDiagnostics::default();
         return seen.checked(result(

@@ -31,6 +31,8 @@ static SHAPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\bgh[opusr]_[A-Za-z0-9]{16,}", GONE),
         (r"\bgithub_pat_[A-Za-z0-9_]{16,}", GONE),
         (r"\bAIza[A-Za-z0-9_-]{30,}", GONE),
+        (r"\bya29\.[A-Za-z0-9_-]{16,}", GONE),
+        (r#"((?:GEMINI|GOOGLE)_API_KEY\s*=\s*["']?)[A-Za-z0-9._~+/=-]{8,}"#, "${1}[redacted]"),
         (
             r"(?i)(\bauthorization\\*\W{1,6}(?:basic|bearer|token)\s+)[A-Za-z0-9._~+/=-]+",
             "${1}[redacted]",
@@ -55,7 +57,8 @@ impl Redactor {
 
     /// One that knows the secrets in a worker's settings: what an agent is given it may print.
     pub fn of(config: &Config) -> Self {
-        Self::new(config.github_token.clone().into_iter().chain(config.codex_env.values().cloned()))
+        let own = [&config.github_token, &config.gemini_api_key].into_iter().flatten().cloned();
+        Self::new(own.chain(config.codex_env.values().cloned()))
     }
 
     /// The text without secrets.
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn every_shape_compiles() {
-        assert_eq!(SHAPES.len(), 10);
+        assert_eq!(SHAPES.len(), 12);
     }
 
     #[test]

@@ -44,6 +44,22 @@ pub const CODEX_ENV: Variable = Variable {
     about: "Further environment of every container of Codex, jobs and login commands alike: `NAME=value`, one a line or with commas between them",
 };
 
+/// Key of Gemini's agents.
+pub const GEMINI_API_KEY: Variable = Variable {
+    name: "GEMINI_API_KEY",
+    default: "",
+    secret: true,
+    about: "API key that Gemini is given where its volume holds no login",
+};
+
+/// The same by Google's own name.
+pub const GOOGLE_API_KEY: Variable = Variable {
+    name: "GOOGLE_API_KEY",
+    default: "",
+    secret: true,
+    about: "The same where `GEMINI_API_KEY` is not set",
+};
+
 /// Where Docker is.
 pub const DOCKER_HOST: Variable = Variable {
     name: "DOCKER_HOST",
@@ -69,4 +85,12 @@ pub const LOG_FORMAT: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 5] = [GITHUB_TOKEN, CODEX_ENV, DOCKER_HOST, LOG, LOG_FORMAT];
+pub const ALL: [Variable; 7] = [
+    GITHUB_TOKEN,
+    CODEX_ENV,
+    GEMINI_API_KEY,
+    GOOGLE_API_KEY,
+    DOCKER_HOST,
+    LOG,
+    LOG_FORMAT,
+];

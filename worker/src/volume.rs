@@ -15,12 +15,15 @@ use std::{
 use secrecy::SecretString;
 
 use crate::{
-    agent::Agent,
+    agent::{Agent, CredentialFile},
     config::Config,
     engine::{Captured, ContainerSpec, Engine, Error, Limits, VolumeFacts, VolumeMount},
 };
 
-use self::guard::{Kind, Mode, Use};
+use self::{
+    guard::{Kind, Mode, Use},
+    probe::read,
+};
 
 pub(crate) use self::diagnostics::timestamp;
 pub(crate) use self::probe::fingerprint;
@@ -38,20 +41,32 @@ pub struct Place {
     pub facts: VolumeFacts,
     /// The agent's home folder, as its commands see it.
     pub home: PathBuf,
+    /// File in it that holds the login, or would.
+    pub credential: &'static str,
 }
 
 impl Place {
     /// Looks a volume up; `None` when it doesn't exist.
     pub async fn find(engine: &dyn Engine, agent: &dyn Agent, volume: &str) -> Result<Option<Self>, Error> {
-        let facts = engine.volume(volume).await?;
-        Ok(facts.map(|facts| Self {
+        let Some(facts) = engine.volume(volume).await? else {
+            return Ok(None);
+        };
+        let mut place = Self {
             volume: volume.to_owned(),
             home: match facts.in_place {
                 true => facts.mountpoint.clone(),
                 false => agent.image_home().to_owned(),
             },
+            credential: agent.credential_file(),
             facts,
-        }))
+        };
+        if let Some(other) = agent.other_credential_file()
+            && matches!(read(engine, &place, place.credential).await, CredentialFile::Missing)
+            && !matches!(read(engine, &place, other).await, CredentialFile::Missing)
+        {
+            place.credential = other;
+        }
+        Ok(Some(place))
     }
 
     /// A short command of the agent on this volume, under its lock and without a network. [`Place::run`] runs it.
@@ -68,7 +83,7 @@ impl Place {
             name,
             image: login_image(config).to_owned(),
             argv: lock.guard(&self.home, argv),
-            env: environment(config, agent, &self.home),
+            env: environment(agent, &self.home),
             labels: BTreeMap::from([
                 ("moorline.worker".to_owned(), config.name.clone()),
                 ("moorline.volume".to_owned(), self.volume.clone()),
@@ -104,9 +119,9 @@ pub fn login_image(config: &Config) -> &str {
     config.login_check_image.as_deref().unwrap_or(&config.job_image)
 }
 
-fn environment(config: &Config, agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
+fn environment(agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString> {
     let path = |path: &Path| SecretString::from(path.display().to_string());
-    let mut environment = config.codex_env.clone();
+    let mut environment = agent.environment();
     environment.extend([
         (agent.home_variable().to_owned(), path(home)),
         ("HOME".to_owned(), path(home.parent().unwrap_or(home))),

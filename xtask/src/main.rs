@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo`, `soak`, `bench`, `images` and `test`.
+//! The project's own commands: `cargo xtask demo`, `soak`, `bench`, `images`, `stack` and `test`.
 //!
 //! # Layout
 //! - [`install`] puts on the machine what is missing: system packages, the pinned Codex CLI, test tools.
 //! - [`images`] finds a Docker client, starts the engine and builds the project's images.
 //! - [`demo`] shows one run, end to end, on real parts.
+//! - [`stack`] makes the stack file for Docker Swarm.
 //! - [`soak`] breaks everything at random, and checks what was promised.
 //! - [`mod@bench`] measures what a release build does, beside what the machine can do.
 //! - [`mod@test`] is everything that CI runs.
@@ -22,6 +23,7 @@ mod interrupt;
 mod paths;
 mod service;
 mod soak;
+mod stack;
 mod step;
 mod test;
 
@@ -47,6 +49,8 @@ enum Command {
     Test(test::Args),
     /// Builds the images of server, worker and jobs: a line of name, size and digest for each on standard output.
     Images(images::Args),
+    /// Makes the stack file for Docker Swarm from docker-compose.yaml.
+    Stack(stack::Args),
     /// Measures a release build on a Postgres of its own, beside the ceiling of the machine: a table, and JSON lines on standard output.
     Bench(bench::Args),
     /// Scripted workers in a process that can be killed; for `bench` alone.
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Soak(args) => interrupt::install().and_then(|()| soak::main(&args)),
         Command::Test(args) => interrupt::install().and_then(|()| test::main(&args)),
         Command::Images(args) => interrupt::install().and_then(|()| images::main(&args)),
+        Command::Stack(args) => stack::main(&args),
         Command::Bench(args) => interrupt::install().and_then(|()| bench::main(&args)),
         #[cfg(feature = "bench")]
         Command::BenchDriver(args) => bench::driver::main(&args),

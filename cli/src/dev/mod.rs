@@ -54,6 +54,9 @@ pub struct Args {
     /// What the names of auth volumes begin with, before the shard's number.
     #[arg(long, default_value = VOLUME_PREFIX, value_name = "PREFIX")]
     volume_prefix: String,
+    /// Start a worker for Gemini as well; `moorline volume login` gives it a key.
+    #[arg(long)]
+    gemini: bool,
     /// Image of jobs [default: SPEC_AUTOMATION_JOB_IMAGE, else moorline-job]
     #[arg(long, value_name = "IMAGE")]
     job_image: Option<String>,
@@ -120,7 +123,7 @@ async fn play(
 ) -> Result<(), Error> {
     let engine = engine::connect::choose(&plan.worker).await.context("no engine can be used")?;
     let info = engine.info().await.context("no engine can be used")?;
-    let shards = volumes::shards(endpoint, false).await?;
+    let shards = volumes::shards(endpoint, args.gemini).await?;
     if !volumes::are_as_asked(&shards, args.shards, &args.volume_prefix) {
         console.note(format!(
             "The database knows {} shards and their volumes since its first start, whatever --shards and --volume-prefix say now: \
@@ -144,7 +147,7 @@ async fn play(
             plan,
             (endpoint, http),
             &info,
-            &volumes::shards(endpoint, false).await?,
+            &volumes::shards(endpoint, args.gemini).await?,
             &names,
             console,
         )?;

@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn geminis_volume_has_a_name_of_its_own_where_the_others_have_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = folder.path().display().to_string();
+        let named = |more: &[&str]| {
+            let words = ["dev", "--data-dir", &data_dir].into_iter().chain(more.iter().copied());
+            let plan = Plan::new(&Only::try_parse_from(words).expect("arguments").args).expect("a plan");
+            plan.server().gemini_volume
+        };
+        assert_eq!(named(&[]), "gemini_auth");
+        assert_eq!(named(&["--volume-prefix", "try_"]), "try_gemini");
+    }
+
+    #[test]
     fn an_endpoint_is_an_address_that_can_be_dialled() {
         let endpoint = |address: &str| endpoint(address.parse().expect("an address"));
         assert_eq!(endpoint("0.0.0.0:7420"), "http://127.0.0.1:7420");

@@ -3,7 +3,11 @@
 use anyhow::Context as _;
 use futures::future::try_join_all;
 use moorline_proto::v1::{self, ListShardsRequest, VolumeStatus, shard_service_client::ShardServiceClient};
-use moorline_worker::{config::Config, engine::Engine, login};
+use moorline_worker::{
+    config::{Config, GEMINI_QUEUE},
+    engine::Engine,
+    login,
+};
 use secrecy::SecretString;
 use tonic::transport::Endpoint;
 
@@ -47,7 +51,8 @@ pub async fn shards(endpoint: &str, gemini: bool) -> Result<Vec<ShardVolume>, Er
 /// Whether the shards are those that a new database would have.
 pub fn are_as_asked(shards: &[ShardVolume], count: u32, prefix: &str) -> bool {
     let wanted = (0..count).map(|n| (format!("codex-{n}"), format!("{prefix}{n}")));
-    shards.iter().map(|shard| (shard.queue.clone(), shard.volume.clone())).eq(wanted)
+    let codex = shards.iter().filter(|shard| shard.queue != GEMINI_QUEUE);
+    codex.map(|shard| (shard.queue.clone(), shard.volume.clone())).eq(wanted)
 }
 
 /// Makes the shards' volumes that are missing, and logs all of them in when there is a key. Each takes a few containers, so they are
@@ -73,7 +78,8 @@ async fn prepare_one(engine: &dyn Engine, worker: &Config, shard: &ShardVolume, 
         created.with_context(|| format!("can't make the volume {volume}"))?;
         news.push(format!("The volume {volume} of {queue} is new."));
     }
-    if let Some(key) = key {
+    // The key is for Codex.
+    if let Some(key) = key.filter(|_| queue != GEMINI_QUEUE) {
         let logged_in = login::with_api_key(engine, worker, volume, key).await;
         logged_in.with_context(|| format!("can't log in to the volume {volume}"))?;
         news.push(format!("The volume {volume} of {queue} is logged in with the API key."));
@@ -102,6 +108,13 @@ mod tests {
         assert!(are_as_asked(&shards, 2, "codex_auth_"));
         assert!(!are_as_asked(&shards, 3, "codex_auth_"));
         assert!(!are_as_asked(&shards, 2, "other_"));
+        // Gemini's is none of theirs.
+        let gemini = ShardVolume {
+            queue: GEMINI_QUEUE.to_owned(),
+            volume: "gemini_auth".to_owned(),
+            trouble: None,
+        };
+        assert!(are_as_asked(&[shard(0), shard(1), gemini], 2, "codex_auth_"));
     }
 
     #[tokio::test]

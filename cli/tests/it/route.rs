@@ -77,3 +77,19 @@ async fn without_a_number_of_shards_the_server_is_asked() {
     }
     "#);
 }
+
+#[tokio::test]
+async fn the_agent_is_asked_for_and_gemini_has_no_number() {
+    let server = Fake::default().start().await;
+    insta::assert_snapshot!(moorline(&server.url, "route some-key --agent gemini").await.out, @"
+    affinity key  some-key
+    queue         gemini
+    shard index
+    hash modulo
+    hash prefix   0011223344556677
+    reason        agent
+    volume        gemini_auth
+    shard status  offline
+    ");
+    assert_eq!(moorline(NOBODY, "route k --agent gemini --shards 3").await.exit, Exit::Usage);
+}

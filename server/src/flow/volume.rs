@@ -274,6 +274,9 @@ fn unanswered(name: &str, answer: Answer) -> Error {
 
 /// A worker's own word for why it could not. Its codes are stable names, as ours are.
 fn refused(name: &str, failure: Failure) -> Error {
+    if failure.code == "UNSUPPORTED" {
+        return domain::Error::unsupported(failure.message).with("volume", name).into();
+    }
     let reason = REASONS
         .into_iter()
         .find(|reason| *reason == failure.code)

@@ -1,6 +1,6 @@
 //! A fleet's life as an operator leads it, on docker-compose 1.29 and a real engine.
 //!
-//! Contract: 001/FR-001, 007/FR-001.
+//! Contract: 007/FR-019, 007/FR-048.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -9,15 +9,19 @@ use moorline_tests::repo::{FEATURE, SampleRepository};
 use serde_json::Value;
 
 use super::stack::{Stack, said};
-use crate::support::{fleet::API_KEY, within};
+use crate::support::{NETWORKS, fleet::API_KEY, within};
 
 /// Longest time until all runs have come to something.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The model takes it for a good one.
+const GEMINI_KEY: &str = "AIza-test-moorline-compose-0123456789";
 
 const SHARDS: [&str; 3] = ["codex-0", "codex-1", "codex-2"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_of_compose_keeps_runs_and_logins_whatever_is_restarted() {
+    let _networks = NETWORKS.lock().await;
     let stack = Stack::prepare().await;
     let life = AssertUnwindSafe(live(&stack)).catch_unwind().await;
     if life.is_err() {
@@ -51,12 +55,13 @@ async fn live(stack: &Stack) {
     let after = join_all(SHARDS.map(|shard| start_run(stack, shard, "after"))).await;
     join_all(after.iter().map(|run| succeeded(stack, run))).await;
 
+    gemini_joins(stack).await;
     a_second_worker_of_a_shard_says_why_it_waits(stack).await;
 
-    stack.compose(&["down"]).await;
+    stack.compose(&["--profile", "everything", "down"]).await;
     assert_eq!(stack.containers.left().await, []);
-    for volume in stack.volumes().iter().filter(|volume| !volume.contains("gemini")) {
-        assert!(stack.containers.volume(volume).await.is_some(), "{volume} is gone");
+    for volume in stack.volumes() {
+        assert!(stack.containers.volume(&volume).await.is_some(), "{volume} is gone");
     }
 }
 
@@ -76,18 +81,23 @@ async fn new_volumes_belong_to_jobs(stack: &Stack) {
 async fn log_in(stack: &Stack, shard: &str) {
     let volume = shard.replace("codex-", &stack.volume_prefix());
     // Each shard has a login of its own: the same one in two volumes is refused.
-    let key = format!("{API_KEY}{shard}");
-    let done = stack.moorline(&["volume", "login", &volume, "--api-key-stdin"], Some(&key)).await;
+    log_in_volume(stack, &volume, &format!("{API_KEY}{shard}")).await;
+}
+
+async fn log_in_volume(stack: &Stack, volume: &str, key: &str) {
+    let done = stack.moorline(&["volume", "login", volume, "--api-key-stdin"], Some(key)).await;
     assert!(done.status.success(), "{volume}: {}", said(&done));
 }
 
 /// Starts a run on a shard, in a repository of its own.
 async fn start_run(stack: &Stack, shard: &str, when: &str) -> String {
-    let repository = format!("octo/{shard}-{when}");
-    stack.forge.add(&repository, SampleRepository::builder()).expect("a repository");
-    let run = stack
-        .ask(&["run", "create", "--repository", &repository, "--feature", FEATURE, "--queue", shard])
-        .await;
+    start(stack, &format!("octo/{shard}-{when}"), &["--queue", shard]).await
+}
+
+async fn start(stack: &Stack, repository: &str, further: &[&str]) -> String {
+    stack.forge.add(repository, SampleRepository::builder()).expect("a repository");
+    let asked = ["run", "create", "--repository", repository, "--feature", FEATURE];
+    let run = stack.ask(&[&asked, further].concat()).await;
     run["run_id"].as_str().unwrap_or_else(|| panic!("no run id in {run}")).to_owned()
 }
 
@@ -95,14 +105,26 @@ async fn start_run(stack: &Stack, shard: &str, when: &str) -> String {
 async fn succeeded(stack: &Stack, run: &str) {
     let watched = stack.moorline(&["run", "watch", run], None).await;
     assert!(watched.status.success(), "{run}: {}", said(&watched));
-    let shown = stack.ask(&["run", "get", run]).await;
-    let run = &shown["run"];
+    let run = stack.ask(&["run", "get", run]).await;
     assert_eq!(
         (&run["status"], &run["codex_preflight_status"]),
         (&Value::from("succeeded"), &Value::from("passed")),
-        "{shown}"
+        "{run}"
     );
-    assert!(run["pr_url"].as_str().is_some_and(|url| url.contains("/pull/")), "{shown}");
+    assert!(run["pr_url"].as_str().is_some_and(|url| url.contains("/pull/")), "{run}");
+}
+
+/// Gemini is started beside the others by another profile, and has a login of its own.
+async fn gemini_joins(stack: &Stack) {
+    stack
+        .compose(&["--profile", "everything", "up", "--detach", "--no-build", "--scale", "default=2"])
+        .await;
+    stack.healthy("gemini", 1).await;
+    let volume = stack.gemini_volume();
+    assert_eq!(stack.containers.volume(&volume).await.as_deref(), Some("1000:1000 700"), "{volume}");
+    log_in_volume(stack, &volume, GEMINI_KEY).await;
+    let run = start(stack, "octo/gemini", &["--agent", "gemini"]).await;
+    succeeded(stack, &run).await;
 }
 
 async fn workers(stack: &Stack) -> Vec<String> {
@@ -119,7 +141,17 @@ async fn workers(stack: &Stack) -> Vec<String> {
 
 async fn a_second_worker_of_a_shard_says_why_it_waits(stack: &Stack) {
     stack
-        .compose(&["up", "--detach", "--no-build", "--scale", "default=2", "--scale", "codex-0=2"])
+        .compose(&[
+            "up",
+            "--detach",
+            "--no-build",
+            "--scale",
+            "default=2",
+            "--scale",
+            "codex-0=2",
+            "codex-0",
+            "default",
+        ])
         .await;
     let why = async || {
         for container in stack.containers.of_service("codex-0").await {

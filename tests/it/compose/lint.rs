@@ -1,4 +1,6 @@
 //! Rules for the compose files: only what docker-compose 1.29 and Compose v2 both read, nothing open to others, nothing secret, nothing without a limit.
+//!
+//! Contract: 007/FR-048.
 
 use std::collections::BTreeSet;
 

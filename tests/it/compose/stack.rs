@@ -80,13 +80,14 @@ impl Stack {
                 program("MOORLINE_TEST_POSTGRES_IMAGE", "postgres:16-bookworm"),
             ),
             ("MOORLINE_VOLUME_PREFIX", self.volume_prefix()),
-            ("MOORLINE_GEMINI_VOLUME", format!("{project}_gemini_auth")),
+            ("MOORLINE_GEMINI_VOLUME", self.gemini_volume()),
             ("MOORLINE_JOBS_NETWORK", self.network()),
             ("MOORLINE_JOB_NETWORK", self.network()),
             ("MOORLINE_WORK_ROOT", self.path("work")),
             // Agents are left to the next start at once.
             ("MOORLINE_DRAIN_SECONDS", "1".to_owned()),
             ("MOORLINE_TEST_MODEL", self.model.base_url("wait")),
+            ("MOORLINE_TEST_GEMINI", self.model.gemini_url("work")),
             ("MOORLINE_TEST_FORGE", self.forge.url().to_owned()),
         ];
         let own: String = own.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
@@ -111,8 +112,17 @@ impl Stack {
 
     async fn try_compose(&self, args: &[&str]) -> Output {
         let mut call = Command::new("docker-compose");
-        call.args(["--no-ansi", "--file", MAIN, "--file", OVERLAY, "--env-file", &self.path(".env")])
-            .args(args);
+        call.args([
+            "--ansi",
+            "never",
+            "--file",
+            MAIN,
+            "--file",
+            OVERLAY,
+            "--env-file",
+            &self.path(".env"),
+        ])
+        .args(args);
         // What the shell of a developer has set would go before the file.
         call.current_dir(ROOT).env_clear().envs(
             ["PATH", "HOME", "DOCKER_HOST"]
@@ -149,6 +159,10 @@ impl Stack {
         format!("{}_codex_auth_", self.project)
     }
 
+    pub fn gemini_volume(&self) -> String {
+        format!("{}_gemini_auth", self.project)
+    }
+
     pub fn network(&self) -> String {
         format!("{}_jobs", self.project)
     }
@@ -156,8 +170,8 @@ impl Stack {
     /// Every volume that it makes.
     pub fn volumes(&self) -> Vec<String> {
         let logins = (0..3).map(|number| format!("{}{number}", self.volume_prefix()));
-        let others = ["postgres", "artifacts", "gemini_auth"].map(|name| format!("{}_{name}", self.project));
-        logins.chain(others).collect()
+        let others = ["postgres", "artifacts"].map(|name| format!("{}_{name}", self.project));
+        logins.chain(others).chain([self.gemini_volume()]).collect()
     }
 
     fn path(&self, name: &str) -> String {

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::rows::{self, Row};
+use super::{
+    compose,
+    rows::{self, Row},
+};
 
 const HEAD: &str = "\
 # Configuration
@@ -27,6 +30,8 @@ pub fn page() -> String {
             page.push_str("\nIts workers read the worker's settings too, and its log the worker's two.\n");
         }
     }
+    section(&mut page, "Compose files", &compose::rows());
+    page.push_str("\nBeside these the files pass the settings of server and workers on, from `.env` or from the shell.\n");
     page
 }
 

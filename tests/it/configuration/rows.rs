@@ -73,17 +73,17 @@ fn of_argument(argument: &Arg) -> Option<Row> {
     })
 }
 
-/// A help text's sentences, and the default that it ends with: "(default: `x`)", with words after the `x` that stay in the text.
+/// A help text's sentences, and the default that is in it: "(default: `x`)", with words after the `x` that stay in the text.
 fn split(help: &str) -> (String, String) {
     let flat = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some((about, rest)) = flat.rsplit_once(" (default: ") else {
         return (flat, String::new());
     };
-    let rest = rest.trim_end_matches(')');
-    match rest.strip_prefix('`').and_then(|rest| rest.split_once('`')) {
-        Some((default, "")) => (about.to_owned(), default.to_owned()),
-        Some((default, more)) => (format!("{about}; `{default}`{more}"), default.to_owned()),
-        None => (format!("{about}; when unset: {rest}"), String::new()),
+    let (told, after) = rest.split_once(')').unwrap_or((rest, ""));
+    match told.strip_prefix('`').and_then(|told| told.split_once('`')) {
+        Some((default, "")) => (format!("{about}{after}"), default.to_owned()),
+        Some((default, more)) => (format!("{about}{after}; `{default}`{more}"), default.to_owned()),
+        None => (format!("{about}{after}; when unset: {told}"), String::new()),
     }
 }
 
@@ -106,5 +106,9 @@ fn a_default_is_read_off_the_help() {
     assert_eq!(told("Its size (default: `4`)"), "Its size [4]");
     assert_eq!(told("Its size (default: `4`, or more)"), "Its size; `4`, or more [4]");
     assert_eq!(told("Its name (default: the host name)"), "Its name; when unset: the host name []");
+    assert_eq!(
+        told("Its name (default: the host name); a * counts"),
+        "Its name; a * counts; when unset: the host name []"
+    );
     assert_eq!(told("Whose name\n  it is."), "Whose name it is. []");
 }

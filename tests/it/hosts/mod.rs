@@ -8,4 +8,4 @@ mod git_gate;
 mod network;
 mod shard;
 mod site;
-mod sweep;
+pub mod sweep;

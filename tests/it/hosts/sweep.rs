@@ -49,8 +49,8 @@ pub fn namespaces() -> Vec<String> {
         .collect()
 }
 
-/// Whether a namespace is that of a test process which is gone.
-fn is_left(namespace: &str) -> bool {
+/// Whether a name is one of a test process which is gone.
+pub fn is_left(namespace: &str) -> bool {
     let Some(rest) = namespace.strip_prefix(PREFIX) else { return false };
     let mut parts = rest.split('-').map(str::parse);
     let (Some(Ok(pid)), Some(Ok(start))) = (parts.next(), parts.next()) else {

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::architecture::ROOT;
@@ -27,8 +26,7 @@ pub fn files() -> Vec<PathBuf> {
 /// The documents of a file.
 pub fn read(file: &PathBuf) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
-    let documents = yaml_serde::Deserializer::from_str(&text);
-    documents.map(|document| Value::deserialize(document).unwrap()).collect()
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// All resources.

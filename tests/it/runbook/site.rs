@@ -137,6 +137,8 @@ impl Site {
             ("MOORLINE_WORK_ROOT", root("work")),
             ("MOORLINE_VOLUME_ROOT", root("volumes")),
             ("MOORLINE_CODEX_PROGRAM", program("MOORLINE_CODEX_PROGRAM", "codex")),
+            ("MOORLINE_GEMINI_PROGRAM", program("MOORLINE_GEMINI_PROGRAM", "gemini")),
+            ("MOORLINE_GEMINI_BASE_URL", self.model.gemini_url("work")),
             (
                 "MOORLINE_CODEX_CONFIG",
                 format!(

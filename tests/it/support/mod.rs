@@ -22,6 +22,10 @@ use std::time::Duration;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+/// Held by tests whose containers are on networks of docker-compose, and by those that join or leave a swarm: a node that leaves a swarm takes
+/// attachable networks from their containers, as all are that docker-compose 1.29 makes.
+pub static NETWORKS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A program that a test needs: the one that a variable names, else the one on `PATH`. `cargo xtask test` installs it and sets the variable.
 pub fn program(variable: &str, default: &str) -> String {
     std::env::var(variable)

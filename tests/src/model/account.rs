@@ -14,9 +14,12 @@ use serde_json::{Value, json};
 use super::server::failure;
 use crate::issuer::Reader;
 
-/// Lets a request pass whose access token the issuer finds good; every request where there is no issuer.
+/// Lets a request pass whose access token the issuer finds good; every request where there is no issuer, and Gemini's.
 pub(super) async fn admit(State(reader): State<Option<Reader>>, request: Request, next: Next) -> Response {
-    let Some(reader) = reader.filter(|_| request.uri().path() != "/requests") else {
+    // Google's keys are none of this issuer's business.
+    let path = request.uri().path();
+    let open = path == "/requests" || path.contains("/v1beta/");
+    let Some(reader) = reader.filter(|_| !open) else {
         return next.run(request).await;
     };
     let bearer = request

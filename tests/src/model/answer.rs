@@ -48,7 +48,7 @@ fn after(output: &str) -> Value {
     }
 }
 
-fn command(mode: Mode, assignment: &Assignment) -> String {
+pub(super) fn command(mode: Mode, assignment: &Assignment) -> String {
     match mode {
         Mode::Commit => shell::commit(assignment),
         Mode::Leak => shell::leak(assignment),

@@ -1,7 +1,7 @@
-//! A scripted model: the OpenAI Responses API over server-sent events, with an answer that the address decides.
+//! A scripted model: the OpenAI Responses API, and Google's for Gemini, over server-sent events, with an answer that the address decides.
 //!
 //! Point Codex at `http://HOST:PORT/<mode>/v1` (`-c openai_base_url=…`); [`Mode`] lists the modes. The answer depends on the request
-//! alone, [`Mode::Flaky`] apart, so any number of runs share one server.
+//! alone, [`Mode::Flaky`] apart, so any number of runs share one server. Gemini's base URL is `http://HOST:PORT/<mode>`.
 //!
 //! With a ChatGPT login, point it at [`ScriptedModel::chatgpt_url`] too (`-c chatgpt_base_url=…`). A model that was started for an
 //! [`Issuer`] answers nobody whose access token isn't one of its own, or no longer good.
@@ -9,6 +9,7 @@
 mod account;
 mod answer;
 mod body;
+mod gemini;
 mod mode;
 mod prompt;
 mod request;
@@ -74,6 +75,11 @@ impl ScriptedModel {
     /// The base URL for an agent CLI, such as `http://127.0.0.1:4711/work/v1` for `work`.
     pub fn base_url(&self, mode: &str) -> String {
         format!("http://{}/{mode}/v1", self.address)
+    }
+
+    /// The base URL for the Gemini CLI, such as `http://127.0.0.1:4711/work`.
+    pub fn gemini_url(&self, mode: &str) -> String {
+        format!("http://{}/{mode}", self.address)
     }
 
     /// Where Codex with a ChatGPT login asks about its account.

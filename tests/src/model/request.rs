@@ -70,7 +70,7 @@ fn text(content: &Value) -> String {
     }
 }
 
-fn redact(value: &[u8]) -> String {
+pub(super) fn redact(value: &[u8]) -> String {
     let value = String::from_utf8_lossy(value);
     let (scheme, key) = value.split_once(' ').unwrap_or(("", &value));
     // Of a short key the last four characters would be most of it.

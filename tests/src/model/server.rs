@@ -15,17 +15,17 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{RequestLog, account, answer, body, mode::Mode, request::Request};
+use super::{RequestLog, account, answer, body, gemini, mode::Mode, request::Request};
 use crate::issuer::Reader;
 
 /// Longest request body in bytes: prompts with whole files in them are large.
 const BODY_LIMIT: usize = 64 << 20;
 
 #[derive(Debug, Clone)]
-struct Server {
-    log: RequestLog,
-    go: CancellationToken,
-    stop: CancellationToken,
+pub(super) struct Server {
+    pub(super) log: RequestLog,
+    pub(super) go: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 pub(super) fn router(log: RequestLog, go: CancellationToken, stop: CancellationToken, reader: Option<Reader>) -> Router {
@@ -33,6 +33,7 @@ pub(super) fn router(log: RequestLog, go: CancellationToken, stop: CancellationT
         .route("/requests", get(requests))
         .route("/{mode}/v1/responses", post(respond))
         .route("/{mode}/v1/models", get(models))
+        .route("/{mode}/v1beta/models/{model}", post(gemini::respond))
         .route("/backend-api/{*path}", get(account::about).post(account::about))
         .fallback(other)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

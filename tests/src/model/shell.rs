@@ -30,7 +30,7 @@ pub(super) fn commit(assignment: &Assignment) -> String {
 
 /// The same, after everything that the agent could give away.
 pub(super) fn leak(assignment: &Assignment) -> String {
-    let look = "env\ncat \"$CODEX_HOME/auth.json\"\n";
+    let look = "env\ncat \"${CODEX_HOME:-/nonexistent}/auth.json\" \"${MOORLINE_GEMINI_HOME:-/nonexistent}/.env\"\n";
     format!("{look}{}", work(assignment))
 }
 

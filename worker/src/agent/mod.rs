@@ -4,6 +4,8 @@
 //! known is [`v1::PreflightRung::Unknown`] or a failure, never a success.
 
 pub mod codex;
+pub mod gemini;
+mod hint;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -43,7 +45,7 @@ pub struct Login {
     pub rung: v1::PreflightRung,
     /// What was found, in words that fit into a message; on failure also the CLI's own.
     pub detail: String,
-    /// `api_key` or `chatgpt`; empty when unknown.
+    /// `api_key`, `chatgpt` or `google`; empty when unknown.
     pub method: &'static str,
     /// When the stored token expires, if it says so.
     pub expires_at: Option<DateTime<Utc>>,
@@ -52,7 +54,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// Whether the next use renews the token, or would have to by `within`: what the issuer answers then, the volume must keep.
+    /// Whether the next use renews the token, or would have to by `within`, so that the issuer takes no older one afterwards: what it answers
+    /// then, the volume must keep. Google's refresh tokens stay good.
     pub fn refresh_is_due(&self, now: DateTime<Utc>, within: Duration) -> bool {
         let due = |at: DateTime<Utc>| at <= now + within;
         self.method == "chatgpt" && self.expires_at.is_none_or(due)
@@ -136,6 +139,15 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// For people, such as `Codex`.
     fn name(&self) -> &'static str;
 
+    /// Its program.
+    fn program(&self) -> &str;
+
+    /// The worker's setting that names it.
+    fn program_variable(&self) -> &'static str;
+
+    /// The worker's setting that names its volume.
+    fn volume_variable(&self) -> &'static str;
+
     /// Folder of its files in images, where its volume is mounted for short commands.
     fn image_home(&self) -> &'static Path;
 
@@ -148,14 +160,24 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// File in that folder that holds the login.
     fn credential_file(&self) -> &'static str;
 
+    /// Another one that may hold it, where the first isn't there.
+    fn other_credential_file(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What it is given of the worker's own settings where the volume holds no login.
+    fn spare_credential(&self) -> Option<&SecretString> {
+        None
+    }
+
     /// Command that tells whether a login is stored. Must not need the network.
     fn status_command(&self) -> Vec<String>;
 
     /// Command that stores an API key from standard input.
     fn api_key_command(&self) -> Vec<String>;
 
-    /// Command that logs in by device code: it prints page and code, and waits for the person.
-    fn device_command(&self) -> Vec<String>;
+    /// Command that logs in by device code: it prints page and code, and waits for the person. `None` where there is no such login.
+    fn device_command(&self) -> Option<Vec<String>>;
 
     /// Page and code in what that command has printed so far, once both are there.
     fn device_code(&self, printed: &str) -> Option<DeviceCode>;
@@ -181,6 +203,9 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// Files that it piles up.
     fn piles(&self) -> Piles;
 
+    /// Environment of every container of it, jobs and login commands alike.
+    fn environment(&self) -> BTreeMap<String, SecretString>;
+
     /// Environment that it must have for a call, with `home` for what it needs no longer than that, instead of the volume.
     fn work_environment(&self, home: &Path) -> BTreeMap<String, SecretString>;
 
@@ -197,10 +222,15 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     fn refresh_fault(&self, stderr: &str) -> Option<Fault>;
 }
 
-/// The agent that a run asks for; `None` when this worker doesn't know it.
-pub fn of(agent: v1::Agent, config: &Config) -> Option<Arc<dyn Agent>> {
+/// The agent that a run asks for.
+pub fn of(agent: v1::Agent, config: &Config) -> Arc<dyn Agent> {
     match agent {
-        v1::Agent::Unspecified | v1::Agent::Codex => Some(Arc::new(codex::Codex::new(config))),
-        v1::Agent::Gemini => None,
+        v1::Agent::Unspecified | v1::Agent::Codex => Arc::new(codex::Codex::new(config)),
+        v1::Agent::Gemini => Arc::new(gemini::Gemini::new(config)),
     }
+}
+
+/// The agent whose login a worker of these settings holds: that of its queue; Codex where it has none.
+pub fn of_worker(config: &Config) -> Arc<dyn Agent> {
+    of(config.agent(), config)
 }

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{ANY, Config, EngineChoice, Error, Timers, WallArgs, Walls, environment, shard_index, walls};
-use crate::variables::{CODEX_ENV, GITHUB_TOKEN};
+use super::{ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, environment, shard_index, walls};
+use crate::variables::{CODEX_ENV, GEMINI_API_KEY, GITHUB_TOKEN, GOOGLE_API_KEY};
 
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -103,6 +103,18 @@ pub struct Args {
     /// The Codex program (default: `codex`)
     #[arg(long, env = "MOORLINE_CODEX_PROGRAM", value_name = "PROGRAM")]
     codex_program: Option<String>,
+    /// The Gemini program (default: `gemini`)
+    #[arg(long, env = "MOORLINE_GEMINI_PROGRAM", value_name = "PROGRAM")]
+    gemini_program: Option<String>,
+    /// Auth volume of the queue gemini (default: `gemini_auth`)
+    #[arg(long, env = "MOORLINE_GEMINI_VOLUME", value_name = "VOLUME")]
+    gemini_volume: Option<String>,
+    /// Model that Gemini is told to use (default: `gemini-2.5-pro`)
+    #[arg(long, env = "GEMINI_MODEL", value_name = "MODEL")]
+    gemini_model: Option<String>,
+    /// Where Gemini's API is (default: `https://generativelanguage.googleapis.com`)
+    #[arg(long, env = "MOORLINE_GEMINI_BASE_URL", value_name = "URL")]
+    gemini_base_url: Option<String>,
     /// Model that Codex is told to use
     #[arg(long, env = "CODEX_MODEL", value_name = "MODEL")]
     codex_model: Option<String>,
@@ -186,9 +198,12 @@ impl TryFrom<Args> for Config {
         Ok(Self {
             server: server(args.server)?,
             name: name(args.worker_name, &queues)?,
+            volume: match queues.iter().any(|queue| queue == GEMINI_QUEUE) {
+                true => Some(given(args.gemini_volume).unwrap_or_else(|| "gemini_auth".to_owned())),
+                false => given(args.volume),
+            },
             queues,
             slots,
-            volume: given(args.volume),
             engine: engine(args.engine)?,
             job_image,
             login_check_image,
@@ -205,6 +220,15 @@ impl TryFrom<Args> for Config {
             spool_record_bytes: record_mib << 20,
             health_listen: health_listen(args.health_listen)?,
             codex_program: given(args.codex_program).unwrap_or_else(|| "codex".to_owned()),
+            gemini_program: given(args.gemini_program).unwrap_or_else(|| "gemini".to_owned()),
+            gemini_model: given(args.gemini_model).unwrap_or_else(|| "gemini-2.5-pro".to_owned()),
+            gemini_base_url: address(
+                "MOORLINE_GEMINI_BASE_URL",
+                args.gemini_base_url,
+                "https://generativelanguage.googleapis.com",
+            )?,
+            // Only from the environment, as the token below.
+            gemini_api_key: GEMINI_API_KEY.read().or_else(|| GOOGLE_API_KEY.read()).map(Into::into),
             codex_model: given(args.codex_model),
             codex_profile: given(args.codex_profile),
             codex_config: codex_config(args.codex_config)?,
@@ -334,7 +358,7 @@ fn queues(shard: Option<String>, others: Option<String>) -> Result<Vec<String>, 
         .map(str::trim)
         .filter(|queue| !queue.is_empty())
     {
-        let known = matches!(queue, "default" | "gemini") || shard_index(queue).is_some();
+        let known = matches!(queue, "default" | GEMINI_QUEUE) || shard_index(queue).is_some();
         if !known {
             return Err(invalid(
                 "MOORLINE_QUEUES",
@@ -345,10 +369,10 @@ fn queues(shard: Option<String>, others: Option<String>) -> Result<Vec<String>, 
             queues.push(queue.to_owned());
         }
     }
-    if queues.iter().filter(|queue| shard_index(queue).is_some()).count() > 1 {
+    if queues.iter().filter(|queue| *queue != "default").count() > 1 {
         return Err(invalid(
             "MOORLINE_QUEUES",
-            "names more than one shard: start one worker for each, since a worker holds one volume",
+            "names more than one queue that needs a login: start one worker for each, since a worker holds one volume",
         ));
     }
     if queues.is_empty() {

@@ -7,11 +7,24 @@ fn parse(args: &[&str]) -> Result<Config, Error> {
 }
 
 #[test]
+fn geminis_worker_has_a_volume_of_its_own_and_no_shard_beside_it() {
+    let config = parse(&["--queues", "default,gemini", "--volume", "codex_auth_0"]).expect("Gemini's queue");
+    assert_eq!(
+        (config.login_queue(), config.volume.as_deref()),
+        (Some("gemini"), Some("gemini_auth"))
+    );
+    assert_eq!(config.agent(), moorline_proto::v1::Agent::Gemini);
+    let named = parse(&["--queues", "gemini", "--gemini-volume", "mine"]).expect("another name");
+    assert_eq!(named.volume.as_deref(), Some("mine"));
+    assert!(parse(&["--codex-queue", "codex-0", "--queues", "gemini"]).is_err());
+}
+
+#[test]
 fn without_settings_a_worker_serves_the_default_queue_of_a_local_server() {
     let config = parse(&[]).expect("defaults");
     assert_eq!(config.server, "http://127.0.0.1:7420");
     assert_eq!(config.queues, ["default"]);
-    assert_eq!(config.shard_queue(), None);
+    assert_eq!(config.login_queue(), None);
     assert_eq!(
         (config.slots, config.job_memory_bytes, config.job_user.as_str()),
         (4, 4 << 30, "1000:1000")
@@ -34,7 +47,7 @@ fn a_shard_worker_serves_its_queue_and_what_else_is_named() {
     ])
     .expect("a shard");
     assert_eq!(config.queues, ["codex-12", "default"]);
-    assert_eq!(config.shard_queue(), Some("codex-12"));
+    assert_eq!(config.login_queue(), Some("codex-12"));
     let config = parse(&["--codex-config", "a=1\n\n b=\"x\" \n"]).expect("settings of Codex");
     assert_eq!(config.codex_config, ["a=1", "b=\"x\""]);
     assert_eq!(
@@ -82,7 +95,7 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_SLOTS is `0`: set a whole number from 1 to 1024, or leave it unset for 4
     MOORLINE_SERVER is `localhost`: set a URL such as http://127.0.0.1:7420
     CODEX_QUEUE is `default`: set the queue of a shard, such as codex-0
-    MOORLINE_QUEUES names more than one shard: start one worker for each, since a worker holds one volume
+    MOORLINE_QUEUES names more than one queue that needs a login: start one worker for each, since a worker holds one volume
     MOORLINE_QUEUES names the queue `fast`: use default, gemini or codex-<n>
     MOORLINE_ENGINE is `podman`: set auto, docker or process
     MOORLINE_JOB_USER is `0:0`: set two numbers such as 1000:1000; jobs never run as root

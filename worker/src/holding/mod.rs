@@ -1,4 +1,4 @@
-//! The worker's hold on its shard's volume: one for each worker that serves a shard.
+//! The worker's hold on its volume: one for each worker of a queue that needs a login.
 //!
 //! Whatever uses the volume goes through its gate: agents take a share, and checks, logins, logouts and clean-ups have the volume alone.
 //! What they find of it is kept here, for the next Hello, for reports, and for the credits of the shard's queue.
@@ -25,7 +25,7 @@ pub use self::{
 };
 use self::{gate::Gate, known::Known};
 use crate::{
-    agent::codex::Codex,
+    agent::{self, Agent},
     config::Config,
     engine::Engine,
     fingerprint::Key,
@@ -47,7 +47,7 @@ pub struct Holding(Arc<Inner>);
 struct Inner {
     config: Arc<Config>,
     engine: Arc<dyn Engine>,
-    agent: Codex,
+    agent: Arc<dyn Agent>,
     queue: String,
     volume: String,
     generation: AtomicI64,
@@ -57,11 +57,11 @@ struct Inner {
 }
 
 impl Holding {
-    /// The hold on the volume of the settings' shard; `None` where there is no shard or no volume.
+    /// The hold on the volume of the settings' login queue; `None` where there is no such queue or no volume.
     pub fn new(config: &Arc<Config>, engine: &Arc<dyn Engine>) -> Option<Self> {
-        let (queue, volume) = (config.shard_queue()?.to_owned(), config.volume.clone()?);
+        let (queue, volume) = (config.login_queue()?.to_owned(), config.volume.clone()?);
         Some(Self(Arc::new(Inner {
-            agent: Codex::new(config),
+            agent: agent::of_worker(config),
             config: config.clone(),
             engine: engine.clone(),
             queue,
@@ -87,8 +87,8 @@ impl Holding {
         &self.0.config
     }
 
-    pub(crate) fn agent(&self) -> &Codex {
-        &self.0.agent
+    pub(crate) fn agent(&self) -> &dyn Agent {
+        self.0.agent.as_ref()
     }
 
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
@@ -188,7 +188,7 @@ impl Holding {
             generation,
             probe,
         };
-        let checked = preflight::check(inner.engine.as_ref(), &inner.agent, &inner.config, &ask).await;
+        let checked = preflight::check(inner.engine.as_ref(), self.agent(), &inner.config, &ask).await;
         self.note(checked)
     }
 

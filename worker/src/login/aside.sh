@@ -1,7 +1,7 @@
 # Logs in beside the login that is there: a CLI may revoke and remove the old one before it asks for the new one, and a login that is broken
 # off would cost it. What comes of it takes the old one's place in one step.
-root=$1 file=$2 variable=$3
-shift 3
+root=$1 file=$2 other=$3 variable=$4
+shift 4
 new=$root/.moorline/login
 rm -rf "$new" "$root/.moorline/logout"
 umask 077
@@ -30,6 +30,8 @@ if [ "$code" = 0 ]; then
     { sync "$new/$file" || sync; } 2>/dev/null
     [ ! -d "$root/$file" ] || rm -rf "$root/$file"
     if mv -f "$new/$file" "$root/$file"; then
+      # Nor is one of another kind.
+      [ -z "$other" ] || rm -rf "$root/$other"
       # What was noted of the old one, or put aside, is not the new one's.
       rm -rf "$root/.moorline/state.json" "$root/.moorline/doubt" "$root/.moorline/snapshot"
     else

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, SAID, aside, output::Output, place};
 use crate::{
-    agent::{Agent, DeviceCode, DeviceRefusal, codex::Codex},
+    agent::{self, Agent, DeviceCode, DeviceRefusal},
     config::Config,
     engine::{Container, Engine, Exit},
     redact::Redactor,
@@ -38,14 +38,19 @@ pub async fn by_device_code(
     tell: impl Fn(DeviceCode),
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let agent = Codex::new(config);
-    let place = place(engine.as_ref(), &agent, volume).await?;
+    let agent = agent::of_worker(config);
+    let agent = agent.as_ref();
+    let command = agent.device_command().ok_or_else(|| Error::NoDevice {
+        volume: volume.to_owned(),
+        agent: agent.name(),
+    })?;
+    let place = place(engine.as_ref(), agent, volume).await?;
     let output = Output::create(config).map_err(|(folder, source)| Error::Folder {
         folder: folder.display().to_string(),
         source,
     })?;
-    let argv = aside(&place, &agent, agent.device_command());
-    let mut spec = place.command(config, &agent, Kind::Login, generation, argv);
+    let argv = aside(&place, agent, command);
+    let mut spec = place.command(config, agent, Kind::Login, generation, argv);
     spec.network.clone_from(&config.job_network);
     spec.limits.time = LONGEST;
     spec.run_dir = Some(output.folder().to_owned());
@@ -55,17 +60,17 @@ pub async fn by_device_code(
         container: Some(engine.start(&spec).await?),
         engine: engine.clone(),
     };
-    let told = follow(&agent, &output, tell);
+    let told = follow(agent, &output, tell);
     let exit = login.attend(volume, told, stop).await?;
     let stderr = output.read(&output.stderr());
     if let Some(refusal) = guard::refusal(volume, exit, &stderr) {
         return Err(refusal.into());
     }
-    ended(&agent, volume, exit, &stderr)
+    ended(agent, volume, exit, &stderr)
 }
 
 /// Reads what the CLI prints until page and code are there.
-async fn follow(agent: &Codex, output: &Output, tell: impl Fn(DeviceCode)) {
+async fn follow(agent: &dyn Agent, output: &Output, tell: impl Fn(DeviceCode)) {
     let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -77,7 +82,7 @@ async fn follow(agent: &Codex, output: &Output, tell: impl Fn(DeviceCode)) {
     }
 }
 
-fn ended(agent: &Codex, volume: &str, exit: Exit, stderr: &str) -> Result<(), Error> {
+fn ended(agent: &dyn Agent, volume: &str, exit: Exit, stderr: &str) -> Result<(), Error> {
     let volume = volume.to_owned();
     let said = || Redactor::default().line(error(stderr), SAID);
     match (exit, agent.device_refusal(stderr)) {

@@ -9,6 +9,7 @@ impl Error {
     /// The answer to the command.
     pub(crate) fn failure(&self) -> Failure {
         let (code, class) = match self {
+            Self::NoDevice { .. } => ("UNSUPPORTED", Class::Login),
             Self::Denied { .. } => ("LOGIN_DENIED", Class::Login),
             Self::Expired { .. } => ("LOGIN_EXPIRED", Class::Login),
             Self::Stopped { .. } => ("LOGIN_STOPPED", Class::Login),

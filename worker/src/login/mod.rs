@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::device::{LONGEST, by_device_code};
 pub(crate) use self::failure::code;
 use crate::{
-    agent::{Agent, codex::Codex},
+    agent::{self, Agent},
     config::Config,
     engine::{self, Captured, Engine, Exit},
     redact::Redactor,
@@ -75,6 +75,14 @@ pub enum Error {
         /// The container.
         container: String,
     },
+    /// This agent has no such login.
+    #[error("{agent} has no login by device code: log in with an API key, by `moorline volume login {volume} --api-key-stdin`")]
+    NoDevice {
+        /// The volume.
+        volume: String,
+        /// The agent.
+        agent: &'static str,
+    },
     /// The CLI would not.
     #[error("the login in volume {volume} was not stored ({exit:?}): {said}{hint}")]
     Refused {
@@ -99,7 +107,7 @@ pub enum Error {
     },
 }
 
-/// Stores an API key in an existing volume, by the CLI's own login. The key goes through standard input alone, and isn't checked with its issuer.
+/// Stores an API key in an existing volume, as the agent of these settings' queue keeps one. The key goes through standard input alone, and isn't checked with its issuer.
 pub async fn with_api_key(engine: &dyn Engine, config: &Config, volume: &str, key: &SecretString) -> Result<(), Error> {
     store_api_key(engine, config, volume, key, 0).await
 }
@@ -115,10 +123,11 @@ pub(crate) async fn store_api_key(
     if key.expose_secret().trim().is_empty() {
         return Err(Error::Empty);
     }
-    let agent = Codex::new(config);
-    let place = place(engine, &agent, volume).await?;
-    let argv = aside(&place, &agent, agent.api_key_command());
-    let spec = place.command(config, &agent, Kind::Login, generation, argv);
+    let agent = agent::of_worker(config);
+    let agent = agent.as_ref();
+    let place = place(engine, agent, volume).await?;
+    let argv = aside(&place, agent, agent.api_key_command());
+    let spec = place.command(config, agent, Kind::Login, generation, argv);
     let captured = place.run(engine, &spec, Some(key)).await?;
     match captured.exit {
         Exit::Code(0) => Ok(()),
@@ -131,15 +140,13 @@ pub(crate) async fn store_api_key(
     }
 }
 
-/// Forgets the login of an existing volume, by the CLI's own logout, which also tells its issuer where it can.
+/// Forgets the login of an existing volume, by the agent's own logout, which also tells its issuer where it can.
 pub(crate) async fn log_out(engine: &dyn Engine, config: &Config, volume: &str, generation: i64) -> Result<(), Error> {
-    let agent = Codex::new(config);
-    let place = place(engine, &agent, volume).await?;
-    let mut argv: Vec<String> = ["sh", "-c", FORGET, "moorline-logout"].map(str::to_owned).to_vec();
-    argv.push(place.home.display().to_string());
-    argv.extend([agent.credential_file(), agent.home_variable()].map(str::to_owned));
-    argv.extend(agent.logout_command());
-    let mut spec = place.command(config, &agent, Kind::Logout, generation, argv);
+    let agent = agent::of_worker(config);
+    let agent = agent.as_ref();
+    let place = place(engine, agent, volume).await?;
+    let argv = on_files(FORGET, "moorline-logout", &place, agent, agent.logout_command());
+    let mut spec = place.command(config, agent, Kind::Logout, generation, argv);
     spec.network.clone_from(&config.job_network);
     match place.run(engine, &spec, None).await? {
         Captured { exit: Exit::Code(0), .. } => Ok(()),
@@ -151,16 +158,22 @@ pub(crate) async fn log_out(engine: &dyn Engine, config: &Config, volume: &str, 
     }
 }
 
-async fn place(engine: &dyn Engine, agent: &Codex, volume: &str) -> Result<Place, Error> {
+async fn place(engine: &dyn Engine, agent: &dyn Agent, volume: &str) -> Result<Place, Error> {
     let missing = || engine::Error::VolumeMissing { volume: volume.to_owned() };
     Ok(Place::find(engine, agent, volume).await?.ok_or_else(missing)?)
 }
 
 /// A login command that leaves the volume's login alone until it has a new one.
-fn aside(place: &Place, agent: &Codex, argv: Vec<String>) -> Vec<String> {
-    let mut aside: Vec<String> = ["sh", "-c", ASIDE, "moorline-login"].map(str::to_owned).to_vec();
-    aside.push(place.home.display().to_string());
-    aside.extend([agent.credential_file(), agent.home_variable()].map(str::to_owned));
-    aside.extend(argv);
-    aside
+fn aside(place: &Place, agent: &dyn Agent, argv: Vec<String>) -> Vec<String> {
+    on_files(ASIDE, "moorline-login", place, agent, argv)
+}
+
+/// A script of this module, with what both begin with, around a command.
+fn on_files(script: &str, name: &str, place: &Place, agent: &dyn Agent, argv: Vec<String>) -> Vec<String> {
+    let mut words: Vec<String> = ["sh", "-c", script, name].map(str::to_owned).to_vec();
+    let other = agent.other_credential_file().unwrap_or_default();
+    words.push(place.home.display().to_string());
+    words.extend([agent.credential_file(), other, agent.home_variable()].map(str::to_owned));
+    words.extend(argv);
+    words
 }

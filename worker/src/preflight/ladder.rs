@@ -43,7 +43,7 @@ impl Ladder<'_> {
             let mended = std::mem::take(&mut facts.mended);
             (facts, file) = self.look(&place, seen).await?;
             facts.mended.splice(0..0, mended);
-            facts.mended.push(format!("{}, from its snapshot", self.agent.credential_file()));
+            facts.mended.push(format!("{}, from its snapshot", place.credential));
         }
         let login = self.stored(&facts, &file);
         seen.diagnostics = facts.describe(&login, self.config, place.diagnostics());
@@ -101,7 +101,8 @@ impl Ladder<'_> {
         seen: &mut Seen,
     ) -> Result<(Rung, String), Error> {
         let now = Utc::now();
-        let refusal = facts.state.refusal(&facts.digest);
+        let used = steward::used(self.agent, &facts.digest);
+        let refusal = facts.state.refusal(&used);
         if let (Some((rung, words)), false) = (refusal, self.ask.probe) {
             return Ok((rung, words.to_owned()));
         }
@@ -115,7 +116,7 @@ impl Ladder<'_> {
             let kept = self.keep(place, &Outcome::Untouched).await?;
             seen.diagnostics.snapshot_at = kept.snapshot.and_then(|(at, _)| at.map(crate::volume::timestamp));
         }
-        match facts.is_proven(now, PROVEN_FOR) && fingerprint(file) == facts.digest {
+        match facts.is_proven(&used, now, PROVEN_FOR) && fingerprint(file) == facts.digest {
             true => Ok((Rung::Proven, format!("{}; a real call has worked lately", login.detail))),
             false => Ok((login.rung, login.detail)),
         }

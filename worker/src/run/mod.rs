@@ -137,7 +137,7 @@ async fn open_spool(config: &Config) -> Result<(Spool, Vec<Recovered>), Error> {
             Err(error @ spool::Error::Busy { .. }) => {
                 // At first, then every ten minutes.
                 if busy.is_multiple_of(1200) {
-                    match place::second_of_shard(config) {
+                    match place::second_of_login(config) {
                         Some(why) => tracing::warn!("standing by: {why}"),
                         None => tracing::info!("standing by: {error}"),
                     }

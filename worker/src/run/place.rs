@@ -1,7 +1,7 @@
 //! Workers beside each other with one work root: as many as one likes where no login is needed, one where one is.
 
 use crate::{
-    config::{ANY, Config},
+    config::{ANY, Config, shard_index},
     spool::{self, Recovered, Spool},
 };
 
@@ -29,14 +29,20 @@ pub(super) async fn take(mut config: Config) -> Result<(Config, Option<(Spool, V
     }
 }
 
-/// Why a second worker of a shard has to wait, and what to do instead, in one sentence; `None` where the worker serves no shard.
-pub(super) fn second_of_shard(config: &Config) -> Option<String> {
-    let (queue, name) = (config.shard_queue()?, &config.name);
-    let volume = config.volume.as_deref().unwrap_or("the shard's volume");
+/// Why a second worker of a login has to wait, and what to do instead, in one sentence; `None` where the worker has no login.
+pub(super) fn second_of_login(config: &Config) -> Option<String> {
+    let (queue, name) = (config.login_queue()?, &config.name);
+    let volume = config.volume.as_deref().unwrap_or("the volume");
+    let more = match shard_index(queue) {
+        Some(_) => format!(
+            "for more at once add a shard: `moorline shard resize N` with one more than `moorline shard list` shows, and a service codex-<N-1> in \
+             docker-compose.yaml, which is a copy of that of {queue} with the new number in its queue, volume and name"
+        ),
+        None => format!("the queue {queue} has no more than one: stop this one"),
+    };
     Some(format!(
         "{volume} holds the one login of {queue} and worker {name} has it, so this second one only waits until that has gone, since one volume means one \
-         worker; for more at once add a shard: `moorline shard resize N` with one more than `moorline shard list` shows, and a service codex-<N-1> in \
-         docker-compose.yaml, which is a copy of that of {queue} with the new number in its queue, volume and name"
+         worker; {more}"
     ))
 }
 
@@ -81,7 +87,7 @@ mod tests {
             "--worker-name",
             "codex-0",
         ];
-        let why = second_of_shard(&Config::try_parse_from(shard).unwrap()).unwrap();
+        let why = second_of_login(&Config::try_parse_from(shard).unwrap()).unwrap();
         for said in [
             "codex_auth_0",
             "one volume means one worker",
@@ -90,6 +96,9 @@ mod tests {
         ] {
             assert!(why.contains(said), "{why}");
         }
-        assert_eq!(second_of_shard(&Config::try_parse_from(["moorline-worker"]).unwrap()), None);
+        let gemini = Config::try_parse_from(["moorline-worker", "--queues", "gemini"]).unwrap();
+        let why = second_of_login(&gemini).unwrap();
+        assert!(why.contains("gemini_auth") && why.ends_with("stop this one"), "{why}");
+        assert_eq!(second_of_login(&Config::try_parse_from(["moorline-worker"]).unwrap()), None);
     }
 }

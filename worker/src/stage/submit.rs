@@ -104,15 +104,24 @@ impl<'a> Submit<'a> {
         let spec = ctx.offer.spec.clone().unwrap_or_default();
         check_feature_key(&spec.feature_key).map_err(Error::Failed)?;
         let config = &ctx.config;
-        let agent = agent::of(spec.agent(), config).ok_or_else(|| {
-            let message = format!("this worker can't run the agent {}: use codex", spec.agent().as_str_name());
-            Error::Failed(failure("AGENT_UNSUPPORTED", FailureClass::Environment, message))
-        })?;
+        let agent = agent::of(spec.agent(), config);
+        // One agent's login is nothing for another.
+        if config.login_queue().is_some() && agent.name() != agent::of_worker(config).name() {
+            let message = format!(
+                "the worker {} holds a login for another agent than {}: route the run to a queue of its agent",
+                config.name,
+                agent.name()
+            );
+            return Err(Error::Failed(failure("AGENT_UNSUPPORTED", FailureClass::Environment, message)));
+        }
         // Only the volume that this worker holds: another's may be in use there, and two users of one login log each other out.
         if !spec.volume.is_empty() && config.volume.as_deref() != Some(&spec.volume) {
             let message = format!(
-                "the worker {} doesn't hold the volume {}: set CODEX_VOLUME_NAME on the worker of {}",
-                config.name, spec.volume, ctx.offer.queue
+                "the worker {} doesn't hold the volume {}: set {} on the worker of {}",
+                config.name,
+                spec.volume,
+                agent.volume_variable(),
+                ctx.offer.queue
             );
             return Err(Error::Failed(failure("VOLUME_NOT_HELD", FailureClass::Environment, message)));
         }

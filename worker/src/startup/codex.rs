@@ -1,4 +1,4 @@
-//! What the worker of a shard needs: the volume, the Codex CLI, and, if it can be had, a login.
+//! What the worker of a queue that needs a login needs: the volume, the agent's CLI, and, if it can be had, a login.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -6,16 +6,15 @@ use moorline_proto::v1::{PreflightStatus, StartupCheck};
 
 use super::{missing, passed};
 use crate::{
+    agent::{self, Agent},
     config::Config,
     engine::{self, ContainerSpec, Engine, Exit, Limits},
     holding::Holding,
     redact::{chain, one_line},
 };
 
-/// Name of the check that doesn't stop the start.
-pub(super) const LOGIN: &str = "codex_login";
-
-const CLI: &str = "codex_cli";
+/// What the name of the check ends with that doesn't stop the start.
+pub(super) const LOGIN: &str = "_login";
 
 /// What was found.
 pub(super) struct Shard {
@@ -25,47 +24,50 @@ pub(super) struct Shard {
 
 /// Checks everything for the shard's queue. The login is looked at only when it can be, and not while an agent has it `in_use`.
 pub(super) async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, queue: &str, in_use: bool) -> Shard {
+    let agent = agent::of_worker(config);
+    let name = |what: &str| format!("{}{what}", agent.name().to_lowercase());
     let cli = async {
         match in_use {
             // It would cost seconds on a busy machine, and the server waits for word of the agent.
-            true => passed(CLI, "not run: an agent that an earlier start has left is at work with it"),
-            false => cli(config, engine).await,
+            true => passed(&name("_cli"), "not run: an agent that an earlier start has left is at work with it"),
+            false => cli(&name("_cli"), agent.as_ref(), config, engine).await,
         }
     };
-    let (volume, cli) = tokio::join!(volume(config, engine, queue), cli);
+    let volume = async { volume(&name("_volume"), agent.as_ref(), config, engine, queue).await };
+    let (volume, cli) = tokio::join!(volume, cli);
     let can_log_in = volume.ok && cli.ok;
     let mut checks = vec![volume, cli];
     let holding = Holding::new(config, engine).filter(|_| can_log_in);
     if let Some(holding) = &holding {
         checks.push(match in_use {
             // Looked at once that agent has ended.
-            true => passed(LOGIN, "not checked: an agent that an earlier start has left is at work with it"),
-            false => login(holding).await,
+            true => passed(
+                &name(LOGIN),
+                "not checked: an agent that an earlier start has left is at work with it",
+            ),
+            false => login(&name(LOGIN), holding).await,
         });
     }
     Shard { checks, holding }
 }
 
-async fn login(holding: &Holding) -> StartupCheck {
+async fn login(name: &str, holding: &Holding) -> StartupCheck {
     // No server has named a generation yet.
     let checked = holding.check(0, false).await;
     if let Some(blocked) = checked.blocked {
-        return passed(LOGIN, format!("not checked yet: {}", blocked.message));
+        return passed(name, format!("not checked yet: {}", blocked.message));
     }
     StartupCheck {
-        name: LOGIN.to_owned(),
+        name: name.to_owned(),
         ok: checked.preflight.status() != PreflightStatus::Failed,
         detail: checked.preflight.message,
     }
 }
 
-async fn volume(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> StartupCheck {
-    let name = "codex_volume";
+async fn volume(name: &str, agent: &dyn Agent, config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> StartupCheck {
     let Some(volume) = &config.volume else {
-        return missing(
-            name,
-            format!("{queue} needs its login: set CODEX_VOLUME_NAME to the volume that holds it"),
-        );
+        let variable = agent.volume_variable();
+        return missing(name, format!("{queue} needs its login: set {variable} to the volume that holds it"));
     };
     match engine.volume(volume).await {
         Ok(Some(facts)) => passed(name, format!("{volume} ({})", facts.driver)),
@@ -74,13 +76,13 @@ async fn volume(config: &Config, engine: &Arc<dyn Engine>, queue: &str) -> Start
     }
 }
 
-/// Runs `codex --version` where jobs run it, which also shows that the job image is there.
-async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
-    let name = CLI;
+/// Asks the CLI for its version where jobs run it, which also shows that the job image is there.
+async fn cli(name: &str, agent: &dyn Agent, config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
+    let program = agent.program();
     let spec = ContainerSpec {
         name: format!("moorline-startup-{}", uuid::Uuid::now_v7()),
         image: config.job_image.clone(),
-        argv: vec![config.codex_program.clone(), "--version".to_owned()],
+        argv: vec![program.to_owned(), "--version".to_owned()],
         env: BTreeMap::from([("HOME".to_owned(), "/nonexistent".into())]),
         labels: BTreeMap::from([("moorline.purpose".to_owned(), "startup".to_owned())]),
         run_dir: None,
@@ -100,13 +102,13 @@ async fn cli(config: &Config, engine: &Arc<dyn Engine>) -> StartupCheck {
     match engine.capture(&spec, None).await {
         Ok(captured) if captured.exit == Exit::Code(0) => passed(name, captured.stdout.trim()),
         Ok(captured) => {
-            let program = &config.codex_program;
-            let said = one_line(&captured.stderr, 200);
+            let (said, variable) = (one_line(&captured.stderr, 200), agent.program_variable());
             missing(
                 name,
                 format!(
-                    "`{program} --version` does not work ({:?}: {said}): install the Codex CLI in the job image, or set MOORLINE_CODEX_PROGRAM",
-                    captured.exit
+                    "`{program} --version` does not work ({:?}: {said}): install the {} CLI in the job image, or set {variable}",
+                    captured.exit,
+                    agent.name()
                 ),
             )
         }

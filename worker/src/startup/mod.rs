@@ -39,7 +39,7 @@ pub async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, in_use: bool)
     let (engine_check, info) = machine::engine(engine).await;
     let mut checks = vec![engine_check, machine::work_root(config), machine::git(config).await];
     let mut holding = None;
-    if let Some(queue) = config.shard_queue() {
+    if let Some(queue) = config.login_queue() {
         checks.push(machine::job_user(config, info.as_ref()));
         checks.push(network::check(config, engine).await);
         let shard = codex::check(config, engine, queue, in_use).await;
@@ -66,7 +66,7 @@ pub async fn check(config: &Arc<Config>, engine: &Arc<dyn Engine>, in_use: bool)
 }
 
 fn stops(config: &Config, check: &StartupCheck) -> bool {
-    check.name != codex::LOGIN || config.require_login
+    !check.name.ends_with(codex::LOGIN) || config.require_login
 }
 
 fn list(missing: &[StartupCheck]) -> String {

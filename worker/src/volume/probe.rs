@@ -80,7 +80,7 @@ pub async fn probe(
     let mut argv = place.script(agent, CHECK);
     argv.extend(agent.status_command());
     let spec = place.command(config, agent, Kind::Check, generation, argv);
-    let reading = read(engine, place, agent.credential_file());
+    let reading = read(engine, place, place.credential);
     let (captured, file) = tokio::join!(place.run(engine, &spec, None), reading);
     let captured = captured?;
     let mut probe = Probe::parse(&captured.stdout);
@@ -90,7 +90,7 @@ pub async fn probe(
         return Ok((probe, file));
     }
     // It was read before it was mended, or while somebody else had it.
-    let file = read(engine, place, agent.credential_file()).await;
+    let file = read(engine, place, place.credential).await;
     Ok((probe, file))
 }
 
@@ -117,7 +117,7 @@ impl Place {
     pub(super) fn script(&self, agent: &dyn Agent, script: &str) -> Vec<String> {
         let mut argv: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
         let piles = agent.piles();
-        argv.extend([self.home.display().to_string(), agent.credential_file().to_owned()]);
+        argv.extend([self.home.display().to_string(), self.credential.to_owned()]);
         argv.extend([piles.sessions.to_owned(), piles.logs.to_owned()]);
         argv
     }
@@ -170,9 +170,9 @@ impl Probe {
         }
     }
 
-    /// Whether a real call has worked with this very credential within `freshness`.
-    pub fn is_proven(&self, now: DateTime<Utc>, freshness: Duration) -> bool {
-        let proven = self.state.proven.as_ref().filter(|proven| proven.digest == self.digest);
+    /// Whether a real call has worked with the credential of this SHA-256 within `freshness`.
+    pub fn is_proven(&self, digest: &str, now: DateTime<Utc>, freshness: Duration) -> bool {
+        let proven = self.state.proven.as_ref().filter(|proven| proven.digest == digest);
         proven.is_some_and(|proven| proven.at <= now && now < proven.at + freshness)
     }
 }

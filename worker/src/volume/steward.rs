@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use moorline_proto::v1::{PreflightRung as Rung, VolumeDiagnostics};
+use sha2::{Digest, Sha256};
 
 use super::{
     Place, Probe,
@@ -82,13 +83,13 @@ pub(crate) async fn restore(
     generation: i64,
     damaged: &CredentialFile,
 ) -> Result<bool, Error> {
-    let path = format!("{}/snapshot/{}", super::guard::OWN_FOLDER, agent.credential_file());
+    let path = format!("{}/snapshot/{}", super::guard::OWN_FOLDER, place.credential);
     let snapshot = read(engine, place, &path).await;
     if !agent.restorable(damaged, &snapshot) {
         return Ok(false);
     }
     let mut argv: Vec<String> = ["sh", "-c", RESTORE, "sh"].map(str::to_owned).to_vec();
-    argv.extend([place.home.display().to_string(), agent.credential_file().to_owned()]);
+    argv.extend([place.home.display().to_string(), place.credential.to_owned()]);
     argv.extend([fingerprint(damaged), fingerprint(&snapshot)]);
     let spec = place.command(config, agent, Kind::Mend, generation, argv);
     let captured = place.run(engine, &spec, None).await?;
@@ -115,16 +116,17 @@ pub(crate) async fn keep(
     let mut tries = TRIES;
     loop {
         let noted = read(engine, place, &format!("{}/state.json", super::guard::OWN_FOLDER)).await;
-        let file = read(engine, place, agent.credential_file()).await;
+        let file = read(engine, place, place.credential).await;
         let login = agent.judge(&file, Utc::now());
         let digest = fingerprint(&file);
+        let used = used(agent, &digest);
         let good = passes(login.rung) && !matches!(outcome, Outcome::Refused(..));
         let sure = matches!(outcome, Outcome::Worked | Outcome::Untouched | Outcome::Refused(..));
         let flag = |yes: bool| if yes { "1" } else { "" }.to_owned();
         let mut argv = place.script(agent, KEEP);
         argv.extend([digest.clone(), flag(good), flag(sure)]);
         argv.extend([
-            noted_with(&noted, &digest, outcome),
+            noted_with(&noted, &used, outcome),
             quota.map(|quota| quota.to_string()).unwrap_or_default(),
         ]);
         argv.push(agent.piles().caches.to_owned());
@@ -134,6 +136,15 @@ pub(crate) async fn keep(
         if probe.kept || tries == 0 {
             return Ok((probe, login));
         }
+    }
+}
+
+/// The SHA-256 of what is used as the login: the file's or, where there is none, that of the worker's own key.
+pub(crate) fn used(agent: &dyn Agent, digest: &str) -> String {
+    use secrecy::ExposeSecret;
+    match agent.spare_credential() {
+        Some(spare) if digest.is_empty() => hex::encode(Sha256::digest(spare.expose_secret())),
+        _ => digest.to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod engine;
+pub mod postgres;
 
 mod base;
 mod build;

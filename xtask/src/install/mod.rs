@@ -3,6 +3,7 @@
 pub mod buf;
 pub mod codex;
 pub mod deny;
+pub mod gemini;
 pub mod python;
 pub mod speckit;
 

@@ -8,8 +8,9 @@ use crate::{
     images::{
         self, Images,
         engine::{self, Engine},
+        postgres,
     },
-    install::{self, Need, buf, codex, codex::Codex, python, speckit},
+    install::{self, Need, buf, codex, codex::Codex, gemini, python, speckit},
     soak,
 };
 
@@ -17,11 +18,13 @@ use crate::{
 #[derive(Debug)]
 struct Parts {
     codex: Option<Codex>,
+    gemini: Option<PathBuf>,
     speckit: Option<PathBuf>,
     python: Option<PathBuf>,
     buf: Option<PathBuf>,
     engine: Option<Engine>,
     images: Option<Images>,
+    postgres: Option<String>,
 }
 
 /// Installs and starts what the tests need, and runs them all.
@@ -67,12 +70,14 @@ impl Parts {
                 "MOORLINE_CODEX_PROGRAM",
                 self.codex.as_ref().map(|codex| codex.program.clone().into_os_string()),
             ),
+            ("MOORLINE_GEMINI_PROGRAM", self.gemini.clone().map(OsString::from)),
             ("MOORLINE_SPECKIT_PROGRAM", self.speckit.clone().map(OsString::from)),
             ("MOORLINE_TEST_PYTHON", self.python.clone().map(OsString::from)),
             ("MOORLINE_TEST_BUF", self.buf.clone().map(OsString::from)),
             ("MOORLINE_TEST_JOB_IMAGE", image(|images| &images.job)),
             ("MOORLINE_TEST_SERVER_IMAGE", image(|images| &images.server)),
             ("MOORLINE_TEST_WORKER_IMAGE", image(|images| &images.worker)),
+            ("MOORLINE_TEST_POSTGRES_IMAGE", self.postgres.clone().map(OsString::from)),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -80,11 +85,23 @@ impl Parts {
 
 fn prepare(session: &mut Session) -> Parts {
     let (paths, yes, steps) = (session.paths.clone(), session.yes, &mut session.steps);
-    let needs = [Need::Git, Need::Postgres, Need::Python, Need::Docker, Need::Busybox, Need::Network];
+    let needs = [
+        Need::Git,
+        Need::Postgres,
+        Need::Python,
+        Need::Docker,
+        Need::Compose,
+        Need::Busybox,
+        Need::Network,
+    ];
     steps.attempt("system packages", || install::system(&needs, yes));
     let codex = steps.attempt("Codex CLI", || {
         let _lock = paths.lock("install")?;
         codex::install(&paths, yes)
+    });
+    let gemini = steps.attempt("Gemini CLI", || {
+        let _lock = paths.lock("install")?;
+        gemini::install(&paths, yes)
     });
     let speckit = steps.attempt("Spec Kit CLI", || {
         let _lock = paths.lock("install")?;
@@ -103,12 +120,21 @@ fn prepare(session: &mut Session) -> Parts {
             None
         }
     };
+    let postgres = match &engine {
+        Some(engine) => steps.attempt("Postgres image", || postgres::ensure(&engine.docker, &paths, yes)),
+        None => {
+            steps.not_run("Postgres image", "it needs the Docker engine");
+            None
+        }
+    };
     Parts {
         codex,
+        gemini,
         speckit,
         python,
         buf,
         engine,
         images,
+        postgres,
     }
 }

@@ -87,6 +87,17 @@ impl ShardService for Fake {
     }
 
     async fn resolve_route(&self, request: Request<v1::ResolveRouteRequest>) -> Result<Response<v1::ResolveRouteResponse>, Status> {
+        if request.get_ref().agent() == v1::Agent::Gemini {
+            return self.answer(&request, |asked| v1::ResolveRouteResponse {
+                affinity_key: asked.affinity_key.clone(),
+                queue: "gemini".into(),
+                hash_prefix: "0011223344556677".into(),
+                reason: v1::RouteReason::Agent.into(),
+                volume: "gemini_auth".into(),
+                shard_status: v1::ShardStatus::Offline.into(),
+                ..Default::default()
+            });
+        }
         self.answer(&request, |asked| v1::ResolveRouteResponse {
             affinity_key: asked.affinity_key.clone(),
             queue: "codex-1".into(),

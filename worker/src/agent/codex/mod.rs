@@ -4,7 +4,6 @@ mod command;
 mod credential;
 mod device;
 mod events;
-mod hint;
 mod status;
 mod verdict;
 
@@ -26,6 +25,7 @@ pub struct Codex {
     profile: Option<String>,
     settings: Vec<String>,
     issuer: Option<String>,
+    environment: BTreeMap<String, SecretString>,
 }
 
 impl Codex {
@@ -37,6 +37,7 @@ impl Codex {
             profile: config.codex_profile.clone(),
             settings: config.codex_config.clone(),
             issuer: config.codex_issuer.clone(),
+            environment: config.codex_env.clone(),
         }
     }
 }
@@ -44,6 +45,18 @@ impl Codex {
 impl Agent for Codex {
     fn name(&self) -> &'static str {
         "Codex"
+    }
+
+    fn program(&self) -> &str {
+        &self.program
+    }
+
+    fn program_variable(&self) -> &'static str {
+        "MOORLINE_CODEX_PROGRAM"
+    }
+
+    fn volume_variable(&self) -> &'static str {
+        "CODEX_VOLUME_NAME"
     }
 
     fn image_home(&self) -> &'static Path {
@@ -70,11 +83,11 @@ impl Agent for Codex {
         [&self.program, "login", "--with-api-key"].map(str::to_owned).to_vec()
     }
 
-    fn device_command(&self) -> Vec<String> {
+    fn device_command(&self) -> Option<Vec<String>> {
         let mut argv = [&self.program, "login", "--device-auth"].map(str::to_owned).to_vec();
         let issuer = self.issuer.iter().flat_map(|issuer| ["--experimental_issuer", issuer]);
         argv.extend(issuer.map(str::to_owned));
-        argv
+        Some(argv)
     }
 
     fn device_code(&self, printed: &str) -> Option<DeviceCode> {
@@ -117,6 +130,10 @@ impl Agent for Codex {
             logs: "log *.log logs_*.sqlite*",
             caches: "tmp .tmp cache skills/.system thread-writer-locks goals_*.sqlite* memories_*.sqlite* queue_*.sqlite* state_*.sqlite*",
         }
+    }
+
+    fn environment(&self) -> BTreeMap<String, SecretString> {
+        self.environment.clone()
     }
 
     fn work_environment(&self, home: &Path) -> BTreeMap<String, SecretString> {

@@ -16,6 +16,7 @@ fn codex() -> Codex {
         profile: Some("ci".to_owned()),
         settings: vec!["openai_base_url=\"http://10.0.0.5/v1\"".to_owned()],
         issuer: None,
+        environment: std::collections::BTreeMap::new(),
     }
 }
 

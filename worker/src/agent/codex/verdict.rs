@@ -3,10 +3,7 @@
 use chrono::Utc;
 use moorline_proto::v1::FailureClass as Class;
 
-use super::{
-    super::{Fault, Transcript, Turn},
-    hint,
-};
+use super::super::{Fault, Transcript, Turn, hint};
 use crate::engine::Exit;
 
 /// Judges by how the container ended, by the events, and last by standard error, which also holds warnings.

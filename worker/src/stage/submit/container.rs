@@ -53,7 +53,7 @@ impl Submit<'_> {
             // Nobody could answer.
             ("GIT_TERMINAL_PROMPT".to_owned(), SecretString::from("0")),
         ]);
-        env.extend(config.codex_env.clone());
+        env.extend(self.agent.environment());
         env.extend(self.agent.work_environment(&folder.home));
         env.extend([
             ("HOME".to_owned(), text(&folder.home)),
