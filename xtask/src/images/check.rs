@@ -18,8 +18,18 @@ const USER: &str = "uid=1000(app) gid=1000(app) groups=1000(app)";
 /// Tools that make images, and have no business in one.
 const TOOLS: [&str; 4] = ["pip", "npm", "cc", "curl"];
 
+/// Gives an image its names in place of the one that it was built under, once it is as it should be.
+pub fn name(docker: &Docker, paths: &Paths, target: Target, unchecked: &str, names: &[&str]) -> Result<()> {
+    check(docker, paths, target, unchecked)?;
+    for name in names {
+        docker.cmd(["tag", unchecked, name]).output()?;
+    }
+    docker.cmd(["rmi", "--no-prune", unchecked]).output()?;
+    Ok(())
+}
+
 /// Fails with what is wrong with an image.
-pub fn check(docker: &Docker, paths: &Paths, target: Target, image: &str) -> Result<()> {
+fn check(docker: &Docker, paths: &Paths, target: Target, image: &str) -> Result<()> {
     labels(docker, target, image)?;
     let who = output(docker, image, &["id"])?;
     ensure!(who == USER, "{image} runs as {who}, not as {USER}");

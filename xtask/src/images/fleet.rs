@@ -76,12 +76,7 @@ fn make(docker: &Docker, paths: &Paths, yes: bool, recipe: &Recipe, names: &[&st
         options,
     };
     build.run(docker)?;
-    check::check(docker, paths, target, &unchecked)?;
-    for name in names {
-        docker.cmd(["tag", &unchecked, name]).output()?;
-    }
-    docker.cmd(["rmi", "--no-prune", &unchecked]).output()?;
-    Ok(())
+    check::name(docker, paths, target, &unchecked, names)
 }
 
 /// That one can't be removed is no reason to stop.

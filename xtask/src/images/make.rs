@@ -77,15 +77,16 @@ fn make(args: &Args, paths: &Paths, docker: &Docker) -> Result<()> {
             None => None,
         };
         let context = recipe.map(|recipe| recipe.context(paths)).transpose()?;
+        let unchecked = format!("{version}-unchecked");
         let build = Build {
             target,
             context: context.as_ref().map_or(paths.root.as_path(), |context| context.path()),
-            tags: &[&version, name, &format!("{name}:{LOCAL}")],
+            tags: &[&unchecked],
             options: &options,
         };
         eprintln!("building {version}");
         build.run(docker)?;
-        check::check(docker, paths, target, &version)?;
+        check::name(docker, paths, target, &unchecked, &[&version, name, &format!("{name}:{LOCAL}")])?;
         eprintln!("built {version} in {} s", begun.elapsed().as_secs());
         let made = Made::find(docker, &version)?;
         println!("{made}");
