@@ -63,9 +63,10 @@ fn is_no_code(name: &str) -> bool {
         "GEMINI_",
         "GOOGLE_",
     ];
-    const OTHERS: [&str; 9] = [
+    const OTHERS: [&str; 10] = [
         "ALL_PROXY",
         "CURL_CA_BUNDLE",
+        "DEFAULT_EMBEDDING_PROVIDER",
         "HTTPS_PROXY",
         "HTTP_PROXY",
         "NO_COLOR",
@@ -74,8 +75,8 @@ fn is_no_code(name: &str) -> bool {
         "SSH_AUTH_SOCK",
         "SCREAMING_SNAKE_CASE",
     ];
-    // Words of gRPC and of a run's life, in messages.
-    const WORDS: [&str; 2] = ["INVALID_ARGUMENT", "NO_WORK"];
+    // Words of gRPC, of Google's answers and of a run's life, in messages.
+    const WORDS: [&str; 3] = ["API_KEY_INVALID", "INVALID_ARGUMENT", "NO_WORK"];
     const CODES: [&str; 4] = ["GIT_MISSING", "GIT_TIMED_OUT", "GIT_FAILED", "STAGE_TIMED_OUT"];
     let other = OTHERS.contains(&name) || WORDS.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     other && !CODES.contains(&name)
