@@ -132,7 +132,8 @@ async fn everything_comes_up_and_nothing_is_left_after_a_signal() {
     let answer = ShardServiceClient::new(channel).list_shards(v1::ListShardsRequest {}).await;
     let shards = answer.expect("an answer").into_inner().shards;
     let told: Vec<_> = shards.iter().map(|shard| (shard.queue.as_str(), shard.status())).collect();
-    assert_eq!(told, [("codex-0", ShardStatus::Active)]);
+    // Nobody was asked for to serve Gemini.
+    assert_eq!(told, [("codex-0", ShardStatus::Active), ("gemini", ShardStatus::Offline)]);
     let volume = shards[0].volume.as_ref().expect("a volume");
     assert_eq!(volume.name, "codex_auth_0");
     assert!(dev.folder.path().join("data/volumes/codex_auth_0").is_dir(), "the volume is made");

@@ -84,8 +84,6 @@ async fn the_agent_is_asked_for_and_gemini_has_no_number() {
     insta::assert_snapshot!(moorline(&server.url, "route some-key --agent gemini").await.out, @"
     affinity key  some-key
     queue         gemini
-    shard index
-    hash modulo
     hash prefix   0011223344556677
     reason        agent
     volume        gemini_auth

@@ -18,7 +18,16 @@ fn settings(dir: &TempDir) -> Settings {
 }
 
 async fn open(dir: &TempDir) -> (Spool, Vec<Recovered>) {
-    Spool::open(settings(dir)).await.expect("a spool")
+    // A program that another test starts at this moment has the files of this process, this spool's lock among them, until it is itself.
+    let free = async || loop {
+        match Spool::open(settings(dir)).await {
+            Err(Error::Busy { .. }) => tokio::task::yield_now().await,
+            opened => break opened.expect("a spool"),
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), free())
+        .await
+        .expect("the lock is free in a moment")
 }
 
 fn folder(dir: &TempDir) -> std::path::PathBuf {
