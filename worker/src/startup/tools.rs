@@ -96,7 +96,7 @@ fn judge(config: &Config, cli: Cli, answer: Option<(&str, &str)>) -> Found {
     match code {
         "0" => {}
         "127" => return failed(format!("{program} was not found")),
-        "124" => return failed(format!("`{program} --version` has not answered within 30 s")),
+        "124" => return failed(format!("`{program} --version` has not answered within 60 s")),
         _ => return failed(format!("`{program} --version` does not work (exit code {code}: {said})")),
     }
     let Some(version) = Version::find(&said) else {
@@ -134,7 +134,11 @@ fn spec(config: &Config, clis: &[Cli]) -> ContainerSpec {
         name: format!("moorline-startup-{}", uuid::Uuid::now_v7().simple()),
         image: config.job_image.clone(),
         argv,
-        env: BTreeMap::from([("HOME".to_owned(), "/nonexistent".into())]),
+        env: BTreeMap::from([
+            ("HOME".to_owned(), "/nonexistent".into()),
+            // Gemini would start itself a second time, for more memory than its version takes.
+            ("GEMINI_CLI_NO_RELAUNCH".to_owned(), "true".into()),
+        ]),
         labels: BTreeMap::from([("moorline.purpose".to_owned(), "startup".to_owned())]),
         run_dir: None,
         workdir: None,
@@ -143,8 +147,8 @@ fn spec(config: &Config, clis: &[Cli]) -> ContainerSpec {
             memory_bytes: 1 << 30,
             cpu_millis: config.job_cpu_millis,
             pids: 256,
-            // Each has 30 s, and again for its words.
-            time: Duration::from_secs(75),
+            // Each has a minute, and again for its words: on a busy machine Gemini has taken more than half of one.
+            time: Duration::from_secs(135),
         },
         network: "none".to_owned(),
         stdin: None,
@@ -190,7 +194,7 @@ mod tests {
         false: `gemini --version` says "hello", which is no version that is understood: install Gemini CLI 0.61.0 or later where jobs run (`npm install -g @google/gemini-cli`), or set MOORLINE_GEMINI_PROGRAM
         false: gemini was not found: install Gemini CLI 0.61.0 or later where jobs run (`npm install -g @google/gemini-cli`), or set MOORLINE_GEMINI_PROGRAM
         false: `specify --version` does not work (exit code 1: ModuleNotFoundError: no module named 'typer'): install Spec Kit CLI 1.2.0 or later where jobs run (`pip install specify-cli`), or set MOORLINE_SPECKIT_PROGRAM
-        false: `codex --version` has not answered within 30 s: install Codex CLI 0.163.0 or later where jobs run (`npm install -g @openai/codex`, or `pip install openai-codex-cli-bin`), or set MOORLINE_CODEX_PROGRAM
+        false: `codex --version` has not answered within 60 s: install Codex CLI 0.163.0 or later where jobs run (`npm install -g @openai/codex`, or `pip install openai-codex-cli-bin`), or set MOORLINE_CODEX_PROGRAM
         false: `codex --version` does not work (exit code : ): install Codex CLI 0.163.0 or later where jobs run (`npm install -g @openai/codex`, or `pip install openai-codex-cli-bin`), or set MOORLINE_CODEX_PROGRAM
         "#);
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use moorline_proto::v1::PreflightStatus;
+use moorline_proto::v1::{PreflightRung, PreflightStatus};
 use moorline_worker::{
     agent::{Agent as _, codex::Codex},
     config::{Config, EngineChoice},
@@ -139,7 +139,11 @@ impl Scene {
         drop(pause);
 
         let counts = self.refresh_token(volume).await.is_some_and(|token| self.issuer.counts(&token));
-        let checked = self.check(volume).await.preflight;
+        let mut checked = self.check(volume).await.preflight;
+        if checked.rung() == PreflightRung::Unknown {
+            // On a busy machine the CLI may not get to its call. It isn't ready then, and the message says to look again.
+            checked = self.check(volume).await.preflight;
+        }
         let worked = place.run(&*self.engine, &self.work(&place), None).await?;
         Ok(Kill {
             case,
