@@ -108,14 +108,18 @@ impl Build<'_> {
         for tag in self.tags {
             build = build.args(["--tag", tag]);
         }
-        for name in PASSED_ON.into_iter().filter(|name| env::var_os(name).is_some()) {
-            build = build.args(["--build-arg", name]);
-        }
-        build = build.args(self.options);
-        if let Some(bundle) = ca_bundle() {
-            build = build.arg("--secret").arg(format!("id=ca,src={}", bundle.display()));
-        }
-        build.arg(self.context)
+        passed_on(build.args(self.options)).arg(self.context)
+    }
+}
+
+/// A call of the builder with what a company's proxy needs.
+pub fn passed_on(mut build: Cmd) -> Cmd {
+    for name in PASSED_ON.into_iter().filter(|name| env::var_os(name).is_some()) {
+        build = build.args(["--build-arg", name]);
+    }
+    match ca_bundle() {
+        Some(bundle) => build.arg("--secret").arg(format!("id=ca,src={}", bundle.display())),
+        None => build,
     }
 }
 

@@ -60,6 +60,8 @@ pub fn ensure_job(docker: &Docker, paths: &Paths, codex: &Codex, yes: bool) -> R
 /// Builds an image unless the engine has one under the first of its names.
 fn make(docker: &Docker, paths: &Paths, yes: bool, recipe: &Recipe, names: &[&str], options: &[String]) -> Result<()> {
     let (target, image) = (recipe.target, names[0]);
+    // Two at once would build under one name, and one would take it from the other. It may be there after the wait.
+    let _lock = paths.lock("image build")?;
     if docker.has_image(image) {
         eprintln!("{target} image {image} is there");
         return Ok(());

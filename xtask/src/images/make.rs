@@ -68,6 +68,8 @@ fn make(args: &Args, paths: &Paths, docker: &Docker) -> Result<()> {
         true => None,
         false => Some(prebuilt(args, paths, &targets)?),
     };
+    // Others build under the same names.
+    let _lock = paths.lock("image build")?;
     for target in targets {
         let begun = Instant::now();
         let name = target.image();

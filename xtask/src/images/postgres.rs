@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::{base, client::Docker};
+use super::{base, build::passed_on, client::Docker};
 use crate::{checksum, paths::Paths};
 
 /// What docker-compose.yaml names; a test there compares the two.
@@ -32,7 +32,7 @@ pub fn ensure(docker: &Docker, paths: &Paths, yes: bool) -> Result<String> {
     }
     base::ensure(docker, paths, yes)?;
     eprintln!("it can't be pulled: building {image} from Debian's packages in its place (a minute)");
-    let build = docker.cmd(["build", "--progress", "plain", "--tag", &image]).arg(&folder);
+    let build = passed_on(docker.cmd(["build", "--progress", "plain", "--tag", &image])).arg(&folder);
     build.limit(BUILD).output().context("could not build an image with PostgreSQL")?;
     Ok(image)
 }

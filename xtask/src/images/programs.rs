@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{cargo::cargo, command::Cmd, demo::clean, paths::Paths};
 
 /// Each is in `deploy/images/bin` for an image from prebuilt programs.
 const NAMES: [&str; 3] = ["moorline", "moorline-server", "moorline-worker"];
+/// The minor version of the images' own glibc 2, which is Debian 12's.
+const GLIBC: u32 = 36;
 const BUILD: Duration = Duration::from_secs(3600);
 
 /// How programs are built.
@@ -80,6 +82,34 @@ fn strip(from: &Path, to: &Path) -> Result<PathBuf> {
     if !Cmd::new("strip").arg("-o").arg(&copy).arg(from).succeeds() {
         fs::copy(from, &copy).with_context(|| format!("could not copy {}", from.display()))?;
     }
+    let program = fs::read(&copy).with_context(|| format!("could not read {}", copy.display()))?;
+    if let Some(minor) = glibc(&program).filter(|minor| *minor > GLIBC) {
+        bail!(
+            "{} needs glibc 2.{minor}, newer than the images' 2.{GLIBC}: this machine's programs don't run there. Build them in a \
+             container by `cargo xtask images --from-source`; tests of containers need a machine with glibc 2.{GLIBC} or older",
+            from.display()
+        );
+    }
     fs::rename(&copy, to).with_context(|| format!("could not write {}", to.display()))?;
     Ok(to.to_owned())
+}
+
+/// The newest minor version of glibc 2 that a program names among those of its symbols.
+fn glibc(program: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(program);
+    let minors = text.split("GLIBC_2.").skip(1);
+    minors
+        .filter_map(|minor| minor.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_glibc_that_a_program_needs_is_the_newest_that_it_names() {
+        assert_eq!(glibc(b"\0GLIBC_2.9\0GLIBC_2.38\0GLIBC_2.2.5\0GLIBC_PRIVATE\0"), Some(38));
+        assert_eq!(glibc(b"GLIBC_2."), None);
+    }
 }

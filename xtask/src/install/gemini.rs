@@ -44,9 +44,9 @@ pub fn install(paths: &Paths, yes: bool) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    // Renamed in one step, so that a half-made folder never bears this name.
+    // Renamed in one step, so that a half-made folder, or one that is closed to others, never bears this name.
+    open_to_all(fresh.path())?;
     fs::rename(fresh.keep(), &folder)?;
-    open_to_all(&folder)?;
     let program = find(&folder, &version)?;
     eprintln!("Gemini CLI {version}, checksums verified: {}", program.display());
     Ok(program)

@@ -24,7 +24,12 @@ pub fn system(needs: &[Need], yes: bool) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    for need in &missing {
+    provide(&missing, yes)
+}
+
+/// Installs the packages of what is missing, or of what is here but doesn't serve.
+fn provide(missing: &[Need], yes: bool) -> Result<()> {
+    for need in missing {
         eprintln!("missing: {}", need.what());
     }
     let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages()).copied().collect();

@@ -48,8 +48,15 @@ pub fn install(paths: &Paths, yes: bool) -> Result<PathBuf> {
 
 /// A virtual environment can't be moved, so it is made where it stays; only a whole one is marked.
 fn fetch(paths: &Paths, yes: bool, folder: &Path) -> Result<()> {
-    super::system(&[Need::Python], yes)?;
-    let python = python()?;
+    let python = match python() {
+        Some(python) => python,
+        // One that is here may be another user's, or too old: the system's own comes beside it.
+        None => {
+            let wanted = "the Spec Kit CLI needs Python 3.11 or later that all users can run: install python3 with venv on the path";
+            super::provide(&[Need::Python], yes).context(wanted)?;
+            python().context(wanted)?
+        }
+    };
     Cmd::new(&python).args(["-m", "venv", "--clear"]).arg(folder).output()?;
     open_to_all(folder)?;
     let pin = paths.root.join("deploy/images/job/speckit.txt");
@@ -63,14 +70,13 @@ fn fetch(paths: &Paths, yes: bool, folder: &Path) -> Result<()> {
 }
 
 /// A Python that the CLI works with, and that jobs can run: root's own, such as one below its home, is closed to them.
-fn python() -> Result<PathBuf> {
+fn python() -> Option<PathBuf> {
     const NEW_ENOUGH: [&str; 2] = ["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"];
     let runs = |python: &PathBuf| match is_root() {
         true => Cmd::new("setpriv").args(ANYBODY).arg(python).args(NEW_ENOUGH).succeeds(),
         false => Cmd::new(python).args(NEW_ENOUGH).succeeds(),
     };
-    let python = all_on_path("python3").find(runs);
-    python.context("the Spec Kit CLI needs Python 3.11 or later that all users can run: install python3 with venv on the path")
+    all_on_path("python3").find(runs)
 }
 
 fn says(program: &Path, version: &str) -> bool {
