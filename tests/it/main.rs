@@ -50,6 +50,7 @@ mod specs;
 mod spool;
 mod stages;
 mod startup;
+mod swarm;
 mod telemetry;
 mod vllm;
 mod volumes;

@@ -9,7 +9,7 @@ use moorline_tests::repo::{FEATURE, SampleRepository};
 use serde_json::Value;
 
 use super::stack::{Stack, said};
-use crate::support::{NETWORKS, fleet::API_KEY, within};
+use crate::support::{fleet::API_KEY, networks, within};
 
 /// Longest time until all runs have come to something.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,7 +21,7 @@ const SHARDS: [&str; 3] = ["codex-0", "codex-1", "codex-2"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_of_compose_keeps_runs_and_logins_whatever_is_restarted() {
-    let _networks = NETWORKS.lock().await;
+    let _networks = networks().await;
     let stack = Stack::prepare().await;
     let life = AssertUnwindSafe(live(&stack)).catch_unwind().await;
     if life.is_err() {

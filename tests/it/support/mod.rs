@@ -17,14 +17,22 @@ pub use gate::Gate;
 pub use process::Process;
 pub use scripted_worker::ScriptedWorker;
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
 /// Held by tests whose containers are on networks of docker-compose, and by those that join or leave a swarm: a node that leaves a swarm takes
-/// attachable networks from their containers, as all are that docker-compose 1.29 makes.
-pub static NETWORKS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// attachable networks from their containers, as all are that docker-compose 1.29 makes. It holds for all test processes of this user.
+pub async fn networks() -> File {
+    let path = std::env::temp_dir().join(format!("moorline-test-networks-{}.lock", rustix::process::geteuid().as_raw()));
+    let locking = tokio::task::spawn_blocking(move || {
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    });
+    locking.await.expect("no panic").expect("a lock")
+}
 
 /// A program that a test needs: the one that a variable names, else the one on `PATH`. `cargo xtask test` installs it and sets the variable.
 pub fn program(variable: &str, default: &str) -> String {
