@@ -258,12 +258,4 @@ async fn in_docker_too_a_worker_that_was_killed_goes_on_with_its_agent() {
     assert!(took < Duration::from_secs(10), "adopted only after {took:?}");
     site.fleet.model.go_on();
     site.succeeded_at_once(&run, &worker).await;
-    drop(worker);
-    let docker = bollard::Docker::connect_with_defaults().unwrap();
-    let volume = site.fleet.volume(0);
-    drop(
-        docker
-            .remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>)
-            .await,
-    );
 }

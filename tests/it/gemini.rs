@@ -333,14 +333,6 @@ async fn a_gemini_run_is_worked_in_a_container_with_its_volume_mounted() {
     let run = run(&fleet, &origin).await.run.unwrap();
     let volume = shard(&fleet).await.volume.unwrap();
     fleet.stop().await;
-    let docker = bollard::Docker::connect_with_defaults().unwrap();
-    for name in [fleet.app.gemini_volume(), fleet.volume(0)] {
-        drop(
-            docker
-                .remove_volume(&name, None::<bollard::query_parameters::RemoveVolumeOptions>)
-                .await,
-        );
-    }
     assert_eq!(run.status(), v1::RunStatus::Succeeded, "{:?}", run.failure);
     assert_eq!(origin.log(&run.branch_name).unwrap().len(), 2);
     let seen = volume.diagnostics.unwrap();

@@ -9,3 +9,4 @@ mod fleet;
 mod lint;
 mod passed_on;
 mod stack;
+mod sweep;

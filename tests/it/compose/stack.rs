@@ -20,9 +20,11 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 use super::{
     containers::{Containers, Seen},
     files::{MAIN, OVERLAY, text},
+    sweep::left_by_the_dead,
 };
 use crate::{
     architecture::ROOT,
+    hosts::sweep::prefix,
     support::{program, within},
 };
 
@@ -42,8 +44,9 @@ pub struct Stack {
 impl Stack {
     /// Everything that `up` needs: the settings of `.env-template` with the test's own after them, and files of secrets.
     pub async fn prepare() -> Self {
+        left_by_the_dead();
         let id = &uuid::Uuid::now_v7().simple().to_string()[20..];
-        let project = format!("moorline-test-{id}");
+        let project = format!("{}{id}", prefix());
         let containers = Containers::of(&project);
         let outside: SocketAddr = format!("{}:0", containers.bridge().await).parse().expect("an address");
         let port = free_port();

@@ -19,7 +19,7 @@ use moorline_worker::config::EngineChoice;
 use uuid::Uuid;
 
 use super::search::{Haystack, Needles, Watch};
-use crate::support::{eventually, within};
+use crate::support::{eventually, left::Volumes, within};
 
 /// A stack whose agents print their environment and their credential, and all that must be found nowhere.
 struct Scene {
@@ -32,7 +32,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(engine: EngineChoice, shard: u32) -> Self {
+    async fn new(engine: EngineChoice, volumes: &str) -> Self {
         let secret = |prefix: &str| {
             format!(
                 "{prefix}{}",
@@ -43,7 +43,8 @@ impl Scene {
         let of_agent = secret("agent-env-recognisable-");
         let options = Options {
             engine,
-            shard,
+            shard: 0,
+            volumes: volumes.to_owned(),
             mode: "leak",
             agent: vec![("PROJECT_SECRET", of_agent.clone())],
             programs: vec![
@@ -197,8 +198,8 @@ async fn database(stack: &Stack, haystack: &mut Haystack) {
     }
 }
 
-async fn searched(engine: EngineChoice, shard: u32) {
-    let scene = Scene::new(engine, shard).await;
+async fn searched(engine: EngineChoice, volumes: &str) {
+    let scene = Scene::new(engine, volumes).await;
     let watch = Watch::start(engine == EngineChoice::Docker);
     for process in scene.stack.processes() {
         let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
@@ -232,18 +233,12 @@ async fn searched(engine: EngineChoice, shard: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_found_outside_of_the_credential_with_local_processes() {
-    searched(EngineChoice::Process, 0).await;
+    searched(EngineChoice::Process, "codex_auth_").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_found_outside_of_the_credential_with_containers() {
-    // A number that no shard of this machine has.
-    let shard = 200 + u32::from(Uuid::now_v7().as_bytes()[15]);
-    searched(EngineChoice::Docker, shard).await;
-    let docker = bollard::Docker::connect_with_defaults().unwrap();
-    let volume = format!("codex_auth_{shard}");
-    docker
-        .remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>)
-        .await
-        .unwrap();
+    // A name that no shard of this machine has.
+    let volumes = Volumes(format!("moorline_test_{}_", Uuid::now_v7().simple()));
+    searched(EngineChoice::Docker, &volumes.0).await;
 }

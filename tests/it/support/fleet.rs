@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{TestApp, app::request, program};
+use super::{TestApp, app::request, left::Volumes, program};
 
 /// A key that tests would recognise wherever it turned up.
 pub const API_KEY: &str = "sk-test-moorline-recognisable-0123456789";
@@ -33,6 +33,8 @@ pub struct Fleet {
     volume_prefix: String,
     workers: JoinSet<Result<(), run::Error>>,
     stop: CancellationToken,
+    /// On Docker; after the workers, which are gone by then.
+    _volumes: Option<Volumes>,
 }
 
 impl Fleet {
@@ -68,6 +70,7 @@ impl Fleet {
             root: open_folder(),
             engine,
             mode: mode.to_owned(),
+            _volumes: (engine == EngineChoice::Docker).then(|| Volumes(volume_prefix.clone())),
             volume_prefix,
             workers: JoinSet::new(),
             stop: CancellationToken::new(),

@@ -6,6 +6,7 @@ pub mod dutiful;
 pub mod fleet;
 pub mod gate;
 pub mod http;
+pub mod left;
 pub mod process;
 pub mod promise;
 pub mod scripted_worker;

@@ -58,8 +58,10 @@ pub struct Options {
     pub engine: EngineChoice,
     /// What the model does.
     pub mode: &'static str,
-    /// Number of the shard, by which its volume is named.
+    /// Number of the shard.
     pub shard: u32,
+    /// What comes before that number in the name of its volume.
+    pub volumes: String,
     /// For the agent.
     pub agent: Vec<(&'static str, String)>,
     /// For server and workers.
@@ -73,6 +75,7 @@ impl Default for Options {
             engine: EngineChoice::Process,
             mode: "work",
             shard: 0,
+            volumes: "codex_auth_".to_owned(),
             agent: Vec::new(),
             programs: Vec::new(),
         }
@@ -104,6 +107,7 @@ impl Stack {
             ("MOORLINE_HTTP_LISTEN", "off".to_owned()),
             ("MOORLINE_DATABASE_URL", postgres.url().to_owned()),
             ("SPEC_WORKFLOW_ARTIFACT_ROOT", folder.join("artifacts").display().to_string()),
+            ("MOORLINE_VOLUME_PREFIX", options.volumes.clone()),
             ("CODEX_SHARDS", (options.shard + 1).to_string()),
         ];
         let server = server.into_iter().chain(options.programs.clone());
@@ -271,7 +275,7 @@ fn queue(options: &Options) -> String {
 }
 
 fn volume(options: &Options) -> String {
-    format!("codex_auth_{}", options.shard)
+    format!("{}{}", options.volumes, options.shard)
 }
 
 fn config(options: &Options, model: &ScriptedModel, root: &Path, server: SocketAddr) -> anyhow::Result<Config> {

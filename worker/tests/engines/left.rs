@@ -2,7 +2,9 @@
 
 use std::{process::Command, time::Duration};
 
-use crate::world::{USER, World};
+use moorline_worker::engine::{Engine as _, docker::DockerEngine};
+
+use crate::world::{USER, World, image};
 
 fn docker(args: &[&str]) -> String {
     let done = Command::new("docker").args(args).output().unwrap();
@@ -23,24 +25,28 @@ async fn only_volumes_of_short_commands_go_and_never_one_with_a_login() {
     let name = |what: &str| format!("{}-{what}", world.tag);
     world.engine.create_volume(&name("auth"), USER).await.unwrap();
     docker(&["volume", "create", &name("foreign")]);
-    docker(&["volume", "create", "--label", "moorline.kind=short", &name("short")]);
-    docker(&["volume", "create", "--label", "moorline.kind=short", &name("used")]);
+    let (short, own) = ("moorline.kind=short", format!("moorline.test={}", world.tag));
+    for what in ["short", "used"] {
+        docker(&["volume", "create", "--label", short, "--label", &own, &name(what)]);
+    }
+    docker(&["volume", "create", "--label", short, &name("others")]);
     docker(&[
         "create",
         "--name",
         &name("user"),
         "-v",
         &format!("{}:/v", name("used")),
-        &crate::world::image(),
+        &image(),
         "true",
     ]);
-    let all = ["-auth", "-foreign", "-short", "-used"];
-    world.engine.sweep(Duration::from_secs(3600)).await.unwrap();
+    let all = ["-auth", "-foreign", "-others", "-short", "-used"];
+    // Others' stay: they may be at work with them at this moment.
+    let engine = DockerEngine::connect(USER, &image()).unwrap().sweeping_only(&own);
+    engine.sweep(Duration::from_secs(3600)).await.unwrap();
     assert_eq!(volumes(&world.tag), all, "they are young");
-    let removed = world.engine.sweep(Duration::ZERO).await.unwrap();
-    assert!(removed.contains(&name("short")), "{removed:?}");
-    assert_eq!(volumes(&world.tag), ["-auth", "-foreign", "-used"]);
-    assert!(!removed.iter().any(|removed| removed.contains("auth")), "{removed:?}");
+    let removed = engine.sweep(Duration::ZERO).await.unwrap();
+    assert_eq!(removed, [name("short")]);
+    assert_eq!(volumes(&world.tag), ["-auth", "-foreign", "-others", "-used"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,10 @@ impl DockerEngine {
     /// Jobs' containers that have ended so long ago. One that was never started has ended when it was made.
     pub(super) async fn ended_jobs(&self, age: Duration) -> Result<Vec<Container>, Error> {
         let mut ended = Vec::new();
-        for summary in self.containers(&spec::job_filter(), Some(["exited", "dead", "created"])).await? {
+        for summary in self
+            .containers(vec![spec::job_filter()], Some(["exited", "dead", "created"]))
+            .await?
+        {
             let Some(id) = summary.id.clone() else { continue };
             let state = match self.docker.inspect_container(&id, None).await {
                 Ok(found) => found.state.unwrap_or_default(),
@@ -38,14 +41,14 @@ impl DockerEngine {
     /// Removes short commands' containers, and unused volumes with their label.
     pub(super) async fn sweep_short(&self, age: Duration) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        for container in self.containers(&spec::short_filter(), None).await? {
+        for container in self.containers(self.swept.clone(), None).await? {
             let made = container.created.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
             if let (true, Some(id)) = (made.is_some_and(|made| is_old(made, OLD)), container.id) {
                 temporary::remove(&self.docker, &id).await;
                 removed.push(container.names.unwrap_or_default().concat());
             }
         }
-        let filters = HashMap::from([("label", vec![spec::short_filter()]), ("dangling", vec!["true".to_owned()])]);
+        let filters = HashMap::from([("label", self.swept.clone()), ("dangling", vec!["true".to_owned()])]);
         let filters: HashMap<String, Vec<String>> = filters.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let found = self.docker.list_volumes(Some(options)).await;
@@ -64,8 +67,8 @@ impl DockerEngine {
         Ok(removed)
     }
 
-    async fn containers(&self, label: &str, status: Option<[&str; 3]>) -> Result<Vec<ContainerSummary>, Error> {
-        let mut filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
+    async fn containers(&self, labels: Vec<String>, status: Option<[&str; 3]>) -> Result<Vec<ContainerSummary>, Error> {
+        let mut filters = HashMap::from([("label".to_owned(), labels)]);
         if let Some(status) = status {
             filters.insert("status".to_owned(), status.map(str::to_owned).to_vec());
         }

@@ -36,6 +36,8 @@ pub struct DockerEngine {
     user: User,
     helper_image: String,
     policy: Policy,
+    /// Labels that whatever is swept has to have.
+    swept: Vec<String>,
 }
 
 impl DockerEngine {
@@ -58,12 +60,19 @@ impl DockerEngine {
             user: user.parse().map_err(|source| error::other("read the job user", source))?,
             helper_image: helper_image.to_owned(),
             policy: Policy::default(),
+            swept: vec![spec::short_filter()],
         })
     }
 
     /// The same with what its containers may be.
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// The same for one that sweeps only what has this label too, such as `name=value`: where others sweep for themselves.
+    pub fn sweeping_only(mut self, label: &str) -> Self {
+        self.swept.push(label.to_owned());
         self
     }
 
