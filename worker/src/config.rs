@@ -3,6 +3,7 @@
 mod args;
 mod embedding;
 mod environment;
+mod roots;
 mod secret;
 mod timers;
 mod walls;
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 
 use crate::{embedding::Settings as Embedding, engine::images::Images, spool};
 
+pub(crate) use self::roots::meet;
 pub use self::{
     args::Args,
     timers::{STOP_LIMIT, Timers},

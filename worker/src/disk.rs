@@ -20,7 +20,7 @@ const DEEPEST: usize = 256;
 ///
 /// # Errors
 ///
-/// When the folder itself can't be read, or is none.
+/// When the folder itself is none, and when it or one in it is kept shut to this process.
 pub fn taken(folder: &Path, most: u64) -> io::Result<u64> {
     let root = match beneath::folder(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -33,7 +33,11 @@ pub fn taken(folder: &Path, most: u64) -> io::Result<u64> {
             return Ok(most.saturating_add(1));
         }
         // It is written to meanwhile: what has gone, or is something else by now, takes nothing.
-        let Ok(at) = beneath::open_folder(&root, &inside) else { continue };
+        let at = match beneath::open_folder(&root, &inside) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            Err(_) => continue,
+            Ok(at) => at,
+        };
         let Ok(entries) = beneath::entries(&at) else { continue };
         for entry in entries.flatten() {
             let Ok(found) = entry.metadata() else { continue };
@@ -74,7 +78,10 @@ fn unlock(folder: &Path) -> io::Result<()> {
     let root = beneath::folder(folder)?;
     let mut left = vec![PathBuf::new()];
     while let Some(inside) = left.pop() {
-        let Ok(at) = beneath::open_folder(&root, &inside) else { continue };
+        let Ok(mut at) = beneath::open_folder(&root, &inside) else {
+            continue;
+        };
+        at.keep();
         fs::set_permissions(beneath::path(&at), fs::Permissions::from_mode(0o700))?;
         for entry in beneath::entries(&at)?.flatten() {
             if entry.file_type()?.is_dir() {
@@ -117,6 +124,42 @@ mod tests {
         }
         fs::create_dir_all(deep).unwrap();
         assert!(taken(&dir.path().join("deep"), 10 * MIB).unwrap() > 10 * MIB);
+    }
+
+    /// Root gets in everywhere, so this is looked at by a process that isn't.
+    #[test]
+    fn folders_that_are_shut_to_their_owner_are_measured_and_removed() {
+        if rustix::process::geteuid().is_root() {
+            let this = fs::File::open(std::env::current_exe().unwrap()).unwrap();
+            let name = "disk::tests::folders_that_are_shut_to_their_owner_are_measured_and_removed";
+            // Its file is open already: the user need not get to where it lies.
+            let run = std::process::Command::new("setpriv")
+                .args(["--reuid=1000", "--regid=1000", "--clear-groups", "/proc/self/fd/0", "--exact", name])
+                .stdin(this)
+                .current_dir("/tmp")
+                .env_remove("TMPDIR")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+            assert!(run.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        for mode in ["0", "0111", "0444"] {
+            sh(
+                dir.path(),
+                &format!(
+                    "mkdir -p run/a/b; head -c 3M /dev/zero >run/a/b/file; chmod {mode} run/a/b; chmod {mode} run/a; chmod {mode} run"
+                ),
+            );
+            assert!(taken(&run, u64::MAX).unwrap() > 3 * MIB, "{mode}");
+            let left = fs::metadata(run.join("a")).unwrap().permissions().mode() & 0o777;
+            assert_eq!(left, u32::from_str_radix(mode, 8).unwrap(), "it is as it was");
+            sh(dir.path(), &format!("chmod {mode} run"));
+            remove(&run).unwrap();
+            assert!(!run.exists(), "{mode}");
+        }
     }
 
     #[test]

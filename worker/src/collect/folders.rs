@@ -9,8 +9,9 @@ use std::{
 
 use super::spools;
 use crate::{
+    config::meet,
     disk,
-    stage::{owner_of, set_aside, trash, valid_id},
+    stage::{owner_of, set_aside, trash},
 };
 
 /// What a folder is for.
@@ -70,7 +71,7 @@ pub(super) fn find(root: &Path, at_work: &BTreeSet<String>, in_hand: &BTreeSet<S
     let mut found = Vec::new();
     for run in names(&root.join("runs"))?
         .into_iter()
-        .filter(|run| valid_id(run) && !at_work.contains(run))
+        .filter(|run| made(run) && !at_work.contains(run))
     {
         let owned = owner_of(root, &run)?.is_some_and(|owner| in_hand.contains(&owner.job_id));
         if !owned {
@@ -79,32 +80,41 @@ pub(super) fn find(root: &Path, at_work: &BTreeSet<String>, in_hand: &BTreeSet<S
     }
     for run in names(&root.join("git"))?
         .into_iter()
-        .filter(|run| valid_id(run) && !at_work.contains(run))
+        .filter(|run| made(run) && !at_work.contains(run))
     {
         let jobs = root.join("git").join(&run);
-        for job in names(&jobs)?.into_iter().filter(|job| valid_id(job) && !in_hand.contains(job)) {
+        for job in names(&jobs)?.into_iter().filter(|job| made(job) && !in_hand.contains(job)) {
             found.extend(folder(jobs.join(&job), Kind::Job(run.clone(), job)));
         }
     }
-    for login in names(&root.join("logins"))? {
+    for login in names(&root.join("logins"))?.into_iter().filter(|login| made(login)) {
         found.extend(folder(root.join("logins").join(login), Kind::Passing));
     }
-    for tried in names(root)?.into_iter().filter(|name| name.starts_with(".moorline-")) {
+    for tried in names(root)?
+        .into_iter()
+        .filter(|name| name.strip_prefix(".moorline-").is_some_and(made))
+    {
         found.extend(folder(root.join(tried), Kind::Passing));
     }
     Ok(found)
 }
 
 /// What a worker that was killed over it has left of an earlier time.
-pub(super) fn empty_trash(root: &Path) {
-    for name in names(&trash(root)).unwrap_or_default() {
+pub(super) fn empty_trash(root: &Path, volumes: &Path) {
+    for name in names(&trash(root)).unwrap_or_default().into_iter().filter(|name| made(name)) {
         let path = trash(root).join(name);
-        if let Err(error) = disk::remove(&path)
+        if !meet(&path, volumes)
+            && let Err(error) = disk::remove(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, folder = %path.display(), "a folder that nobody goes on with can't be removed: remove it by hand");
         }
     }
+}
+
+/// Whether it is named as the server and the worker name what they make. The work root may be a folder that others use as well.
+fn made(name: &str) -> bool {
+    uuid::Uuid::try_parse(name).is_ok_and(|id| id.to_string() == name)
 }
 
 fn folder(path: PathBuf, kind: Kind) -> Option<Folder> {

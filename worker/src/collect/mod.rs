@@ -16,7 +16,7 @@ use std::{
 
 use self::folders::Folder;
 use crate::{
-    config::Config,
+    config::{Config, meet},
     disk,
     engine::{Engine, Error},
     redact::chain,
@@ -138,8 +138,9 @@ impl Collector {
 /// Removes folders: first those that are too old, then the oldest while the others take more than the quota.
 fn clear(config: &Config, at_work: &BTreeSet<String>) -> io::Result<(usize, u64)> {
     let (root, walls) = (&config.work_root, &config.walls);
-    folders::empty_trash(root);
+    folders::empty_trash(root, &config.volume_root);
     let mut found = folders::find(root, at_work, &spools::jobs(root)?)?;
+    found.retain(|folder| !meet(&folder.path, &config.volume_root));
     found.sort_by_key(|folder| std::cmp::Reverse(folder.age));
     let mut left: u64 = 0;
     let measured: Vec<(Folder, u64)> = found

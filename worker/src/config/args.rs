@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::ValueEnum;
 use url::Url;
 
-use super::{ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, embedding, environment, secret, shard_index, walls};
+use super::{
+    ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, embedding, environment, roots, secret, shard_index, walls,
+};
 use crate::variables::{CODEX_ENV, CODEX_ENV_FILE, GITHUB_TOKEN, GITHUB_TOKEN_FILE};
 
 /// Settings of a worker, each with the variable that stands for it.
@@ -196,6 +198,7 @@ impl TryFrom<Args> for Config {
             Some(path) => folder("MOORLINE_VOLUME_ROOT", path)?,
             None => work_root.join("volumes"),
         };
+        roots::apart(&work_root, &volume_root)?;
         let memory_mib: u64 = number("MOORLINE_JOB_MEMORY_MIB", args.job_memory_mib, 4096, 64, 1 << 24)?;
         let preflight_seconds = number("MOORLINE_PREFLIGHT_TIMEOUT_SECONDS", args.preflight_timeout_seconds, 60, 1, 3600)?;
         let timers = Timers {

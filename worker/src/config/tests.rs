@@ -94,6 +94,9 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
         ["--self-fence-percent", "100"],
         ["--codex-queue=codex-0", "--worker-name=codex-*"],
         ["--queues=default", "--worker-name=a-*-b"],
+        ["--work-root=/w", "--volume-root=/w/logins"],
+        ["--work-root=/w", "--volume-root=/w/x/../git/mine"],
+        ["--work-root=/w/x", "--volume-root=/w"],
     ];
     let messages = cases.map(|args| parse(&args).expect_err("refused").to_string()).join("\n");
     insta::assert_snapshot!(messages, @r"
@@ -126,6 +129,9 @@ fn a_bad_value_is_refused_with_the_name_of_its_variable() {
     MOORLINE_SELF_FENCE_PERCENT is `100`: set a whole number from 10 to 95, or leave it unset for 80
     MOORLINE_WORKER_NAME is `codex-*`, the name of several workers, but codex-0 has one login in one volume, and one volume means one worker: set a name without *
     MOORLINE_WORKER_NAME is `a-*-b`: put a single * at its end, where a number takes its place
+    MOORLINE_VOLUME_ROOT is /w/logins, and the worker's own /w/logins may not be in it nor around it, since the worker removes what is left there: set another folder, such as /w/volumes
+    MOORLINE_VOLUME_ROOT is /w/x/../git/mine, and the worker's own /w/git may not be in it nor around it, since the worker removes what is left there: set another folder, such as /w/volumes
+    MOORLINE_VOLUME_ROOT is /w, and the worker's own /w/x/runs may not be in it nor around it, since the worker removes what is left there: set another folder, such as /w/x/volumes
     ");
 }
 

@@ -79,7 +79,7 @@ impl Running {
             None => Err(End::Stopped("stopped")),
         };
         self.container = None;
-        if matches!(ended, Ok(_) | Err(End::DiskFull(_))) {
+        if matches!(&ended, Ok(_)) || matches!(&ended, Err(end @ End::DiskFull(_)) if !end.still_runs()) {
             self.ended.cancel();
         }
         ended

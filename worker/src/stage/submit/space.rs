@@ -14,6 +14,10 @@ use crate::{
 /// Pause between two looks at least, and at most. In between it is ten times what a look takes.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
+/// Looks at a folder that can't be measured before it counts as full, and the pause between them.
+const LOOKS: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// The space of one job.
 pub(super) struct Space {
     engine: Arc<dyn Engine>,
@@ -52,16 +56,27 @@ impl Space {
         if self.most == 0 {
             return false;
         }
-        let (folder, most) = (self.folder.clone(), self.most);
-        let measured = tokio::task::spawn_blocking(move || disk::taken(&folder, most)).await;
-        let taken = measured.map_err(std::io::Error::other).flatten().unwrap_or_else(|error| {
-            tracing::warn!(folder = %self.folder.display(), %error, "a run's folder can't be measured");
-            0
-        });
+        let Some(taken) = self.taken().await else { return true };
         let written = self.engine.written(container).await.unwrap_or_else(|error| {
             tracing::debug!(container = %container.id, error = %chain(&error), "a container can't be measured");
             0
         });
-        taken.saturating_add(written) > most
+        taken.saturating_add(written) > self.most
+    }
+
+    /// `None` where it can't be measured: a job that keeps the worker out has no limit otherwise.
+    async fn taken(&self) -> Option<u64> {
+        for look in 1..=LOOKS {
+            let (folder, most) = (self.folder.clone(), self.most);
+            let measured = tokio::task::spawn_blocking(move || disk::taken(&folder, most)).await;
+            match measured.map_err(std::io::Error::other).flatten() {
+                Ok(taken) => return Some(taken),
+                Err(error) => {
+                    tracing::warn!(folder = %self.folder.display(), %error, look, "a run's folder can't be measured; after {LOOKS} looks its job is stopped");
+                }
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        None
     }
 }

@@ -44,6 +44,19 @@ async fn a_job_that_will_not_die_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_folder_that_can_not_be_measured_is_full_and_a_job_that_runs_on_has_not_ended() {
+    let root = tempfile::tempdir().unwrap();
+    let mut context = context(Arc::new(Stubborn::default()));
+    context.folder = RunFolder::below(root.path(), "run-1", "job-1");
+    // As one that is kept shut.
+    std::fs::create_dir_all(root.path().join("runs")).unwrap();
+    std::fs::write(&context.folder.root, "").unwrap();
+    let ended = Running::new(&context, Stubborn::container()).attend(&context.stop).await;
+    assert!(matches!(ended, Err(End::DiskFull("still_running"))));
+    assert!(!context.agent_ended.is_cancelled(), "its deadline still holds");
+}
+
+#[tokio::test]
 async fn a_login_that_can_not_be_freed_is_not_used() {
     let context = context(Arc::new(Stubborn::default()));
     match super::super::run(&context).await {
