@@ -98,6 +98,14 @@ impl Agent for Gemini {
         Some(credential::GOOGLE_FILE)
     }
 
+    fn holds_login(&self, first: &CredentialFile) -> bool {
+        credential::counts(first)
+    }
+
+    fn secrets(&self, file: &CredentialFile) -> Vec<SecretString> {
+        credential::secrets(file)
+    }
+
     fn spare_credential(&self) -> Option<&SecretString> {
         self.api_key.as_ref()
     }
@@ -153,7 +161,10 @@ impl Agent for Gemini {
             (Credential::Missing, Some(_)) => Login {
                 method: "api_key",
                 ..credential.login(
-                    (Rung::Present, "the worker's own API key, as the volume holds no login".to_owned()),
+                    (
+                        Rung::Present,
+                        "the worker's own GEMINI_API_KEY counts, as the volume holds no login".to_owned(),
+                    ),
                     file,
                 )
             },
