@@ -62,7 +62,7 @@ impl Redactor {
         let embedding = config.embedding.credential.iter().map(|credential| credential.key.clone());
         Self::new(
             own.chain(embedding)
-                .chain(config.codex_env.values().cloned()),
+                .chain(config.codex_env.values().chain(config.gemini_env.values()).cloned()),
         )
     }
 

@@ -35,6 +35,7 @@ pub struct Gemini {
     model: String,
     base_url: String,
     api_key: Option<SecretString>,
+    environment: BTreeMap<String, SecretString>,
 }
 
 impl Gemini {
@@ -45,6 +46,7 @@ impl Gemini {
             model: config.gemini_model.clone(),
             base_url: config.gemini_base_url.clone(),
             api_key: config.gemini_api_key.clone(),
+            environment: config.gemini_env.clone(),
         }
     }
 
@@ -195,7 +197,8 @@ impl Agent for Gemini {
         // It would start itself a second time, to be given more memory than a container has.
         let once = ("GEMINI_CLI_NO_RELAUNCH".to_owned(), SecretString::from("true"));
         let api_key = self.api_key.clone().map(|key| ("GEMINI_API_KEY".to_owned(), key));
-        [base_url, once].into_iter().chain(api_key).collect()
+        let own = [base_url, once].into_iter().chain(api_key);
+        self.environment.clone().into_iter().chain(own).collect()
     }
 
     fn work_environment(&self, _home: &Path) -> BTreeMap<String, SecretString> {

@@ -15,6 +15,7 @@ fn gemini() -> Gemini {
         model: "gemini-2.5-pro".to_owned(),
         base_url: "http://10.0.0.5".to_owned(),
         api_key: None,
+        environment: [("HTTPS_PROXY".to_owned(), "http://10.0.0.1:3128".into())].into(),
     }
 }
 
@@ -102,6 +103,7 @@ fn the_workers_own_key_counts_only_where_the_volume_holds_nothing() {
         "what to unset for a logout to count: {}",
         own.detail
     );
+    assert_eq!(given["HTTPS_PROXY"].expose_secret(), "http://10.0.0.1:3128");
 }
 
 #[test]
