@@ -16,7 +16,7 @@ fi
 if [ ! -s "$folder/database_url" ]; then
     printf 'postgres://moorline:%s@postgres:5432/moorline' "$(cat "$folder/postgres_password")" >"$folder/database_url"
 fi
-for name in github_token google_api_key gemini_api_key openai_api_key codex_env; do
+for name in github_token google_api_key gemini_api_key openai_api_key codex_env gemini_env; do
     [ -e "$folder/$name" ] || : >"$folder/$name"
 done
 chmod 0644 "$folder"/*

@@ -81,7 +81,7 @@ pub struct Config {
     pub gemini_model: String,
     /// Where Gemini's API is (`MOORLINE_GEMINI_BASE_URL`, Google's own).
     pub gemini_base_url: String,
-    /// Key that Gemini is given where its volume holds no login (`GEMINI_API_KEY`, or else `GOOGLE_API_KEY`).
+    /// Key that Gemini is given where its volume holds no login (`GEMINI_API_KEY`).
     pub gemini_api_key: Option<SecretString>,
     /// The Spec Kit program (`MOORLINE_SPECKIT_PROGRAM`, `specify`).
     pub speckit_program: String,
@@ -101,6 +101,8 @@ pub struct Config {
     /// Further environment of every container of Codex, jobs and login commands alike: `NAME=value` pairs, one a line or with commas between
     /// them (`CODEX_ENV`). Unlike the above it may hold secrets.
     pub codex_env: BTreeMap<String, SecretString>,
+    /// The same for Gemini (`GEMINI_ENV`).
+    pub gemini_env: BTreeMap<String, SecretString>,
     /// Issuer of logins by device code (`MOORLINE_CODEX_ISSUER`); Codex's own when unset.
     pub codex_issuer: Option<String>,
     /// Jobs that may use an API key at once (`MOORLINE_API_KEY_CAPACITY`, 1). Any other login serves one.

@@ -18,7 +18,7 @@ use crate::{
     agent::{Agent, Identity, Login},
     config::Config,
     engine::{Engine, Error},
-    redact::chain,
+    redact::{Redactor, chain},
     volume::{ENGINE_SLACK, Place, timestamp},
 };
 
@@ -92,6 +92,7 @@ pub async fn check(engine: &dyn Engine, agent: &dyn Agent, config: &Config, ask:
             (Rung::TimedOut, late)
         }
     };
+    let detail = seen.redactor.text(&detail);
     let subject = Subject {
         agent,
         config,
@@ -118,6 +119,8 @@ struct Seen {
     identity: Identity,
     capacity: u32,
     retry_after: Option<Duration>,
+    /// Knows the secrets of the login.
+    redactor: Redactor,
 }
 
 impl Seen {
@@ -134,6 +137,7 @@ impl Seen {
             identity: Identity::default(),
             capacity: 1,
             retry_after: None,
+            redactor: Redactor::default(),
         }
     }
 

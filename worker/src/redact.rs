@@ -31,6 +31,7 @@ static SHAPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\bgh[opusr]_[A-Za-z0-9]{16,}", GONE),
         (r"\bgithub_pat_[A-Za-z0-9_]{16,}", GONE),
         (r"\bAIza[A-Za-z0-9_-]{30,}", GONE),
+        (r"\bAQ\.[A-Za-z0-9_-]{16,}", GONE),
         (r"\bya29\.[A-Za-z0-9_-]{16,}", GONE),
         (r#"((?:GEMINI|GOOGLE)_API_KEY\s*=\s*["']?)[A-Za-z0-9._~+/=-]{8,}"#, "${1}[redacted]"),
         (
@@ -59,7 +60,17 @@ impl Redactor {
     pub fn of(config: &Config) -> Self {
         let own = [&config.github_token, &config.gemini_api_key].into_iter().flatten().cloned();
         let embedding = config.embedding.credential.iter().map(|credential| credential.key.clone());
-        Self::new(own.chain(embedding).chain(config.codex_env.values().cloned()))
+        Self::new(
+            own.chain(embedding)
+                .chain(config.codex_env.values().chain(config.gemini_env.values()).cloned()),
+        )
+    }
+
+    /// The same, which knows these as well.
+    #[must_use]
+    pub fn with(mut self, known: Vec<SecretString>) -> Self {
+        self.0.extend(Self::new(known).0);
+        self
     }
 
     /// The text without secrets.
@@ -107,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_shape_compiles() {
-        assert_eq!(SHAPES.len(), 12);
+        assert_eq!(SHAPES.len(), 13);
     }
 
     #[test]
@@ -117,6 +128,7 @@ mod tests {
         for (before, after) in [
             ("key sk-proj-abcDEF_123-456 refused", "key [redacted] refused"),
             ("ghp_0123456789abcdefghij.", "[redacted]."),
+            ("key AQ.Ab8RN6-0123456789_abcdef.", "key [redacted]."),
             ("github_pat_11ABCDEFG0123456789_abc", "[redacted]"),
             ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic [redacted]"),
             ("sent bearer 0123456789abcdef0123", "sent bearer [redacted]"),

@@ -14,16 +14,19 @@ pub const CODEX_ENV: Variable = secret(
     "Further environment of every container of Codex, jobs and login commands alike: `NAME=value`, one a line or with commas between them",
 );
 
-/// Keys of Google, the first by its own name.
-pub const GOOGLE_API_KEY: Variable = secret(
-    "GOOGLE_API_KEY",
-    "Key for Google's embeddings; Gemini takes it as well where it has none of its own",
+/// The same for Gemini: keys of one agent's tools are no other's.
+pub const GEMINI_ENV: Variable = secret(
+    "GEMINI_ENV",
+    "Further environment of every container of Gemini, as `CODEX_ENV` is of Codex's, such as a proxy or keys of its tools",
 );
+
+/// Keys of Google, the first by its own name.
+pub const GOOGLE_API_KEY: Variable = secret("GOOGLE_API_KEY", "Key for Google's embeddings; Gemini is not given it");
 
 /// The second by the name that Gemini knows.
 pub const GEMINI_API_KEY: Variable = secret(
     "GEMINI_API_KEY",
-    "Key for Gemini; Google's embeddings take it where there is no `GOOGLE_API_KEY`",
+    "Key for Gemini where its volume holds no login, so also after a logout; Google's embeddings take it where there is no `GOOGLE_API_KEY`",
 );
 
 /// Key of OpenAI.
@@ -37,6 +40,9 @@ pub const GITHUB_TOKEN_FILE: Variable = file(
 
 /// File of [`CODEX_ENV`].
 pub const CODEX_ENV_FILE: Variable = file("CODEX_ENV_FILE", "File that holds `CODEX_ENV`, instead; empty counts as not set");
+
+/// File of [`GEMINI_ENV`].
+pub const GEMINI_ENV_FILE: Variable = file("GEMINI_ENV_FILE", "File that holds `GEMINI_ENV`, instead; empty counts as not set");
 
 /// File of [`GOOGLE_API_KEY`].
 pub const GOOGLE_API_KEY_FILE: Variable = file(
@@ -69,11 +75,13 @@ const fn file(name: &'static str, about: &'static str) -> Variable {
 pub const DOCKER_HOST: Variable = Variable::new("DOCKER_HOST", "Where the Docker engine answers").or("unix:///var/run/docker.sock");
 
 /// All of them.
-pub const ALL: [Variable; 16] = [
+pub const ALL: [Variable; 18] = [
     GITHUB_TOKEN,
     GITHUB_TOKEN_FILE,
     CODEX_ENV,
     CODEX_ENV_FILE,
+    GEMINI_ENV,
+    GEMINI_ENV_FILE,
     GOOGLE_API_KEY,
     GOOGLE_API_KEY_FILE,
     GEMINI_API_KEY,

@@ -58,7 +58,7 @@ impl Place {
             facts,
         };
         if let Some(other) = agent.other_credential_file()
-            && matches!(read(engine, &place, place.credential).await, CredentialFile::Missing)
+            && !agent.holds_login(&read(engine, &place, place.credential).await)
             && !matches!(read(engine, &place, other).await, CredentialFile::Missing)
         {
             place.credential = other;
@@ -72,8 +72,9 @@ impl Place {
         let mut lock = Use::new(&name, kind, generation, &config.name);
         // Half of the command's own limit: what then remains is for the command.
         lock.patience = lock.patience.min(config.preflight_timeout / 2);
-        if config.api_key_capacity > 1 && !matches!(kind, Kind::Login | Kind::Logout) {
-            // What others may share with it depends on the login, which isn't known yet.
+        let writes = matches!(kind, Kind::Login | Kind::Logout | Kind::Mend | Kind::Policy);
+        if config.api_key_capacity > 1 && !writes {
+            // What others may share with it depends on the login, which isn't known yet. What puts a file in an agent's place is shared with nobody.
             lock.mode = Mode::Either;
         }
         ContainerSpec {
@@ -128,3 +129,6 @@ fn environment(agent: &dyn Agent, home: &Path) -> BTreeMap<String, SecretString>
 
 /// What an engine may need beyond a command's own limit before it is taken for stuck.
 pub(crate) const ENGINE_SLACK: Duration = Duration::from_secs(45);
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ fn images_have_a_tag_that_says_what_they_are() {
 #[test]
 fn secrets_are_named_by_file_and_never_written_down() {
     let secret = |name: &str| {
-        ["TOKEN", "KEY", "PASSWORD", "SECRET", "DATABASE_URL", "CODEX_ENV"]
+        ["TOKEN", "KEY", "PASSWORD", "SECRET", "DATABASE_URL", "CODEX_ENV", "GEMINI_ENV"]
             .iter()
             .any(|word| name.contains(word))
     };
@@ -210,4 +210,8 @@ fn each_shard_has_one_worker_one_queue_and_one_volume_of_the_same_number() {
         shards += 1;
     }
     assert_eq!(shards, 3);
+    let gemini = &compose["services"]["gemini"];
+    let path = gemini["environment"]["CODEX_VOLUME_PATH"].as_str();
+    let mount = format!("gemini_auth:{}", path.expect("its volume's place is checked, too"));
+    assert!(gemini["volumes"].as_array().unwrap().iter().any(|volume| *volume == *mount));
 }

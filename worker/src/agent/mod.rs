@@ -160,10 +160,18 @@ pub trait Agent: Send + Sync + std::fmt::Debug {
     /// File in that folder that holds the login.
     fn credential_file(&self) -> &'static str;
 
-    /// Another one that may hold it, where the first isn't there.
+    /// Another one that may hold it, where the first doesn't.
     fn other_credential_file(&self) -> Option<&'static str> {
         None
     }
+
+    /// Whether the first file holds the login, so that the other doesn't count.
+    fn holds_login(&self, first: &CredentialFile) -> bool {
+        !matches!(first, CredentialFile::Missing)
+    }
+
+    /// The secrets in a credential file, for what must not show them.
+    fn secrets(&self, file: &CredentialFile) -> Vec<SecretString>;
 
     /// What it is given of the worker's own settings where the volume holds no login.
     fn spare_credential(&self) -> Option<&SecretString> {

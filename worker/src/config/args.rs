@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     ANY, Config, EngineChoice, Error, GEMINI_QUEUE, Timers, WallArgs, Walls, embedding, environment, roots, secret, shard_index, walls,
 };
-use crate::variables::{CODEX_ENV, CODEX_ENV_FILE, GITHUB_TOKEN, GITHUB_TOKEN_FILE};
+use crate::variables::{CODEX_ENV, CODEX_ENV_FILE, GEMINI_ENV, GEMINI_ENV_FILE, GITHUB_TOKEN, GITHUB_TOKEN_FILE};
 
 /// Settings of a worker, each with the variable that stands for it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -126,7 +126,7 @@ pub struct Args {
     /// TOML file whose settings are merged into those of Codex in the volume (default: a built-in one, which sets `approval_policy` alone)
     #[arg(long, env = "CODEX_TEMPLATE_PATH", value_name = "FILE")]
     template_path: Option<String>,
-    /// Who makes embeddings for agents: google, openai, ollama or none (default: `google`)
+    /// Who makes embeddings for agents, which is checked at start and not handed to them: google, openai, ollama or none (default: `google`)
     #[arg(long, env = "DEFAULT_EMBEDDING_PROVIDER", value_name = "PROVIDER")]
     pub(super) embedding_provider: Option<String>,
     /// Google's embedding model (default: `gemini-embedding-001`)
@@ -280,6 +280,7 @@ impl TryFrom<Args> for Config {
             codex_config: codex_config(args.codex_config)?,
             // Only from the environment, as the token below.
             codex_env: environment::parse(CODEX_ENV.name, secret::read(&CODEX_ENV, &CODEX_ENV_FILE)?.as_deref())?,
+            gemini_env: environment::parse(GEMINI_ENV.name, secret::read(&GEMINI_ENV, &GEMINI_ENV_FILE)?.as_deref())?,
             codex_issuer: issuer(args.codex_issuer)?,
             api_key_capacity: number("MOORLINE_API_KEY_CAPACITY", args.api_key_capacity, 1, 1, 64)?,
             volume_quota_bytes: number::<u64>("MOORLINE_VOLUME_QUOTA_MIB", args.volume_quota_mib, 1024, 0, 1 << 24)? << 20,

@@ -92,6 +92,10 @@ impl Keys {
         })
     }
 
+    fn gemini(self) -> Option<SecretString> {
+        self.gemini
+    }
+
     /// Google's own name goes before the older one.
     fn of(self, provider: Provider) -> Option<Credential> {
         let (source, key) = match (provider, self) {
@@ -104,10 +108,9 @@ impl Keys {
     }
 }
 
-/// The key that Gemini itself is given: by its own name first.
+/// The key that Gemini itself is given. Embeddings' own key is none: with it a volume that was logged out would still count as logged in.
 pub(super) fn gemini_key() -> Result<Option<SecretString>, Error> {
-    let keys = Keys::read()?;
-    Ok(keys.gemini.or(keys.google))
+    Ok(Keys::read()?.gemini())
 }
 
 #[cfg(test)]
@@ -132,5 +135,11 @@ mod tests {
         assert_eq!(source(Provider::OpenAi, keys(true, true, true)), Some("openai_api_key"));
         assert_eq!(source(Provider::OpenAi, keys(true, true, false)), None);
         assert_eq!(source(Provider::Ollama, keys(true, true, true)), None);
+    }
+
+    #[test]
+    fn gemini_is_not_given_the_key_of_embeddings() {
+        assert!(keys(true, false, true).gemini().is_none());
+        assert!(keys(true, true, true).gemini().is_some());
     }
 }

@@ -6,9 +6,21 @@ use regex::Regex;
 use secrecy::SecretString;
 
 use super::{Error, args::invalid};
+use crate::variables::GEMINI_ENV;
 
 /// What the worker sets itself, and a job could not work with another value of.
 const OWN: [&str; 6] = ["HOME", "PATH", "TZ", "CODEX_HOME", "CODEX_SQLITE_HOME", "MOORLINE_CONTAINER"];
+
+/// The same of Gemini alone. Its key, and where that is sent, have settings of their own.
+const GEMINIS: [&str; 7] = [
+    "GEMINI_API_KEY",
+    "GEMINI_CLI_HOME",
+    "GEMINI_CLI_NO_RELAUNCH",
+    "GEMINI_CLI_SYSTEM_SETTINGS_PATH",
+    "GOOGLE_GEMINI_BASE_URL",
+    "MOORLINE_GEMINI_HOME",
+    "TMPDIR",
+];
 
 /// Reads `NAME=value` pairs, one a line or with commas between them: a comma that no name follows belongs to the value.
 pub(super) fn parse(variable: &'static str, given: Option<&str>) -> Result<BTreeMap<String, SecretString>, Error> {
@@ -19,8 +31,9 @@ pub(super) fn parse(variable: &'static str, given: Option<&str>) -> Result<BTree
 
 /// Says only the pair's number where it is wrong: what was meant as a value may be a secret.
 fn read(variable: &'static str, number: usize, pair: &str) -> Result<(String, SecretString), Error> {
+    let own = |name| OWN.contains(&name) || variable == GEMINI_ENV.name && GEMINIS.contains(&name);
     match pair.trim().split_once('=') {
-        Some((name, _)) if OWN.contains(&name) => Err(invalid(variable, format!("sets {name}, which the worker sets itself: take it out"))),
+        Some((name, _)) if own(name) => Err(invalid(variable, format!("sets {name}, which the worker sets itself: take it out"))),
         Some((name, value)) if is_name(name) => Ok((name.to_owned(), SecretString::from(value))),
         _ => Err(invalid(
             variable,
@@ -66,6 +79,13 @@ mod tests {
         assert_eq!(pairs("A=1, B=2,"), ["A=1", "B=2"]);
         assert_eq!(pairs("NO_PROXY=a.b,c.d,X=y=z"), ["NO_PROXY=a.b,c.d", "X=y=z"]);
         assert_eq!(pairs(" "), [""; 0]);
+    }
+
+    #[test]
+    fn what_gemini_has_settings_of_its_own_for_is_refused_for_gemini_alone() {
+        let parsed = |variable| parse(variable, Some("HTTPS_PROXY=http://10.0.0.1:3128,GEMINI_API_KEY=k"));
+        assert!(parsed("CODEX_ENV").is_ok());
+        assert!(parsed("GEMINI_ENV").unwrap_err().to_string().contains("sets GEMINI_API_KEY"));
     }
 
     #[test]

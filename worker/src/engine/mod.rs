@@ -125,6 +125,8 @@ pub struct VolumeFacts {
     pub driver: String,
     /// Where the engine keeps it.
     pub mountpoint: PathBuf,
+    /// What it is bound to, where it is a volume of the engine's by name and a folder or file system of its own by content.
+    pub device: Option<PathBuf>,
     /// Whether containers reach it at `mountpoint` without a mount, as local processes do.
     pub in_place: bool,
 }

@@ -6,11 +6,12 @@
 mod command;
 mod gate;
 mod known;
+mod settings;
 
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -54,6 +55,8 @@ struct Inner {
     gate: Arc<Gate>,
     known: Mutex<Known>,
     capacity: watch::Sender<u32>,
+    /// Whether the policy is still to be merged into the agent's settings.
+    policy_owed: AtomicBool,
 }
 
 impl Holding {
@@ -70,6 +73,7 @@ impl Holding {
             gate: Gate::new(),
             known: Mutex::default(),
             capacity: watch::Sender::new(1),
+            policy_owed: AtomicBool::new(false),
         })))
     }
 

@@ -99,7 +99,7 @@ pub fn source(config: &Config) -> String {
 /// # Errors
 ///
 /// Why not. [`EngineError::VolumeInUse`] where somebody else is at work in the volume.
-pub async fn enforce(engine: &dyn Engine, agent: &dyn Agent, config: &Config, volume: &str) -> Result<Enforced, Error> {
+pub async fn enforce(engine: &dyn Engine, agent: &dyn Agent, config: &Config, volume: &str, generation: i64) -> Result<Enforced, Error> {
     let template = template(config.template_path.as_deref())?;
     let missing = || EngineError::VolumeMissing { volume: volume.to_owned() };
     let place = Place::find(engine, agent, volume).await?.ok_or_else(missing)?;
@@ -111,8 +111,7 @@ pub async fn enforce(engine: &dyn Engine, agent: &dyn Agent, config: &Config, vo
         }
         let mut argv: Vec<String> = ["sh", "-c", SCRIPT, "sh"].map(str::to_owned).to_vec();
         argv.extend([place.home.display().to_string(), FILE.to_owned(), fingerprint(&file)]);
-        // No server has named a generation yet.
-        let spec = place.command(config, agent, Kind::Policy, 0, argv);
+        let spec = place.command(config, agent, Kind::Policy, generation, argv);
         let captured = place.run(engine, &spec, Some(&settings.to_string().into())).await?;
         match captured.stdout.trim() {
             "written" => return Ok(Enforced::Written),

@@ -36,7 +36,7 @@ impl World {
     }
 
     async fn enforce(&self) -> Result<Enforced, String> {
-        let enforced = enforce(&self.engine, &Codex::new(&self.config), &self.config, VOLUME).await;
+        let enforced = enforce(&self.engine, &Codex::new(&self.config), &self.config, VOLUME, 0).await;
         enforced.map_err(|error| chain(&error))
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     agent::{Agent, CredentialFile, Login},
     config::Config,
     engine::{Engine, Error},
+    redact::Redactor,
     volume::{
         Place, Probe, fingerprint,
         guard::Kind,
@@ -59,6 +60,7 @@ impl Ladder<'_> {
     async fn look(&self, place: &Place, seen: &mut Seen) -> Result<(Probe, CredentialFile), Error> {
         let looked = probe(self.engine, self.agent, self.config, place, self.ask.generation).await?;
         seen.exit_code = looked.0.status;
+        seen.redactor = Redactor::of(self.config).with(self.agent.secrets(&looked.1));
         Ok(looked)
     }
 
@@ -125,13 +127,15 @@ impl Ladder<'_> {
     /// Makes a real call, and notes what it shows.
     async fn probe(&self, place: &Place, in_doubt: bool, seen: &mut Seen) -> Result<(Rung, String), Error> {
         let made = real_call::make(self.engine, self.agent, self.config, place, self.ask.generation).await?;
-        let fault = match made {
+        let mut fault = match made {
             Ok(()) => {
                 self.settle(place, &Outcome::Worked, seen).await?;
                 return Ok((Rung::Proven, "a real call has just worked".to_owned()));
             }
             Err(fault) => fault,
         };
+        // It is noted in the volume, too.
+        fault.detail = seen.redactor.text(&fault.detail);
         seen.retry_after = fault.retry_after;
         let rung = Rung::from_str_name(&format!("PREFLIGHT_RUNG_{}", fault.code)).filter(|_| fault.class == FailureClass::Login);
         let (rung, detail, outcome) = match rung {

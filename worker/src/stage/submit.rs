@@ -37,6 +37,7 @@ use crate::{
     redact::Redactor,
     tasks::{self, TaskList},
     told::{begin, done, step},
+    volume::{self, Place},
 };
 
 /// An agent that an earlier process of this worker has started.
@@ -56,13 +57,15 @@ pub struct Adopted {
 /// # Errors
 ///
 /// The rungs of a failed login check (`NOT_LOGGED_IN`, …), before the agent is started; `AGENT_UNSUPPORTED`, `VOLUME_NOT_HELD`,
-/// `VOLUME_IN_USE`, `FENCED`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
+/// `VOLUME_IN_USE`, `FENCED`, `POLICY_NOT_MERGED`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
 /// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `AGENT_DISK_FULL`, `RATE_LIMITED`,
 /// `REVOKED`, …); `NO_CHANGES`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
-    let submit = Submit::new(ctx)?;
+    let mut submit = Submit::new(ctx)?;
+    submit.merge_policy().await?;
     let share = submit.share().await?;
     let capacity = step(ctx, "preflight", submit.claim_volume()).await?;
+    submit.know_login().await;
     let (base, phase) = step(ctx, "checkout", submit.check_out()).await?;
     // The container's life, for whose parts the agent may know spans of its own.
     let life = begin(ctx, "agent");
@@ -87,7 +90,8 @@ pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult,
     let running = Running::new(ctx, adopted.container);
     let of_adopted = |holding: &Holding| holding.share_of_adopted(&Owner::from(&ctx.offer));
     let share = adopted.share.or_else(|| ctx.holding.as_ref().map(of_adopted));
-    let submit = Submit::new(ctx)?;
+    let mut submit = Submit::new(ctx)?;
+    submit.know_login().await;
     ctx.outlet
         .progress("the worker has started anew, and goes on with the agent where it is")
         .await;
@@ -143,6 +147,19 @@ impl<'a> Submit<'a> {
             began: Moment::now(),
             spec,
         })
+    }
+
+    /// Merges the policy into the agent's settings, if somebody was at work in the volume when this worker started.
+    async fn merge_policy(&self) -> Result<(), Error> {
+        let Some(holding) = &self.ctx.holding else { return Ok(()) };
+        let alone = tokio::select! {
+            biased;
+            () = self.ctx.stop.cancelled() => return Err(Error::Stopped("not_started")),
+            alone = holding.alone_for_policy() => alone,
+        };
+        let Some(alone) = alone else { return Ok(()) };
+        self.free_volume().await?;
+        holding.merge_policy(&alone, self.generation()).await.map_err(Error::Failed)
     }
 
     /// A share of the volume: the agent waits while something else has it alone, such as a login, or while as many work as may.
@@ -221,6 +238,17 @@ impl<'a> Submit<'a> {
             PreflightStatus::Passed | PreflightStatus::Skipped => Ok(checked.capacity),
             _ => Err(Error::Failed(preflight::failure(&checked))),
         }
+    }
+
+    /// Learns what must not be shown of the login, which the agent may print.
+    async fn know_login(&mut self) {
+        let (engine, agent) = (self.ctx.engine.as_ref(), self.agent.as_ref());
+        let Some(volume) = &self.volume else { return };
+        let Ok(Some(place)) = Place::find(engine, agent, volume).await else {
+            return;
+        };
+        let file = volume::read(engine, &place, place.credential).await;
+        self.redactor = std::mem::take(&mut self.redactor).with(agent.secrets(&file));
     }
 
     /// Makes the run's folders anew, since what an earlier attempt's agent left can't be trusted, and fills the checkout.

@@ -81,12 +81,13 @@ async fn kept(config: &Arc<Config>, engine: &Arc<dyn Engine>, kind: Kind, in_use
         kept.enforced = template(config, kind);
         return kept;
     }
+    let mut owed = false;
     if kind == Kind::Codex {
         kept.policy = Some(StartupPolicy {
             approval_policy: policy::approval().to_owned(),
             template: policy::source(config),
         });
-        let enforced = timed(enforced(config, engine, name, in_use)).await;
+        let enforced = timed(enforced(config, engine, name, in_use, &mut owed)).await;
         let failed = !enforced.is_ok();
         kept.enforced = Some(enforced);
         if failed {
@@ -95,6 +96,9 @@ async fn kept(config: &Arc<Config>, engine: &Arc<dyn Engine>, kind: Kind, in_use
     }
     let holding = Holding::new(config, engine);
     if let Some(holding) = &holding {
+        if owed {
+            holding.owe_policy();
+        }
         kept.login = Some(login(config, holding, kind, in_use).await);
     }
     kept.holding = holding;
@@ -115,20 +119,26 @@ fn template(config: &Config, kind: Kind) -> Option<Check> {
     Some(Check::at_once(missing(POLICY, unusable.to_string())))
 }
 
-async fn enforced(config: &Config, engine: &Arc<dyn Engine>, volume: &str, in_use: bool) -> StartupCheck {
+/// Says whether it is `owed` to the next job, where somebody is at work in the volume.
+async fn enforced(config: &Config, engine: &Arc<dyn Engine>, volume: &str, in_use: bool, owed: &mut bool) -> StartupCheck {
     if in_use {
-        // The earlier start has merged it.
+        *owed = true;
+        // The earlier start has merged what was the policy then.
         return passed(
             POLICY,
-            "not merged: an agent that an earlier start has left is at work in the volume",
+            "merged before the next job: an agent that an earlier start has left is at work in the volume",
         );
     }
     let what = || format!("approval_policy = \"{}\" ({})", policy::approval(), policy::source(config));
-    match policy::enforce(engine.as_ref(), &Codex::new(config), config, volume).await {
+    // No server has named a generation yet.
+    match policy::enforce(engine.as_ref(), &Codex::new(config), config, volume, 0).await {
         Ok(Enforced::Already) => passed(POLICY, what()),
         Ok(Enforced::Written) => passed(POLICY, format!("{}, written into the volume", what())),
         // Whoever uses it is another worker of the volume, or what one has left: the server says which of the two may have it.
-        Err(policy::Error::Engine(error @ engine::Error::VolumeInUse { .. })) => passed(POLICY, format!("not merged yet: {error}")),
+        Err(policy::Error::Engine(error @ engine::Error::VolumeInUse { .. })) => {
+            *owed = true;
+            passed(POLICY, format!("merged before the next job: {error}"))
+        }
         Err(error) => missing(POLICY, chain(&error)),
     }
 }
@@ -153,4 +163,32 @@ async fn login(config: &Config, holding: &Holding, kind: Kind, in_use: bool) -> 
     };
     // It could never be renewed through the worker else.
     timed(checked).await.stopping(config.require_login)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+
+    use super::*;
+    use crate::engine::process::ProcessEngine;
+
+    #[tokio::test]
+    async fn a_policy_that_an_agent_at_work_keeps_out_is_merged_once_the_volume_is_to_be_had() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut config = Config::try_parse_from(["moorline-worker", "--codex-queue", "codex-0", "--volume", "codex_auth_0"]).unwrap();
+        config.preflight_timeout = Duration::from_secs(20);
+        let engine = ProcessEngine::new(&root.path().join("volumes"), &root.path().join("processes"), &config.job_user).unwrap();
+        engine.create_volume("codex_auth_0", &config.job_user).await.unwrap();
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let settings = root.path().join("volumes/codex_auth_0/config.toml");
+        let kept = kept(&Arc::new(config), &engine, Kind::Codex, true).await;
+        assert!(kept.enforced.unwrap().is_ok() && !settings.exists());
+        let holding = kept.holding.unwrap();
+        let alone = holding.alone_for_policy().await.unwrap();
+        holding.merge_policy(&alone, 1).await.unwrap();
+        drop(alone);
+        assert!(fs::read_to_string(&settings).unwrap().contains("approval_policy = \"never\""));
+        assert!(holding.alone_for_policy().await.is_none(), "once is enough");
+    }
 }

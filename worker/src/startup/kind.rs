@@ -40,6 +40,14 @@ impl Kind {
         }
     }
 
+    /// The setting that names its volume.
+    pub(super) fn variable(self) -> &'static str {
+        match self {
+            Self::Gemini => "MOORLINE_GEMINI_VOLUME",
+            Self::Codex | Self::Default => "CODEX_VOLUME_NAME",
+        }
+    }
+
     /// Where its containers usually have their volume.
     pub(super) fn usual_path(self) -> &'static Path {
         match self {

@@ -16,6 +16,8 @@ pub(super) struct Mount {
     pub(super) root: PathBuf,
     /// Where.
     pub(super) point: PathBuf,
+    /// Kind of the file system.
+    pub(super) kind: String,
 }
 
 /// What is mounted at a path; what is mounted over something else hides it.
@@ -23,15 +25,16 @@ pub(super) fn at(mountinfo: &str, path: &Path) -> Option<Mount> {
     mountinfo.lines().rev().filter_map(mount).find(|mount| mount.point == path)
 }
 
-/// Whether a mount can be a volume that the engine keeps at `mountpoint`. Their paths begin differently where the engine's folder is a file
+/// Whether a mount can be a volume that the engine keeps at `kept`. Their paths begin differently where the engine's folder is a file
 /// system, or a part of one, of its own.
-pub(super) fn may_be(mount: &Mount, mountpoint: &Path) -> bool {
-    // A volume that is a file system of its own, such as NFS, is mounted whole.
+pub(super) fn may_be(mount: &Mount, kept: &Path) -> bool {
+    // A volume that is a file system of its own, such as NFS, is mounted whole. One that is gone with the container is no volume.
     if mount.root == Path::new("/") {
-        return true;
+        return !matches!(mount.kind.as_str(), "tmpfs" | "ramfs" | "overlay");
     }
-    let end = |path: &Path| -> Vec<OsString> { path.iter().rev().take(TELLING).map(Into::into).collect() };
-    let (one, other) = (end(&mount.root), end(mountpoint));
+    let names = |path: &Path| -> Vec<OsString> { path.strip_prefix("/").unwrap_or(path).iter().map(Into::into).collect() };
+    let end = |path: &Path| -> Vec<OsString> { names(path).into_iter().rev().take(TELLING).collect() };
+    let (one, other) = (end(&mount.root), end(kept));
     let common = one.len().min(other.len());
     one[..common] == other[..common]
 }
@@ -39,9 +42,13 @@ pub(super) fn may_be(mount: &Mount, mountpoint: &Path) -> bool {
 fn mount(line: &str) -> Option<Mount> {
     let mut fields = line.split(' ');
     let root = fields.nth(3)?;
+    let point = fields.next()?;
+    // After options and optional fields, whose number is any.
+    let kind = fields.skip_while(|field| *field != "-").nth(1).unwrap_or_default();
     Some(Mount {
         root: plain(root),
-        point: plain(fields.next()?),
+        point: plain(point),
+        kind: kind.to_owned(),
     })
 }
 
@@ -91,7 +98,15 @@ mod tests {
     fn a_volume_is_known_by_the_end_of_its_path() {
         let may_be = |root: &str, mountpoint: &str| {
             let point = PathBuf::from("/home/app/.codex");
-            super::may_be(&Mount { root: root.into(), point }, Path::new(mountpoint))
+            let kind = "ext4".to_owned();
+            super::may_be(
+                &Mount {
+                    root: root.into(),
+                    point,
+                    kind,
+                },
+                Path::new(mountpoint),
+            )
         };
         let volume = "/var/lib/docker/volumes/codex_auth_0/_data";
         assert!(may_be(volume, volume));
@@ -104,5 +119,16 @@ mod tests {
         assert!(!may_be("/var/lib/docker/volumes/codex_auth_1/_data", volume));
         assert!(!may_be("/home/ada/.codex", volume));
         assert!(!may_be("/_data/x", volume));
+        assert!(may_be("/logins/0", "/srv/logins/0"), "a folder of a file system at /srv");
+        assert!(!may_be("/logins/1", "/srv/logins/0"));
+    }
+
+    #[test]
+    fn what_is_gone_with_the_container_is_no_volume() {
+        for (kind, expected) in [("tmpfs", false), ("overlay", false), ("nfs4", true), ("ext4", true)] {
+            let mounts = format!("30 21 0:50 / /home/app/.codex rw,nosuid shared:1 - {kind} none rw\n");
+            let mount = at(&mounts, Path::new("/home/app/.codex")).unwrap();
+            assert_eq!(may_be(&mount, Path::new("/var/lib/docker/volumes/x/_data")), expected, "{kind}");
+        }
     }
 }

@@ -84,14 +84,15 @@ fn mounted_by(mountinfo: &str, path: &Path, kind: Kind, volume: &str, facts: &Vo
     let is_it = match facts.in_place {
         // It is reached here, too: one folder has one number.
         true => identity(&real).is_some_and(|found| Some(found) == identity(&facts.mountpoint)),
-        false => mounts::may_be(&mount, &facts.mountpoint),
+        false => mounts::may_be(&mount, facts.device.as_ref().unwrap_or(&facts.mountpoint)),
     };
     match is_it {
         true => Ok(format!(", mounted at {shown}")),
         false => Err(format!(
             "at CODEX_VOLUME_PATH ({shown}) something else is mounted than the volume {volume}, namely {} of its file system: mount {volume} \
-             there, or set CODEX_VOLUME_NAME to the volume that is",
-            mount.root.display()
+             there, or set {} to the volume that is",
+            mount.root.display(),
+            kind.variable()
         )),
     }
 }
@@ -114,6 +115,7 @@ mod tests {
         let docker = VolumeFacts {
             driver: "local".to_owned(),
             mountpoint: "/var/lib/docker/volumes/codex_auth_0/_data".into(),
+            device: None,
             in_place: false,
         };
         let mounts = |volume: &str| format!("30 21 254:0 /var/lib/docker/volumes/{volume}/_data /nowhere/.codex rw - ext4 /dev/vda rw\n");
@@ -131,6 +133,27 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_that_is_bound_to_a_folder_is_known_by_that_and_another_is_named_by_the_agents_own_setting() {
+        let bound = VolumeFacts {
+            driver: "local".to_owned(),
+            mountpoint: "/var/lib/docker/volumes/gemini_auth/_data".into(),
+            device: Some("/srv/logins/0".into()),
+            in_place: false,
+        };
+        let path = Path::new("/nowhere/.gemini");
+        let said = |root: &str| {
+            let line = format!("30 21 254:0 {root} /nowhere/.gemini rw - ext4 /dev/vda rw\n");
+            mounted_by(&line, path, Kind::Gemini, "gemini_auth", &bound)
+        };
+        assert!(said("/srv/logins/0").is_ok());
+        assert!(
+            said("/srv/logins/1")
+                .unwrap_err()
+                .ends_with("or set MOORLINE_GEMINI_VOLUME to the volume that is")
+        );
+    }
+
+    #[test]
     fn a_folder_is_the_volume_or_another_folder() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
@@ -138,6 +161,7 @@ mod tests {
         let facts = |mountpoint: &Path| VolumeFacts {
             driver: "directory".to_owned(),
             mountpoint: mountpoint.to_owned(),
+            device: None,
             in_place: true,
         };
         assert!(said(&line, &folder, &facts(&folder)).starts_with(", mounted at "));

@@ -5,7 +5,8 @@ mode() { stat -L -c %a -- "$1" 2>/dev/null; }
 what='mode of the volume'
 [ -z "$MOORLINE_MENDED_ROOT" ] || echo "mended $what"
 unset MOORLINE_MENDED_ROOT
-[ "$(mode "$root/.")" = 700 ] || mend chmod 0700 "$root/."
+# A number leaves the bit that hands a folder's group on, which some set on a whole file system.
+[ "$(mode "$root/.")" = 700 ] || mend chmod u=rwx,go=,ug-s,-t "$root/."
 if [ -f "$root/$file" ] && [ ! -L "$root/$file" ]; then
   # Another's file can't be given away by this user, but what can be read can be copied.
   what="owner of $file"

@@ -159,6 +159,24 @@ fn first_token_end(text: &[u8]) -> Option<usize> {
     ends.min()
 }
 
+/// What of a file must be in no message: everything that lets somebody in.
+pub(super) fn secrets(file: &CredentialFile) -> Vec<SecretString> {
+    let CredentialFile::Content(content) = file else {
+        return Vec::new();
+    };
+    let Ok(file) = serde_json::from_slice::<AuthFile>(content.expose_secret()) else {
+        return Vec::new();
+    };
+    let tokens = file
+        .tokens
+        .map(|tokens| [tokens.access_token, tokens.refresh_token, tokens.id_token]);
+    file.api_key
+        .into_iter()
+        .chain(tokens.into_iter().flatten())
+        .map(Into::into)
+        .collect()
+}
+
 fn identity(file: &CredentialFile) -> Option<Identity> {
     let CredentialFile::Content(content) = file else { return None };
     let file: AuthFile = serde_json::from_slice(content.expose_secret()).ok()?;

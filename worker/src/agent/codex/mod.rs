@@ -75,6 +75,10 @@ impl Agent for Codex {
         "auth.json"
     }
 
+    fn secrets(&self, file: &CredentialFile) -> Vec<SecretString> {
+        credential::secrets(file)
+    }
+
     fn status_command(&self) -> Vec<String> {
         [&self.program, "login", "status"].map(str::to_owned).to_vec()
     }

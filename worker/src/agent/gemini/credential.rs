@@ -52,7 +52,7 @@ impl Credential {
             CredentialFile::Content(content) => content.expose_secret(),
         };
         if !content.trim_ascii_start().starts_with(b"{") {
-            return if has_key(content) { Self::ApiKey } else { Self::Empty };
+            return if key(content).is_some() { Self::ApiKey } else { Self::Empty };
         }
         match tokens(content) {
             Some(tokens) if tokens.access_token.is_empty() && tokens.refresh_token.is_empty() => Self::Empty,
@@ -112,26 +112,56 @@ impl Credential {
     }
 }
 
-/// A key never changes by itself, and a refresh token of Google's is not used up: what was put aside is the same login, unless it is a login of
-/// the other kind.
+/// A key never changes by itself, and a refresh token of Google's is not used up: what was put aside is the same login where the damaged one is
+/// its beginning. Of another login nothing else would be the same, and other content is what somebody has put there.
 pub(super) fn restorable(damaged: &CredentialFile, snapshot: &CredentialFile) -> bool {
     let (CredentialFile::Content(damaged), CredentialFile::Content(text)) = (damaged, snapshot) else {
         return false;
     };
     let (damaged, text) = (damaged.expose_secret(), text.expose_secret());
-    match Credential::of(snapshot) {
-        Credential::ApiKey => true,
-        // Of another account's login nothing but the beginning would be the same.
-        Credential::Google { refreshable: true, .. } => damaged.len() < text.len() && text.starts_with(damaged),
-        _ => false,
+    let whole = matches!(
+        Credential::of(snapshot),
+        Credential::ApiKey | Credential::Google { refreshable: true, .. }
+    );
+    whole && damaged.len() < text.len() && text.starts_with(damaged)
+}
+
+/// Whether the first file holds the login, so that the other doesn't count: people keep other settings in it, too.
+pub(super) fn counts(first: &CredentialFile) -> bool {
+    match first {
+        CredentialFile::Missing => false,
+        CredentialFile::Content(content) => key(content.expose_secret()).is_some(),
+        CredentialFile::Unusable(_) => true,
     }
 }
 
-/// Whether a line of the file sets a key.
-fn has_key(content: &[u8]) -> bool {
+/// The key that the file sets, which may be exported, quoted, or end as lines of another system do. `work.sh` reads it so, too.
+fn key(content: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(content);
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("GEMINI_API_KEY="));
-    lines.next().is_some_and(|key| !key.trim().is_empty())
+    let value = text.lines().find_map(|line| {
+        let line = line.trim_ascii_start();
+        let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+        let name = exported.unwrap_or(line).trim_ascii_start().strip_prefix("GEMINI_API_KEY")?;
+        name.trim_ascii_start().strip_prefix('=')
+    })?;
+    let value = value.trim_ascii();
+    let quoted = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value).trim_ascii();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// What of a file must be in no message: everything that lets somebody in.
+pub(super) fn secrets(file: &CredentialFile) -> Vec<SecretString> {
+    let CredentialFile::Content(content) = file else {
+        return Vec::new();
+    };
+    let content = content.expose_secret();
+    let tokens = tokens(content).map(|tokens| [tokens.access_token, tokens.refresh_token, tokens.id_token]);
+    key(content)
+        .into_iter()
+        .chain(tokens.into_iter().flatten())
+        .map(Into::into)
+        .collect()
 }
 
 fn tokens(content: &[u8]) -> Option<Tokens> {

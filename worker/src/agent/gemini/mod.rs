@@ -35,6 +35,7 @@ pub struct Gemini {
     model: String,
     base_url: String,
     api_key: Option<SecretString>,
+    environment: BTreeMap<String, SecretString>,
 }
 
 impl Gemini {
@@ -45,6 +46,7 @@ impl Gemini {
             model: config.gemini_model.clone(),
             base_url: config.gemini_base_url.clone(),
             api_key: config.gemini_api_key.clone(),
+            environment: config.gemini_env.clone(),
         }
     }
 
@@ -96,6 +98,14 @@ impl Agent for Gemini {
 
     fn other_credential_file(&self) -> Option<&'static str> {
         Some(credential::GOOGLE_FILE)
+    }
+
+    fn holds_login(&self, first: &CredentialFile) -> bool {
+        credential::counts(first)
+    }
+
+    fn secrets(&self, file: &CredentialFile) -> Vec<SecretString> {
+        credential::secrets(file)
     }
 
     fn spare_credential(&self) -> Option<&SecretString> {
@@ -153,7 +163,10 @@ impl Agent for Gemini {
             (Credential::Missing, Some(_)) => Login {
                 method: "api_key",
                 ..credential.login(
-                    (Rung::Present, "the worker's own API key, as the volume holds no login".to_owned()),
+                    (
+                        Rung::Present,
+                        "the worker's own GEMINI_API_KEY counts, as the volume holds no login".to_owned(),
+                    ),
                     file,
                 )
             },
@@ -184,7 +197,8 @@ impl Agent for Gemini {
         // It would start itself a second time, to be given more memory than a container has.
         let once = ("GEMINI_CLI_NO_RELAUNCH".to_owned(), SecretString::from("true"));
         let api_key = self.api_key.clone().map(|key| ("GEMINI_API_KEY".to_owned(), key));
-        [base_url, once].into_iter().chain(api_key).collect()
+        let own = [base_url, once].into_iter().chain(api_key);
+        self.environment.clone().into_iter().chain(own).collect()
     }
 
     fn work_environment(&self, _home: &Path) -> BTreeMap<String, SecretString> {

@@ -15,6 +15,7 @@ fn gemini() -> Gemini {
         model: "gemini-2.5-pro".to_owned(),
         base_url: "http://10.0.0.5".to_owned(),
         api_key: None,
+        environment: [("HTTPS_PROXY".to_owned(), "http://10.0.0.1:3128".into())].into(),
     }
 }
 
@@ -49,6 +50,9 @@ fn rung(agent: &Gemini, code: i32, output: &str, file: &CredentialFile) -> Rung 
 fn each_state_of_the_files_has_its_rung() {
     for (content, expected) in [
         (API_KEY.to_owned(), Rung::Present),
+        ("export GEMINI_API_KEY=\"AIza-k\"\r\n".to_owned(), Rung::Present),
+        (" GEMINI_API_KEY = 'AIza-k'\n".to_owned(), Rung::Present),
+        ("GEMINI_API_KEY=\"\"\r\n".to_owned(), Rung::Corrupt),
         (format!("# mine\nGOOGLE_CLOUD_PROJECT=x\n{API_KEY}"), Rung::Present),
         ("GEMINI_API_KEY=\n".to_owned(), Rung::Corrupt),
         ("GOOGLE_CLOUD_PROJECT=x\n".to_owned(), Rung::Corrupt),
@@ -94,6 +98,12 @@ fn the_workers_own_key_counts_only_where_the_volume_holds_nothing() {
     let given = with_key().environment();
     assert_eq!(given["GEMINI_API_KEY"].expose_secret(), "AIza-the-workers-own");
     assert!(!gemini().environment().contains_key("GEMINI_API_KEY"));
+    assert!(
+        own.detail.contains("GEMINI_API_KEY"),
+        "what to unset for a logout to count: {}",
+        own.detail
+    );
+    assert_eq!(given["HTTPS_PROXY"].expose_secret(), "http://10.0.0.1:3128");
 }
 
 #[test]
@@ -118,9 +128,65 @@ fn only_what_is_surely_the_same_login_is_put_back() {
     let (one, other) = (google(Some(1_800_000_060), "1//one"), google(Some(1_800_000_999), "1//other"));
     let restorable = |damaged: &str, snapshot: &str| gemini().restorable(&file(damaged), &file(snapshot));
     assert!(restorable("", API_KEY) && restorable("GEMINI_", API_KEY));
+    assert!(!restorable("GOOGLE_CLOUD_PROJECT=x\n", API_KEY), "somebody has put that there");
     assert!(restorable(&one[..one.len() - 5], &one));
     assert!(!restorable(&other[..other.len() - 5], &one));
     assert!(!restorable("{", "{}") && !gemini().restorable(&CredentialFile::Missing, &file(API_KEY)));
+}
+
+#[test]
+fn the_secrets_of_a_file_are_known_to_what_must_not_show_them() {
+    let secrets = |content: &str| {
+        let secrets = gemini().secrets(&file(content));
+        let secrets = secrets.iter().map(|secret| secret.expose_secret().to_owned());
+        secrets.filter(|secret| !secret.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(secrets("export GEMINI_API_KEY=\"my own key\"\r\n"), ["my own key"]);
+    let google = secrets(&google(None, "1//refresh"));
+    assert_eq!(
+        (google[0].as_str(), google[1].as_str(), google.len()),
+        ("ya29.very-secret", "1//refresh", 3)
+    );
+}
+
+/// What the CLI is called with, by the files of a volume: the key, the project, and whether it is to use a key.
+fn called_with(files: &[(&str, &str)]) -> [String; 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let volume = folder.path().join("volume");
+    std::fs::create_dir(&volume).unwrap();
+    for (name, content) in files {
+        std::fs::write(volume.join(name), content).unwrap();
+    }
+    let said =
+        r#"printf '%s|%s|' "${GEMINI_API_KEY-}" "${GOOGLE_CLOUD_PROJECT-}"; grep -c gemini-api-key "$GEMINI_CLI_SYSTEM_SETTINGS_PATH""#;
+    let output = std::process::Command::new("sh")
+        .args(["-c", WORK, "sh", SETTINGS, "sh", "-c", said])
+        .env("HOME", folder.path())
+        .env("MOORLINE_GEMINI_HOME", &volume)
+        .env("GEMINI_API_KEY", "spare")
+        .env_remove("GOOGLE_CLOUD_PROJECT")
+        .output()
+        .unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let parts: Vec<&str> = said.trim().split('|').collect();
+    [parts[0], parts[1], parts[2]].map(str::to_owned)
+}
+
+#[test]
+fn the_cli_is_called_with_the_login_that_was_judged() {
+    let google = ("oauth_creds.json", "{}");
+    for (env, expected) in [
+        ("GEMINI_API_KEY=k\n", ["k", "", "1"]),
+        ("# mine\r\nexport GEMINI_API_KEY=\"k\"\r\nGEMINI_API_KEY=other\r\n", ["k", "", "1"]),
+        (" GEMINI_API_KEY = 'k'\n", ["k", "", "1"]),
+        ("GOOGLE_CLOUD_PROJECT=\"p\"\r\n", ["", "p", "0"]),
+        ("GEMINI_API_KEY=''\nGOOGLE_CLOUD_PROJECT=p\n", ["", "p", "0"]),
+    ] {
+        assert_eq!(called_with(&[(".env", env), google]), expected, "{env}");
+    }
+    assert_eq!(called_with(&[]), ["spare", "", "1"]);
+    assert_eq!(called_with(&[google]), ["", "", "0"]);
 }
 
 #[test]

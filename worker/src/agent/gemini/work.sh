@@ -15,9 +15,20 @@ for file in "$volume"/* "$volume"/.[!.]*; do
 done
 type=oauth-personal
 # The key of the volume goes before the worker's own. Variables go before every file of that name in the repository.
-key=$(sed -n 's/^GEMINI_API_KEY=//p' "$volume/.env" 2>/dev/null | head -n 1)
+# What a line of that file sets may be exported, quoted, or end as lines of another system do. The worker reads it so, too.
+value() {
+  sed -n "s/\r\$//; s/^[[:space:]]*\(export[[:space:]][[:space:]]*\)\{0,1\}$1[[:space:]]*=[[:space:]]*//p" 2>/dev/null <"$volume/.env" |
+    sed "s/[[:space:]]*\$//; s/^\"\(.*\)\"\$/\1/; s/^'\(.*\)'\$/\1/; s/^[[:space:]]*//; s/[[:space:]]*\$//; q"
+}
+key= project=
+if [ -f "$volume/.env" ]; then
+  key=$(value GEMINI_API_KEY)
+  # Accounts of an organization need it.
+  project=$(value GOOGLE_CLOUD_PROJECT)
+fi
 [ -z "$key" ] || GEMINI_API_KEY=$key
-if [ -f "$volume/.env" ] || [ ! -f "$volume/oauth_creds.json" ]; then
+[ -z "$project" ] || export GOOGLE_CLOUD_PROJECT="$project"
+if [ -n "$key" ] || [ ! -f "$volume/oauth_creds.json" ]; then
   type=gemini-api-key
   export GEMINI_API_KEY
 else

@@ -31,6 +31,11 @@ impl DockerEngine {
             Ok(volume) => Ok(Some(VolumeFacts {
                 driver: volume.driver,
                 mountpoint: volume.mountpoint.into(),
+                device: volume
+                    .options
+                    .get("device")
+                    .filter(|device| device.starts_with('/'))
+                    .map(Into::into),
                 in_place: false,
             })),
             Err(source) if error::status(&source) == Some(404) => Ok(None),

@@ -22,6 +22,7 @@ impl ProcessEngine {
         Ok(mountpoint.is_dir().then(|| VolumeFacts {
             driver: "directory".to_owned(),
             mountpoint,
+            device: None,
             in_place: true,
         }))
     }
