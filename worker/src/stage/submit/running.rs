@@ -79,7 +79,11 @@ impl Running {
             None => Err(End::Stopped("stopped")),
         };
         self.container = None;
-        if matches!(&ended, Ok(_)) || matches!(&ended, Err(end @ End::DiskFull(_)) if !end.still_runs()) {
+        let over = match &ended {
+            Ok(_) => true,
+            Err(end) => matches!(end, End::DiskFull(_)) && !end.still_runs(),
+        };
+        if over {
             self.ended.cancel();
         }
         ended
