@@ -18,7 +18,7 @@ moorline_telemetry::metrics! {
     CLAIM_WAIT: 2 = histogram("moorline_claim_latency_seconds", Unit::Seconds, ["stage", "queue"], "From the moment at which a job may begin to its claim.");
     PREFLIGHTS: 3 = counter("moorline_preflights_total", ["volume", "status", "rung"], "Login checks before jobs, by what they found.");
     PREFLIGHT_DURATION: 1 = histogram("moorline_preflight_duration_seconds", Unit::Seconds, ["volume"], "How long these checks took.");
-    LEASE_EXPIRIES: 1 = counter("moorline_lease_expiries_total", ["kind"], "Leases that ran out: of an `offer` that nobody accepted in time, or of a `job` whose worker went away.");
+    LEASE_EXPIRIES: 1 = counter("moorline_lease_expiries_total", ["kind"], "Leases that ran out: of an `offer` that nobody accepted in time, or of a `job` whose worker went away and didn't come back in time.");
     REJECTIONS: 0 = counter("moorline_offers_rejected_total", [], "Offers that workers refused.");
     FRAMES: 2 = counter("moorline_frames_total", ["frame", "outcome"], "What workers said of their jobs, `accept` or `report`, by what became of it: `stored`, `fenced` (the lease had passed on) or `failed` (it is said again).");
     HELLOS: 1 = counter("moorline_hellos_total", ["outcome"], "Workers that dialled, by whether they were `welcomed` or `refused`.");
@@ -32,12 +32,13 @@ moorline_telemetry::metrics! {
     LOG_BYTES: 0 = counter("moorline_log_bytes_total", [], "Bytes of jobs' output that were stored.");
     POOL: 1 = gauge("moorline_db_pool_connections", Unit::Count, ["state"], "Connections of the pool: `open`, `idle`, and callers that are `waiting` for one.");
     DATABASE: 0 = gauge("moorline_database_up", Unit::Count, [], "Whether the database answered at this scrape: 1 or 0. At 0 the gauges below are those of an earlier scrape.");
-    QUEUE_DEPTH: 2 = gauge("moorline_queue_depth", Unit::Count, ["queue", "state"], "Fleet-wide: jobs that wait, `ready` to be claimed, `held`, or for `later`; of a queue's first 10,000.");
-    QUEUE_AGE: 1 = gauge("moorline_queue_oldest_age_seconds", Unit::Seconds, ["queue"], "Fleet-wide: how long the oldest of them has waited since it might begin.");
+    QUEUE_DEPTH: 2 = gauge("moorline_queue_depth", Unit::Count, ["queue", "state"], "Fleet-wide: jobs that wait, `ready` to be claimed, `held`, or for `later`; of a queue's first 10,000, in the order of their claim, and of 10,000 that are held.");
+    QUEUE_AGE: 1 = gauge("moorline_queue_oldest_age_seconds", Unit::Seconds, ["queue"], "Fleet-wide: how long the oldest of these has waited since it might begin; one of lower priority than 10,000 others isn't among them.");
     LEASED: 2 = gauge("moorline_jobs_leased", Unit::Count, ["queue", "status"], "Fleet-wide: jobs with a lease, `offered` or `running`.");
     WORKERS: 0 = gauge("moorline_workers_connected", Unit::Count, [], "Fleet-wide: open streams of workers to all servers.");
     SERVERS: 0 = gauge("moorline_servers", Unit::Count, [], "Fleet-wide: servers that give signs of life.");
     SHARD: 2 = gauge("moorline_shard_status", Unit::Count, ["queue", "status"], "Fleet-wide: 1 for the status that a shard has, 0 for the others.");
+    SHARD_EXPECTED: 2 = gauge("moorline_shard_expected", Unit::Count, ["queue", "volume"], "Fleet-wide: 1 for a shard that is to be in service, since new runs go to it and nobody has drained it; Gemini's once a worker has served it.");
     VOLUME: 2 = gauge("moorline_volume_status", Unit::Count, ["volume", "status"], "Fleet-wide: 1 for the status that a volume has, 0 for the others.");
     LOGIN_AGE: 1 = gauge("moorline_login_verified_age_seconds", Unit::Seconds, ["volume"], "Fleet-wide: how long ago a login last passed a check.");
     LOGIN_OPEN: 1 = gauge("moorline_login_open_seconds", Unit::Seconds, ["volume"], "Fleet-wide: how much longer the last passing check counts; 0 when its gate is shut.");

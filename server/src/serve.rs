@@ -327,7 +327,7 @@ async fn serve(
     let (runs, shards, workers, fleet) = api::services(sessions);
     let service = tonic::transport::Server::builder()
         .layer(api::KnowCaller)
-        .layer(api::Tell)
+        .layer(api::Tell::Grpc)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .add_service(health_service)
         .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)

@@ -4,12 +4,15 @@
 //! only where the worker says of which.
 
 use std::{
+    collections::BTreeSet,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
 };
 
 use axum::extract::MatchedPath;
 use moorline_telemetry::trace::{HEADER, Kind, Place, Span};
+use prost_reflect::DescriptorPool;
 use tokio::time::Instant;
 use tonic::{Code, codegen::http};
 use tower::{Layer, Service};
@@ -17,14 +20,19 @@ use tower::{Layer, Service};
 use crate::metrics;
 
 /// Puts the caller's [`Place`], or that of the call's own span, into every request.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tell;
+#[derive(Debug, Clone, Copy)]
+pub enum Tell {
+    /// Of calls over gRPC, by the methods of the contract.
+    Grpc,
+    /// Of calls over HTTP, by the routes that they have found.
+    Http,
+}
 
 impl<S> Layer<S> for Tell {
     type Service = Telling<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Telling { inner }
+        Telling { inner, tell: *self }
     }
 }
 
@@ -32,11 +40,22 @@ impl<S> Layer<S> for Tell {
 #[derive(Debug, Clone)]
 pub struct Telling<S> {
     inner: S,
+    tell: Tell,
 }
 
+/// The methods of the contract. What else callers put into a path is theirs alone, and without end.
+static METHODS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let pool = DescriptorPool::decode(moorline_proto::FILE_DESCRIPTOR_SET).unwrap_or_default();
+    pool.services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()))
+        .collect()
+});
+
 /// What kind of call it is.
+#[derive(Debug, PartialEq, Eq)]
 enum Call {
-    /// Of a service of the contract, such as `moorline.v1.RunService/CreateRun`.
+    /// Of a method of the contract, such as `moorline.v1.RunService/CreateRun`, or `other`.
     Rpc(String),
     /// Of a route.
     Route(String),
@@ -45,13 +64,13 @@ enum Call {
 }
 
 impl Call {
-    fn of<B>(request: &http::Request<B>) -> Self {
+    fn of<B>(tell: Tell, request: &http::Request<B>) -> Self {
         let path = request.uri().path().trim_start_matches('/');
-        if path.starts_with("moorline.v1.") && path != "moorline.v1.WorkerService/Connect" {
-            return Self::Rpc(path.to_owned());
-        }
-        match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
-            Some(route) if route.starts_with("/v1/") || route.starts_with("/api/") => Self::Route(route.to_owned()),
+        match (tell, request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)) {
+            (Tell::Grpc, _) if path == "moorline.v1.WorkerService/Connect" => Self::Untold,
+            (Tell::Grpc, _) if METHODS.contains(path) => Self::Rpc(path.to_owned()),
+            (Tell::Grpc, _) if path.starts_with("moorline.v1.") => Self::Rpc("other".to_owned()),
+            (Tell::Http, Some(route)) if route.starts_with("/v1/") || route.starts_with("/api/") => Self::Route(route.to_owned()),
             _ => Self::Untold,
         }
     }
@@ -72,8 +91,6 @@ impl Call {
                     .headers()
                     .get("grpc-status")
                     .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
-                // What no service has is anybody's word.
-                let name = if code == Code::Unimplemented { "other".to_owned() } else { name };
                 (
                     "grpc",
                     name,
@@ -113,7 +130,7 @@ where
         let began = Instant::now();
         let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
         let above = header.map(Place::parse).unwrap_or_default();
-        let call = Call::of(&request);
+        let call = Call::of(self.tell, &request);
         let span = call.span(&above);
         request.extensions_mut().insert(span.as_ref().map_or(above, Span::place));
         let answer = self.inner.call(request);
@@ -128,4 +145,23 @@ where
 /// The place below which what a request begins hangs.
 pub fn place<T>(request: &tonic::Request<T>) -> Place {
     request.extensions().get().cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_somebody_made_up_is_no_name() {
+        let call = |tell, path: &str| Call::of(tell, &http::Request::get(path).body(()).unwrap());
+        let create = "moorline.v1.RunService/CreateRun";
+        assert_eq!(call(Tell::Grpc, &format!("/{create}")), Call::Rpc(create.to_owned()));
+        for made_up in ["/moorline.v1.Nothing/1", "/moorline.v1.RunService/Nothing", "/moorline.v1./"] {
+            assert_eq!(call(Tell::Grpc, made_up), Call::Rpc("other".to_owned()), "{made_up}");
+            assert_eq!(call(Tell::Http, made_up), Call::Untold, "{made_up}");
+        }
+        assert_eq!(call(Tell::Http, &format!("/{create}")), Call::Untold);
+        assert_eq!(call(Tell::Grpc, "/moorline.v1.WorkerService/Connect"), Call::Untold);
+        assert_eq!(call(Tell::Grpc, "/grpc.health.v1.Health/Check"), Call::Untold);
+    }
 }

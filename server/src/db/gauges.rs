@@ -29,10 +29,10 @@ pub struct Queue {
     pub oldest: f64,
 }
 
-/// Most jobs of a queue that are looked at.
+/// Most jobs of a queue that are looked at, and as many that are held.
 const SAMPLE: i64 = 10_000;
 
-/// All queues, those without jobs as well. Of a queue's waiting jobs at most [`SAMPLE`] are looked at.
+/// All queues, those without jobs as well. Of a queue's waiting jobs the first [`SAMPLE`] are looked at, in the order of `jobs_claim_idx`.
 pub async fn queues(connection: &mut Connection) -> QueryResult<Vec<Queue>> {
     sql_query(
         "with queues as (
@@ -44,8 +44,12 @@ pub async fn queues(connection: &mut Connection) -> QueryResult<Vec<Queue>> {
                  count(*) filter (where hold_reason is null and not_before > now()) as later,
                  min(greatest(created_at, not_before)) filter (where not_before <= now()) as since
              from queues cross join lateral (
-                 select hold_reason, not_before, created_at from jobs
-                 where jobs.queue = queues.queue and finished_at is null and lease_instance_id is null limit $1
+                 (select hold_reason, not_before, created_at from jobs
+                  where jobs.queue = queues.queue and finished_at is null and lease_instance_id is null and hold_reason is null
+                  order by priority desc, fair_rank, id limit $1)
+                 union all
+                 (select hold_reason, not_before, created_at from jobs
+                  where jobs.queue = queues.queue and finished_at is null and lease_instance_id is null and hold_reason is not null limit $1)
              ) as sample group by queues.queue
          ), leased as (
              select queue, count(*) filter (where status = 'queued') as offered, count(*) filter (where status = 'running') as running

@@ -305,6 +305,15 @@ pub async fn hash_modulo(connection: &mut Connection) -> QueryResult<Option<i32>
         .optional()
 }
 
+/// The same, locked until the transaction ends: queues are made by one server at a time.
+pub async fn lock_hash_modulo(connection: &mut Connection) -> QueryResult<i32> {
+    routing_settings::table
+        .select(routing_settings::hash_modulo)
+        .for_update()
+        .first(connection)
+        .await
+}
+
 /// Routes new runs by another modulo.
 pub async fn set_hash_modulo(connection: &mut Connection, modulo: i32) -> QueryResult<usize> {
     diesel::update(routing_settings::table)

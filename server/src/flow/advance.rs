@@ -1,6 +1,5 @@
 //! What follows when a stage has ended: the next stage, or the end of the run. Decided in memory; whoever asks writes the ledger.
 
-use tracing::info;
 use uuid::Uuid;
 
 use super::{Error, finish, ledger::Ledger};
@@ -52,7 +51,6 @@ pub fn after_failure(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result
     let tried = tried(ledger, job, failure.class);
     if failure.class == FailureClass::Login && waits(ledger, job) {
         ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
-        info!(run_id = %ledger.run.id, stage = %job.stage, code = failure.code, "stage waits for its login");
         return ledger.queue_job(job.stage, job.payload(), |_| {}).map(drop);
     }
     match ledger.timers.retry.decide(job.stage, failure.class, tried, fastrand::f64()) {
@@ -60,7 +58,6 @@ pub fn after_failure(ledger: &mut Ledger, job: &Job, failure: Failure) -> Result
             ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
             let not_before = ledger.now + delay;
             let avoid_worker = job.worker_name.clone().filter(|_| elsewhere);
-            info!(run_id = %ledger.run.id, stage = %job.stage, class = %failure.class, ?tried, ?delay, avoid_worker, "stage is tried again");
             let next = |next: &mut Job| {
                 next.not_before = not_before;
                 next.avoid_worker = avoid_worker;

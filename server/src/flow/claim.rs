@@ -5,7 +5,7 @@ use std::time::Duration;
 use moorline_telemetry::trace::Place;
 use uuid::Uuid;
 
-use super::{Error, Flow, Topic, steps};
+use super::{Error, Flow, steps};
 pub use crate::db::jobs::Slot;
 use crate::{
     db::{
@@ -79,7 +79,9 @@ fn timeout(flow: &Flow, stage: Stage, run: &Run) -> Duration {
 pub async fn reject(flow: &Flow, instance_id: Uuid, job_id: Uuid, lease_token: i64) -> Result<(), Error> {
     const PAUSE_SECONDS: f64 = 1.0;
     let mut connection = flow.connection().await?;
-    jobs::release_offers(&mut connection, instance_id, Some((job_id, lease_token)), PAUSE_SECONDS).await?;
+    let returned = jobs::release_offers(&mut connection, instance_id, Some((job_id, lease_token)), PAUSE_SECONDS).await?;
+    // Nobody is woken: it can't be claimed yet.
+    steps::of_returns(returned, "rejected");
     Ok(())
 }
 
@@ -91,8 +93,7 @@ pub async fn reject(flow: &Flow, instance_id: Uuid, job_id: Uuid, lease_token: i
 pub async fn give_back(flow: &Flow, claimed: &Claimed) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
     let only = Some((claimed.job.id, claimed.lease_token));
-    let queues = jobs::release_offers(&mut connection, claimed.instance_id, only, 0.0).await?;
-    steps::of_return(claimed);
-    flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
+    let returned = jobs::release_offers(&mut connection, claimed.instance_id, only, 0.0).await?;
+    flow.hints.wake_all(steps::of_returns(returned, "not_sent"));
     Ok(())
 }

@@ -6,6 +6,7 @@ use tracing::{info, warn};
 use super::{
     Error, Flow, Topic,
     lost::{self, When},
+    steps,
 };
 use crate::{
     db::{Connection, jobs, shards},
@@ -22,9 +23,9 @@ const BATCH: i64 = 200;
 ///
 /// When the database fails; the next pass tries again.
 pub async fn offers(flow: &Flow) -> Result<(), Error> {
-    let queues = jobs::release_expired_offers(&mut *flow.connection().await?).await?;
-    metrics::LEASE_EXPIRIES.add(queues.len() as u64, ["offer".into()]);
-    flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
+    let returned = jobs::release_expired_offers(&mut *flow.connection().await?).await?;
+    metrics::LEASE_EXPIRIES.add(returned.len() as u64, ["offer".into()]);
+    flow.hints.wake_all(steps::of_returns(returned, "lapsed"));
     Ok(())
 }
 

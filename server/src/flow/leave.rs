@@ -7,9 +7,14 @@ use uuid::Uuid;
 use super::{
     Error, Flow, Topic,
     lost::{self, When},
+    steps,
 };
 use crate::{
-    db::{Connection, instances, jobs, sessions, shards, volumes},
+    db::{
+        Connection, instances,
+        jobs::{self, Offered},
+        sessions, shards, volumes,
+    },
     domain::shard,
 };
 
@@ -38,11 +43,11 @@ pub struct Left {
 /// When the database fails; the reaper does the rest when the lease has run out.
 pub async fn leave(flow: &Flow, left: &Left) -> Result<(), Error> {
     let mut connection = flow.connection().await?;
-    let Some(queues) = connection.transaction(async |connection| take_out(connection, left).await).await? else {
+    let Some(returned) = connection.transaction(async |connection| take_out(connection, left).await).await? else {
         info!(worker = left.worker_name, session_id = %left.session_id, reason = left.reason, "stream ended; the worker is back already");
         return Ok(());
     };
-    flow.hints.wake_all(queues.into_iter().map(Topic::Queue));
+    flow.hints.wake_all(steps::of_returns(returned, "worker_left"));
     if left.shard_queue.is_some() {
         flow.hints.wake(&Topic::Gates);
     }
@@ -84,13 +89,13 @@ pub async fn redirect(flow: &Flow, left: &Left) -> Result<(), Error> {
 }
 
 /// Gives the session's offers back and parks its shard; `None` when the instance has a newer session, on this server or another.
-async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec<String>>, Error> {
+async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec<Offered>>, Error> {
     instances::lock(connection, left.instance_id).await?;
     instances::close_session(connection, left.session_id, &left.reason).await?;
     if instances::has_newer_session(connection, left.instance_id, left.session_id).await? {
         return Ok(None);
     }
-    let queues = jobs::release_offers(connection, left.instance_id, None, 0.0).await?;
+    let returned = jobs::release_offers(connection, left.instance_id, None, 0.0).await?;
     let served = match &left.shard_queue {
         // A new process of the worker may have taken the shard meanwhile, on another server.
         Some(queue) => shards::lock_if_served_by(connection, queue, left.instance_id).await?,
@@ -99,5 +104,5 @@ async fn take_out(connection: &mut Connection, left: &Left) -> Result<Option<Vec
     if let Some(queue) = left.shard_queue.as_ref().filter(|_| served) {
         shards::set_status(connection, queue, shard::Status::Offline, None).await?;
     }
-    Ok(Some(queues))
+    Ok(Some(returned))
 }

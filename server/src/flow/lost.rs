@@ -32,7 +32,7 @@ pub(super) async fn give_up(connection: &mut Connection, flow: &Flow, lost: &[Jo
         return Ok(());
     }
     let run_ids: Vec<Uuid> = lost.iter().map(|job| job.run_id).collect();
-    let written = connection
+    let (written, ended) = connection
         .transaction(async |connection| {
             let mut ledgers = Ledgers::lock(connection, &run_ids, flow.timers).await?;
             let mut instance_ids: Vec<Uuid> = lost.iter().filter_map(|job| job.lease_instance_id).collect();
@@ -41,21 +41,26 @@ pub(super) async fn give_up(connection: &mut Connection, flow: &Flow, lost: &[Jo
                 instance_ids = instances::lapsed(connection, &instance_ids).await?;
             }
             let gone: HashSet<Uuid> = instance_ids.into_iter().collect();
+            let mut ended = 0;
             for ledger in &mut ledgers.0 {
                 let of_run: Vec<&Job> = lost.iter().filter(|job| job.run_id == ledger.run.id).collect();
                 for job in of_run {
-                    end(ledger, job, &gone)?;
+                    ended += u64::from(end(ledger, job, &gone)?);
                 }
             }
             ledgers.0.retain(Ledger::is_touched);
-            ledgers.write(connection).await
+            Ok::<_, Error>((ledgers.write(connection).await?, ended))
         })
         .await?;
+    if when == When::LeaseHasLapsed {
+        metrics::LEASE_EXPIRIES.add(ended, ["job".into()]);
+    }
     written.announce(&flow.hints);
     Ok(())
 }
 
-fn end(ledger: &mut Ledger, lost: &Job, gone: &HashSet<Uuid>) -> Result<(), Error> {
+/// Whether it was still that worker's.
+fn end(ledger: &mut Ledger, lost: &Job, gone: &HashSet<Uuid>) -> Result<bool, Error> {
     let still_lost = |job: &&Job| {
         job.status == job::Status::Running
             && job.lease_token == lost.lease_token
@@ -63,9 +68,9 @@ fn end(ledger: &mut Ledger, lost: &Job, gone: &HashSet<Uuid>) -> Result<(), Erro
             && job.lease_instance_id.is_some_and(|instance_id| gone.contains(&instance_id))
     };
     let Some(job) = ledger.job(lost.id).filter(still_lost).cloned() else {
-        return Ok(());
+        return Ok(false);
     };
     let failure = Failure::worker_lost(job.worker_name.as_deref().unwrap_or("unknown"));
-    metrics::LEASE_EXPIRIES.count(["job".into()]);
-    advance::after_failure(ledger, &job, failure)
+    advance::after_failure(ledger, &job, failure)?;
+    Ok(true)
 }

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::{Error, Flow, command, register::Hello};
 use crate::{
     db::{
-        Connection, instances, jobs, servers,
+        Connection, instances,
+        jobs::{self, Offered},
+        servers,
         sessions::{self, Open},
     },
     domain::{
@@ -63,8 +65,8 @@ pub fn taken(worker_name: &str, instance_id: Uuid, hostname: &str) -> domain::Er
 pub(super) struct Settled {
     /// Sessions of this same process on other live servers: to be ended there.
     pub moved_from: Vec<Uuid>,
-    /// Queues to which offers went back.
-    pub queues: Vec<String>,
+    /// Offers that went back.
+    pub returned: Vec<Offered>,
 }
 
 /// Makes way for a Hello, whose worker's row the caller has locked: ends earlier sessions that have no stream any more.
@@ -85,7 +87,7 @@ pub(super) async fn settle(connection: &mut Connection, flow: &Flow, hello: &Hel
                 close(connection, flow, &open).await?;
                 if !same {
                     settled
-                        .queues
+                        .returned
                         .extend(jobs::release_offers(connection, open.instance_id, None, 0.0).await?);
                 }
             }

@@ -14,12 +14,14 @@ use super::{
     lost::{self, When},
     names,
     route::GEMINI_QUEUE,
+    steps,
 };
 use crate::{
     db::{
         Connection, commands, fingerprints,
         instances::{self, Worker},
-        jobs, runs, shards, volumes,
+        jobs::{self, Offered},
+        runs, shards, volumes,
     },
     domain::{self, command::Answer, job, preflight::Preflight, shard, volume::Seen},
 };
@@ -73,8 +75,8 @@ pub struct Registered {
     pub acknowledged: Vec<Held>,
     /// Sessions of this process on other live servers.
     pub moved_from: Vec<Uuid>,
-    /// Queues to which offers of earlier processes went back.
-    pub queues: Vec<String>,
+    /// Offers of earlier processes that went back.
+    pub returned: Vec<Offered>,
     /// Generation of the volume's lease; 0 without a volume.
     pub volume_generation: i64,
     /// Key of the fleet's fingerprints.
@@ -99,7 +101,7 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
         }
     }
     let mut connection = flow.connection().await?;
-    let registered = connection
+    let mut registered = connection
         .transaction(async |connection| write(connection, flow, hello).await)
         .await?;
 
@@ -112,7 +114,8 @@ pub async fn register(flow: &Flow, hello: &Hello) -> Result<Registered, Error> {
     info!(worker = hello.worker_name, instance_id = %hello.instance_id, session_id = %registered.session_id, queues = ?hello.queues,
         volume = hello.volume.as_ref().map(|binding| binding.volume.as_str()), kept = registered.keep.len(), "worker registered");
     flow.hints
-        .wake_all(hello.queues.iter().chain(&registered.queues).cloned().map(Topic::Queue));
+        .wake_all(steps::of_returns(std::mem::take(&mut registered.returned), "worker_replaced"));
+    flow.hints.wake_all(hello.queues.iter().cloned().map(Topic::Queue));
     if hello.volume.is_some() {
         flow.hints.wake(&Topic::Gates);
     }
@@ -208,7 +211,7 @@ async fn write(connection: &mut Connection, flow: &Flow, hello: &Hello) -> Resul
     };
     Ok(Registered {
         moved_from: settled.moved_from,
-        queues: settled.queues,
+        returned: settled.returned,
         volume_generation,
         fingerprint_key: fingerprints::key(connection).await?,
         ..registered

@@ -17,13 +17,14 @@ pub async fn seed(flow: &Flow, count: u32, volume_prefix: &str, gemini_volume: &
     let modulo = i32::try_from(count.max(1)).unwrap_or(i32::MAX);
     connection
         .transaction(async |connection| {
-            if let Some(stored) = shards::hash_modulo(connection).await? {
+            if shards::seed_hash_modulo(connection, modulo).await? == 0 {
+                // Of servers that start at the same moment one comes second here, and sees what the other has made.
+                let stored = shards::lock_hash_modulo(connection).await?;
                 if stored != modulo {
                     warn!(stored, configured = modulo, "CODEX_SHARDS differs from the database, which wins");
                 }
                 return shard::add_gemini(connection, stored, gemini_volume).await;
             }
-            shards::seed_hash_modulo(connection, modulo).await?;
             for index in 0..modulo {
                 shard::add(connection, index, modulo, volume_prefix).await?;
             }

@@ -99,9 +99,24 @@ pub(super) async fn add(connection: &mut Connection, index: i32, modulo: i32, pr
         return Ok(());
     }
     let volume_name = format!("{prefix}{index}");
-    volumes::insert(connection, &volume_name, volume::Provider::Codex).await?;
-    shards::insert(connection, &new(queue_name, index, volume_name, modulo)).await?;
+    let taken = || {
+        let message = format!(
+            "volume {volume_name} belongs to another queue and can't be that of {queue_name}: set MOORLINE_GEMINI_VOLUME or MOORLINE_VOLUME_PREFIX so that the names differ"
+        );
+        domain::Error::already_exists("VOLUME_TAKEN", message).with("volume", &volume_name)
+    };
+    let shard = new(queue_name.clone(), index, volume_name.clone(), modulo);
+    if !insert(connection, &shard, volume::Provider::Codex).await? {
+        return Err(taken().into());
+    }
     Ok(())
+}
+
+/// Inserts a queue with its volume; false when the volume's name is another's.
+async fn insert(connection: &mut Connection, shard: &Shard, provider: volume::Provider) -> Result<bool, Error> {
+    volumes::insert(connection, &shard.volume_name, provider).await?;
+    let found = volumes::find(connection, &shard.volume_name).await?;
+    Ok(found.is_some_and(|found| found.provider == provider) && shards::insert(connection, shard).await? == 1)
 }
 
 /// Makes Gemini's queue with its volume, where it is missing. One that is there keeps its volume, whatever the settings say.
@@ -116,21 +131,13 @@ pub(super) async fn add_gemini(connection: &mut Connection, modulo: i32, volume_
         }
         return Ok(());
     }
-    volumes::insert(connection, volume_name, volume::Provider::Gemini).await?;
-    if volumes::find(connection, volume_name)
-        .await?
-        .is_none_or(|found| found.provider != volume::Provider::Gemini)
-    {
+    let shard = new(GEMINI_QUEUE.to_owned(), shards::NO_INDEX, volume_name.to_owned(), modulo);
+    if !insert(connection, &shard, volume::Provider::Gemini).await? {
         let message = format!("volume {volume_name} has a Codex login already: set MOORLINE_GEMINI_VOLUME to a name of its own");
         return Err(domain::Error::already_exists("VOLUME_TAKEN", message)
             .with("volume", volume_name)
             .into());
     }
-    shards::insert(
-        connection,
-        &new(GEMINI_QUEUE.to_owned(), shards::NO_INDEX, volume_name.to_owned(), modulo),
-    )
-    .await?;
     info!(queue = GEMINI_QUEUE, volume = volume_name, "queue made");
     Ok(())
 }

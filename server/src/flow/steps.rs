@@ -11,10 +11,14 @@ use moorline_telemetry::{
     metric, step,
     trace::{Kind, Place, Span},
 };
+use uuid::Uuid;
 
-use super::claim::Claimed;
+use super::Topic;
 use crate::{
-    db::{jobs::Job, runs::Run},
+    db::{
+        jobs::{Job, Offered},
+        runs::Run,
+    },
     domain::{
         event::Event,
         job::{self, Failure, HoldReason},
@@ -36,7 +40,7 @@ pub(super) struct Before {
 /// Tells of what has happened to a run, in order.
 pub(super) fn tell(run: &Run, jobs: &[Job], before: Before, events: &[Event]) {
     let mut status = before.status;
-    for event in events {
+    for (number, event) in events.iter().enumerate() {
         match event {
             Event::RunChanged {
                 status: next,
@@ -56,15 +60,32 @@ pub(super) fn tell(run: &Run, jobs: &[Job], before: Before, events: &[Event]) {
             } => {
                 let found = jobs.iter().enumerate().find(|(_, job)| job.id == *job_id);
                 if let Some((index, job)) = found {
+                    // What is made only to be ended at once was never in its queue.
+                    if index >= before.jobs && moves_on(&events[number + 1..], *job_id) {
+                        continue;
+                    }
                     // A job that is queued already is parked or let go.
                     let moved = *status != job::Status::Queued || index >= before.jobs;
-                    of_job(run, job, *status, (*hold_reason, moved), failure.as_ref());
+                    of_job(run, jobs, job, *status, (*hold_reason, moved), failure.as_ref());
                 }
             }
             Event::Preflight(check) => of_check(run, jobs, check),
             _ => {}
         }
     }
+}
+
+/// Whether more happens to the job.
+fn moves_on(events: &[Event], id: Uuid) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event, Event::JobChanged { job_id, .. } if *job_id == id))
+}
+
+/// Why there is another attempt of its stage.
+fn failure_before(jobs: &[Job], job: &Job) -> Option<String> {
+    let mut before = jobs.iter().rev().skip_while(|other| other.id != job.id).skip(1);
+    Some(before.find(|other| other.stage == job.stage)?.failure()?.code)
 }
 
 fn of_run(run: &Run, jobs: &[Job], status: run::Status, failure: Option<&Failure>, reason: Option<&str>) {
@@ -86,7 +107,7 @@ fn of_run(run: &Run, jobs: &[Job], status: run::Status, failure: Option<&Failure
     }
 }
 
-fn of_job(run: &Run, job: &Job, status: job::Status, (hold, moved): (Option<HoldReason>, bool), failure: Option<&Failure>) {
+fn of_job(run: &Run, jobs: &[Job], job: &Job, status: job::Status, (hold, moved): (Option<HoldReason>, bool), failure: Option<&Failure>) {
     let about = about_job(run, job);
     let name: &'static str = status.into();
     let hold: Option<&str> = hold.map(Into::into);
@@ -119,8 +140,13 @@ fn of_job(run: &Run, job: &Job, status: job::Status, (hold, moved): (Option<Hold
         metrics::JOB_DURATION.took(took, labels());
         span_of(&about, job, (started, finished), code, name);
     }
-    let duration_ms = took.map(|(.., took)| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    step!(info, about, status = name, hold_reason = hold, duration_ms = duration_ms, code = code, error = error; "job {name}");
+    if status == job::Status::Queued {
+        let delay_ms = (job.not_before - job.created_at).num_milliseconds();
+        let (avoids, after) = (job.avoid_worker.as_deref(), failure_before(jobs, job));
+        return step!(info, about, status = name, hold_reason = hold, delay_ms = delay_ms, avoids = avoids, after = after; "job {name}");
+    }
+    let duration_ms = took.map(|(.., took)| millis(took));
+    step!(info, about, status = name, duration_ms = duration_ms, code = code, error = error; "job {name}");
 }
 
 fn of_check(run: &Run, jobs: &[Job], check: &Preflight) {
@@ -161,10 +187,13 @@ pub(super) fn of_offer(run: &Run, job: &Job, offered_at: DateTime<Utc>) -> Place
     place
 }
 
-/// What is claimed for a worker that has gone: nothing is told of it but that it is offered again.
-pub(super) fn of_return(claimed: &Claimed) {
-    let about = about_job(&claimed.run, &claimed.job);
-    step!(info, about, status = "queued", lease_token = claimed.lease_token; "offer taken back");
+/// Tells of offers that were taken back, after the commit, and why. Returns their queues.
+pub(super) fn of_returns(returned: Vec<Offered>, reason: &str) -> Vec<Topic> {
+    for Offered { job, run } in &returned {
+        let about = about_job(run, job);
+        step!(info, about, status = "queued", lease_token = job.lease_token, reason = reason; "offer taken back");
+    }
+    returned.into_iter().map(|offered| Topic::Queue(offered.job.queue)).collect()
 }
 
 fn span_of(about: &About<'_>, job: &Job, (started, finished): (DateTime<Utc>, DateTime<Utc>), code: Option<&str>, status: &str) {
@@ -229,6 +258,10 @@ fn told(failure: Option<&Failure>) -> (Option<&str>, Option<&str>) {
         failure.map(|failure| failure.code.as_str()),
         failure.map(|failure| failure.message.as_str()),
     )
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {

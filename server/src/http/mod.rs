@@ -67,7 +67,7 @@ pub fn router(sessions: &Sessions, hosts: Hosts) -> Result<Router, Error> {
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(MESSAGE_MAX))
         .layer(KnowCaller)
-        .layer(Tell)
+        .layer(Tell::Http)
         .layer(middleware::from_fn_with_state(std::sync::Arc::new(hosts), guard::check)))
 }
 

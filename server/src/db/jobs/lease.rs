@@ -6,7 +6,6 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_query,
     sql_types::{Array, BigInt, Double, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
@@ -62,19 +61,38 @@ pub async fn claim(connection: &mut Connection, queue: &str, slots: &[Slot<'_>],
     Ok(claimed)
 }
 
-/// Gives offers back that nobody accepted: no attempt is spent. Returns their queues.
-pub async fn release_expired_offers(connection: &mut Connection) -> QueryResult<Vec<String>> {
-    let rows: Vec<QueueName> = sql_query(
+/// A job that is offered no more, with the name of the worker that had the offer, and its run.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// The job.
+    pub job: Job,
+    /// Its run.
+    pub run: Run,
+}
+
+type OfferedRow = (jobs::SqlType, runs::SqlType, Nullable<Text>);
+
+fn offered((mut job, run, worker_name): (Job, Run, Option<String>)) -> Offered {
+    job.worker_name = worker_name;
+    Offered { job, run }
+}
+
+/// Gives offers back that nobody accepted: no attempt is spent.
+pub async fn release_expired_offers(connection: &mut Connection) -> QueryResult<Vec<Offered>> {
+    let rows: Vec<(Job, Run, Option<String>)> = Statement::<OfferedRow>::new(
         "with lapsed as (
-             select id from jobs
+             select id, worker_name from jobs
              where finished_at is null and lease_instance_id is not null and status = 'queued' and lease_expires_at < now()
-             order by id for update)
-         update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null
-         from lapsed where jobs.id = lapsed.id returning queue",
+             order by id for update),
+         released as (
+             update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null
+             from lapsed where jobs.id = lapsed.id returning jobs.*)
+         select released.*, runs.*, lapsed.worker_name
+         from released join lapsed using (id) join runs on runs.id = released.run_id",
     )
-    .get_results(connection)
+    .load(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| row.queue).collect())
+    Ok(rows.into_iter().map(offered).collect())
 }
 
 /// Gives back the offers of one instance: all of them, or the one with this lease. They are offered again after `seconds`.
@@ -83,30 +101,27 @@ pub async fn release_offers(
     instance_id: Uuid,
     only: Option<(Uuid, i64)>,
     seconds: f64,
-) -> QueryResult<Vec<String>> {
-    let (id, token) = only.unwrap_or((Uuid::nil(), 0));
-    let rows: Vec<QueueName> = sql_query(
+) -> QueryResult<Vec<Offered>> {
+    let (id, token) = only.unzip();
+    let rows: Vec<(Job, Run, Option<String>)> = Statement::<OfferedRow>::new(
         "with offered as (
-             select id from jobs
-             where finished_at is null and lease_instance_id = $1 and status = 'queued'
-                 and ($2 = '00000000-0000-0000-0000-000000000000' or (id = $2 and lease_token = $3))
-             order by id for update)
-         update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null, not_before = now() + make_interval(secs => $4)
-         from offered where jobs.id = offered.id returning queue",
+             select id, worker_name from jobs
+             where finished_at is null and lease_instance_id = ? and status = 'queued'
+                 and coalesce(id = ? and lease_token = ?, true)
+             order by id for update),
+         released as (
+             update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null, not_before = now() + make_interval(secs => ?)
+             from offered where jobs.id = offered.id returning jobs.*)
+         select released.*, runs.*, offered.worker_name
+         from released join offered using (id) join runs on runs.id = released.run_id",
     )
     .bind::<SqlUuid, _>(instance_id)
-    .bind::<SqlUuid, _>(id)
-    .bind::<BigInt, _>(token)
+    .bind::<Nullable<SqlUuid>, _>(id)
+    .bind::<Nullable<BigInt>, _>(token)
     .bind::<Double, _>(seconds)
-    .get_results(connection)
+    .load(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| row.queue).collect())
-}
-
-#[derive(QueryableByName)]
-struct QueueName {
-    #[diesel(sql_type = Text)]
-    queue: String,
+    Ok(rows.into_iter().map(offered).collect())
 }
 
 /// The open job with this lease, not locked.

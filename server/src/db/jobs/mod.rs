@@ -12,8 +12,8 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 pub use lease::{
-    Slot, claim, find_leased, instances_to_cancel, rehome, release_expired_offers, release_offers, running_of_instance, running_of_worker,
-    running_without_lease,
+    Offered, Slot, claim, find_leased, instances_to_cancel, rehome, release_expired_offers, release_offers, running_of_instance,
+    running_of_worker, running_without_lease,
 };
 
 use super::{Connection, schema::jobs};
