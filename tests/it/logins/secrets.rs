@@ -19,7 +19,7 @@ use moorline_worker::config::EngineChoice;
 use uuid::Uuid;
 
 use super::search::{Haystack, Needles, Watch};
-use crate::support::{eventually, left::Volumes, within};
+use crate::support::{eventually, http::client, left::Volumes, within};
 
 /// A stack whose agents print their environment and their credential, and all that must be found nowhere.
 struct Scene {
@@ -147,7 +147,9 @@ impl Scene {
         for name in ["server", "default", "shard"] {
             let log = fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap();
             let address = listens.captures_iter(&log).last().expect("where it listens")[1].to_owned();
-            let told = reqwest::get(format!("http://{address}/metrics"))
+            let told = client()
+                .get(format!("http://{address}/metrics"))
+                .send()
                 .await
                 .unwrap()
                 .text()

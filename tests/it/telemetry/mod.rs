@@ -162,7 +162,7 @@ impl Scene {
             .find(|line| line["message"] == message)
             .expect(message);
         let url = format!("http://{}/metrics", line[field].as_str().unwrap());
-        let answer = reqwest::get(url).await.unwrap();
+        let answer = crate::support::http::client().get(url).send().await.unwrap();
         assert!(
             answer.headers()["content-type"]
                 .to_str()
