@@ -54,6 +54,26 @@ fn everything_that_is_missing_is_named_at_once_and_ends_with_78() {
 }
 
 #[test]
+fn a_work_root_that_can_not_be_used_is_named_with_all_else_whatever_the_name_of_the_worker() {
+    let dir = TempDir::new().expect("a folder");
+    std::fs::write(dir.path().join("file"), "").expect("a file");
+    let git = dir.path().join("no-programs");
+    for name in ["default-1", "default-*"] {
+        let output = worker(&dir)
+            .env("MOORLINE_WORK_ROOT", dir.path().join("file/work"))
+            .env("MOORLINE_VOLUME_ROOT", dir.path().join("volumes"))
+            .env("MOORLINE_WORKER_NAME", name)
+            .env("PATH", &git)
+            .output()
+            .expect("the program");
+        assert_eq!(output.status.code(), Some(78), "{name}: {}", text(&output));
+        for said in ["- work_root: ", "- git: "] {
+            assert!(text(&output).contains(said), "{name}: {}", text(&output));
+        }
+    }
+}
+
+#[test]
 fn an_engine_that_is_not_there_ends_the_start_with_78_and_says_what_to_do() {
     let dir = TempDir::new().expect("a folder");
     let nowhere = format!("unix://{}", dir.path().join("no-engine.sock").display());

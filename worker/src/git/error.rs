@@ -97,6 +97,17 @@ pub enum Error {
         /// The system's own words.
         said: String,
     },
+    /// What the agent changed is more than a patch may hold.
+    #[error(
+        "what the agent changed takes more than {mib} MiB, which is too much for a patch; the largest: {}. Name in .gitignore what is no work, then retry the run",
+        named(files, 10, ", ")
+    )]
+    PatchTooLarge {
+        /// The limit.
+        mib: u64,
+        /// The largest files, with their sizes.
+        files: Vec<String>,
+    },
     /// The patch doesn't fit the commit that it was made from.
     #[error(
         "the patch does not apply to its base commit ({}): retry the run from discovery",
@@ -176,6 +187,7 @@ impl Error {
             Self::BaseRefMissing { .. } => "BASE_REF_MISSING",
             Self::BaseCommitMissing { .. } => "BASE_COMMIT_MISSING",
             Self::WorkTreeReplaced { .. } => "WORK_TREE_REPLACED",
+            Self::PatchTooLarge { .. } => "PATCH_TOO_LARGE",
             Self::PatchConflict { .. } => "PATCH_CONFLICT",
             Self::PushRejected { .. } => "PUSH_REJECTED",
             Self::Other { .. } => "GIT_FAILED",

@@ -54,6 +54,31 @@ async fn git_is_stopped_while_it_fills_the_disk() {
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 
+#[tokio::test]
+async fn what_git_could_not_hold_is_no_patch_and_the_jobs_own_fault() {
+    let place = Place::new();
+    let base = place.checkout().await;
+    let patch = async || {
+        let (git_dir, work_tree, to) = (place.path("git"), place.path("repo"), place.path("patch"));
+        place.git.patch(&git_dir, &work_tree, &base.commit, &to, &place.stop).await
+    };
+    // As large as it looks, and ignored: nobody reads it.
+    place.agent("mkdir out; truncate -s 1T out/built; head -c 1M /dev/urandom >new");
+    assert_eq!(patch().await.expect("a patch").files, 1);
+    for (file, script) in [
+        ("a b/dump", "mkdir 'a b'; truncate -s 1T 'a b/dump'"),
+        ("a.txt", "rm -r 'a b'; truncate -s 1T a.txt"),
+    ] {
+        place.agent(script);
+        let error = patch().await.expect_err("too large");
+        assert_eq!(
+            (error.code(), error.failure().class()),
+            ("PATCH_TOO_LARGE", moorline_proto::v1::FailureClass::Job)
+        );
+        assert!(error.to_string().contains(&format!("{file} (1048576 MiB), new (1 MiB)")), "{error}");
+    }
+}
+
 /// Answers every request with a redirect, and tells how many came.
 fn redirecting(to: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

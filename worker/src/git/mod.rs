@@ -12,6 +12,7 @@ mod error;
 mod patch;
 mod remote;
 mod room;
+mod weight;
 
 use std::{path::Path, time::Duration};
 

@@ -30,7 +30,8 @@ impl Git {
     ///
     /// # Errors
     ///
-    /// [`Error::WorkTreeReplaced`] when `work_tree` is no folder, such as a link that leads elsewhere.
+    /// [`Error::WorkTreeReplaced`] when `work_tree` is no folder, such as a link that leads elsewhere; [`Error::PatchTooLarge`] when
+    /// more was changed than git could hold.
     pub async fn patch(
         &self,
         git_dir: &Path,
@@ -62,6 +63,7 @@ impl Git {
         }
         let call = |doing| self.call(doing).git_dir(git_dir).env("GIT_INDEX_FILE", &index);
         call("read the base commit").args(["read-tree", base_commit]).ok(stop).await?;
+        self.weigh(git_dir, &tree, base_commit, &to.with_extension("list"), stop).await?;
         call("read the work tree")
             .env("GIT_WORK_TREE", ".")
             .args(["add", "--all", "--", "."])

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::header, response::IntoResponse};
 use chrono::Utc;
-use moorline_proto::v1::PreflightStatus;
+use moorline_proto::v1::{PreflightStatus, VolumeDiagnostics};
 use moorline_telemetry::recorder;
 
 use super::Vitals;
@@ -36,10 +36,34 @@ impl Vitals {
             let passed = binding.preflight.as_ref().map(|check| check.status() == PreflightStatus::Passed);
             metrics::LOGIN.set(flag(passed == Some(true)), [volume()]);
             let Some(seen) = &binding.diagnostics else { return };
-            metrics::VOLUME_FREE.set(seen.free_bytes as f64, [volume()]);
+            if let Some(free) = free(seen) {
+                metrics::VOLUME_FREE.set(free as f64, [volume()]);
+            }
             if let Some(expires) = &seen.token_expires_at {
                 metrics::TOKEN_EXPIRY.set((expires.seconds - Utc::now().timestamp()) as f64, [volume()]);
             }
         }
+    }
+}
+
+/// Bytes that are free where the volume lies, if that was seen: a check that could not look into the volume has seen no mode either,
+/// and its 0 is no full disk.
+fn free(seen: &VolumeDiagnostics) -> Option<i64> {
+    (seen.free_bytes > 0 || !seen.mode.is_empty()).then_some(seen.free_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_was_not_looked_into_is_not_full() {
+        let seen = |mode: &str, free_bytes| VolumeDiagnostics {
+            mode: mode.to_owned(),
+            free_bytes,
+            ..VolumeDiagnostics::default()
+        };
+        assert_eq!(free(&seen("", 0)), None);
+        assert_eq!((free(&seen("0700", 0)), free(&seen("0700", 9))), (Some(0), Some(9)));
     }
 }

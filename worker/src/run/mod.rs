@@ -91,7 +91,17 @@ pub async fn run(config: Config, shutdown: impl Into<Shutdown>) -> Result<(), Er
 /// Those of [`run`].
 pub async fn run_with(config: Config, shutdown: impl Into<Shutdown>, on_welcome: watch::Sender<bool>) -> Result<(), Error> {
     let shutdown = shutdown.into();
-    let (config, taken) = place::take(config).await?;
+    let asked = Arc::new(config.clone());
+    let (config, taken) = match place::take(config).await {
+        Ok(placed) => placed,
+        Err(error) => {
+            if !matches!(error, spool::Error::Busy { .. }) {
+                // As below.
+                startup::check(&asked, engine::connect::choose(&asked).await.as_ref(), false).await?;
+            }
+            return Err(error.into());
+        }
+    };
     let config = Arc::new(config);
     let vitals = Vitals::new(&config.name, config.slots);
     let _endpoint = match config.health_listen {
