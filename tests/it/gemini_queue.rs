@@ -223,3 +223,73 @@ async fn a_database_from_before_gemini_gets_its_queue_and_keeps_everything_else(
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resize_that_reaches_geminis_volume_is_refused_as_a_whole() {
+    let app = TestApp::start().await;
+    let mut connection = AsyncPgConnection::establish(app.database.url()).await.unwrap();
+    connection
+        .batch_execute(
+            "insert into auth_volumes (name, provider) values ('codex_auth_3', 'gemini');
+             update shards set volume_name = 'codex_auth_3' where queue_name = 'gemini'",
+        )
+        .await
+        .unwrap();
+    let refused = app
+        .shards()
+        .set_shard_count(v1::SetShardCountRequest { count: 4 })
+        .await
+        .unwrap_err();
+    assert_eq!(kind(&refused), "AlreadyExists VOLUME_TAKEN");
+    assert_eq!(fact(&refused, "volume"), "codex_auth_3");
+    let shards = app
+        .shards()
+        .list_shards(v1::ListShardsRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .shards;
+    assert!(
+        shards
+            .iter()
+            .filter(|shard| shard.queue != "gemini")
+            .all(|shard| shard.hash_modulo == 3)
+    );
+    for feature in ["001-a", "001-b", "001-c", "001-d", "001-e"] {
+        app.create(feature).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_that_make_geminis_queue_at_once_one_does() {
+    let app = TestApp::start().await;
+    let mut first = AsyncPgConnection::establish(app.database.url()).await.unwrap();
+    // As another server that is in the middle of it, with another name for the volume.
+    first
+        .batch_execute(
+            "delete from shards where queue_name = 'gemini'; delete from auth_volumes where provider = 'gemini';
+             begin; select hash_modulo from routing_settings for update;
+             insert into auth_volumes (name, provider) values ('gemini_other', 'gemini');
+             insert into shards (queue_name, shard_index, volume_name, hash_modulo) values ('gemini', -1, 'gemini_other', 3)",
+        )
+        .await
+        .unwrap();
+    let mut look = AsyncPgConnection::establish(app.database.url()).await.unwrap();
+    let (second, ()) = tokio::join!(app.peer(), async {
+        let waits =
+            "select 1 / (count(*) filter (where wait_event_type = 'Lock'))::int from pg_stat_activity where datname = current_database()";
+        eventually("the second server waits", async || look.batch_execute(waits).await.ok()).await;
+        first.batch_execute("commit").await.unwrap();
+    });
+    let listed = second
+        .shards()
+        .list_shards(v1::ListShardsRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .shards;
+    let gemini = listed.iter().find(|shard| shard.queue == "gemini").unwrap();
+    assert_eq!(gemini.volume.as_ref().unwrap().name, "gemini_other");
+    let alone = "select 1 / (count(*) = 1)::int from auth_volumes where provider = 'gemini'";
+    look.batch_execute(alone).await.expect("one volume of Gemini's");
+}

@@ -96,6 +96,13 @@ impl Process {
         self.child.kill().await.expect("a process to kill");
     }
 
+    /// SIGTERM, and the end of it.
+    pub async fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+        let ended = self.child.wait().await.expect("a process to end");
+        assert!(ended.success(), "{ended}:\n{}", self.log());
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a process to signal");
     }

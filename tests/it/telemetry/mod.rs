@@ -3,6 +3,8 @@
 
 mod collector;
 mod exposition;
+mod scrapes;
+mod steps;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +16,7 @@ use std::{
 use moorline_proto::v1;
 use moorline_telemetry::{metric, recorder};
 use moorline_tests::{
+    db::TestDb,
     logins::stack::{Options, Stack},
     repo::{FEATURE, SampleRepository},
 };
@@ -22,7 +25,7 @@ use serde_json::Value;
 use self::{collector::Collector, exposition::Exposition};
 use crate::{
     architecture::ROOT,
-    support::{Process, ScriptedWorker, TestApp, app::request, within},
+    support::{Process, ScriptedWorker, TestApp, app::request, process, within},
 };
 
 const KEY: &str = "sk-test-telemetry-recognisable-0123456789";
@@ -379,9 +382,10 @@ async fn check_trace(scene: &Scene) {
 async fn a_whole_run_is_told_line_by_line_in_metrics_and_as_one_trace() {
     let scene = Scene::play().await;
     within(Duration::from_secs(20), "the last lines", async || {
-        counted(&scene.steps("default"), "publish")
-            .contains_key("job reported")
-            .then_some(())
+        let reported = counted(&scene.steps("default"), "publish").contains_key("job reported");
+        // The server answers a report before it tells of it.
+        let ended = scene.steps("server").iter().any(|line| line["message"] == "run succeeded");
+        (reported && ended).then_some(())
     })
     .await;
     check_lines(&scene);
@@ -415,28 +419,39 @@ async fn a_caller_s_place_is_passed_on_and_one_that_is_none_is_ignored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_away_delays_neither_a_call_nor_an_end() {
-    let began = std::time::Instant::now();
     // Nobody listens on this port: it was had and given back.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let away = listener.local_addr().unwrap();
     drop(listener);
-    let called = tokio::process::Command::new(env!("CARGO_BIN_EXE_moorline-under-test"))
-        .args([
-            "run",
-            "create",
-            "--server",
-            "http://127.0.0.1:1",
-            "--repository",
-            "octo/hello",
-            "--feature",
-            FEATURE,
-        ])
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{away}"))
-        .output()
-        .await
-        .unwrap();
-    assert!(!called.status.success());
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let (database, artifacts) = (TestDb::new().await.unwrap(), tempfile::tempdir().unwrap());
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{away}"));
+    let variables = [
+        ("MOORLINE_LISTEN", "127.0.0.1:0".to_owned()),
+        ("MOORLINE_DATABASE_URL", database.url().to_owned()),
+        ("SPEC_WORKFLOW_ARTIFACT_ROOT", artifacts.path().display().to_string()),
+        collector.clone(),
+    ];
+    let (mut server, address) = process::listening(Process::start(process::SERVER, &variables)).await;
+    let server_url = format!("http://{address}");
+    let call = async |feature: &str, collector: &[(&str, String)]| {
+        let began = std::time::Instant::now();
+        let called = tokio::process::Command::new(env!("CARGO_BIN_EXE_moorline-under-test"))
+            .args(["run", "create", "--server", &server_url, "--repository", "octo/hello"])
+            .args(["--feature", feature])
+            .envs(collector.iter().cloned())
+            .output()
+            .await
+            .unwrap();
+        assert!(called.status.success(), "{}", String::from_utf8_lossy(&called.stderr));
+        began.elapsed()
+    };
+    let without = call("001-a", &[]).await;
+    let with = call("001-b", &[collector]).await;
+    // Three seconds are what the program gives a collector at its end; the rest is for a busy machine.
+    assert!(with < without + Duration::from_secs(8), "{with:?} instead of {without:?}");
+    let began = std::time::Instant::now();
+    server.terminate().await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     // One that is none is refused at the start, with what to set.
     let program = Process::start(
         env!("CARGO_BIN_EXE_moorline-server-under-test"),
