@@ -131,7 +131,16 @@ fn set_shard(shard: &Shard, volume: &Volume, now: DateTime<Utc>) {
     if let Some(expires) = expires {
         metrics::TOKEN_EXPIRY.set(until(expires), [name()]);
     }
-    if let Some(free) = seen.get("free_bytes").and_then(serde_json::Value::as_f64) {
+    // A check that could not look into the volume has seen no mode, and its 0 is no full disk.
+    let looked = seen
+        .get("mode")
+        .and_then(serde_json::Value::as_str)
+        .is_some_and(|mode| !mode.is_empty());
+    if let Some(free) = seen
+        .get("free_bytes")
+        .and_then(serde_json::Value::as_f64)
+        .filter(|free| looked || *free > 0.0)
+    {
         metrics::VOLUME_FREE.set(free, [name()]);
     }
 }
