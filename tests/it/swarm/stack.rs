@@ -83,6 +83,7 @@ impl Stack {
             ("gemini_api_key", "\n"),
             ("openai_api_key", "\n"),
             ("codex_env", "\n"),
+            ("gemini_env", "\n"),
         ] {
             let name = format!("{}_{name}", self.name);
             called(&["secret", "create", &name, "-"], value, CALL).await.expect("a secret");
