@@ -4,6 +4,7 @@
 //! known is [`v1::PreflightRung::Unknown`] or a failure, never a success.
 
 pub mod codex;
+mod ending;
 pub mod gemini;
 mod hint;
 

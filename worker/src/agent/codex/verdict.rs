@@ -1,62 +1,29 @@
 //! Whether a turn was done, and whose fault it is when it wasn't.
 
-use chrono::Utc;
 use moorline_proto::v1::FailureClass as Class;
 
-use super::super::{Fault, Transcript, Turn, hint};
+use super::super::{
+    Fault, Transcript, Turn,
+    ending::{Program, code_to_judge, fault},
+};
 use crate::engine::Exit;
 
 /// Judges by how the container ended, by the events, and last by standard error, which also holds warnings.
 pub(super) fn of(program: &str, exit: Exit, transcript: &Transcript, stderr: &str) -> Result<(), Fault> {
-    let fault = |code, class, detail: String| {
-        let retry_after = (code == "RATE_LIMITED").then(|| hint::retry_after(&detail, Utc::now())).flatten();
-        Err(Fault {
-            code,
-            class,
-            detail,
-            retry_after,
-        })
+    let reason = reason(transcript, stderr);
+    let called = Program {
+        name: program,
+        variable: "MOORLINE_CODEX_PROGRAM",
     };
-    let reason = || reason(transcript, stderr);
-    match exit {
-        Exit::Code(0) if transcript.turn == Some(Turn::Completed) => Ok(()),
-        Exit::TimedOut => fault(
-            "AGENT_TIMED_OUT",
-            Class::Job,
-            "the agent did not finish within its time limit: give the run a longer agent_timeout, or the phase fewer tasks".to_owned(),
-        ),
-        Exit::OutOfMemory => fault(
-            "AGENT_OUT_OF_MEMORY",
-            Class::Job,
-            "the agent took more memory than a job may: raise MOORLINE_JOB_MEMORY_MIB on the worker".to_owned(),
-        ),
-        Exit::Code(code @ (126 | 127)) if transcript.events == 0 => fault(
-            "AGENT_CLI_MISSING",
-            Class::Environment,
-            format!(
-                "{program} can't be run in the job image (exit code {code}, {}): put it into the image, or set SPEC_AUTOMATION_JOB_IMAGE or \
-                 MOORLINE_CODEX_PROGRAM",
-                reason()
-            ),
-        ),
-        Exit::Signal(signal) => fault(
-            "AGENT_KILLED",
-            Class::Job,
-            format!(
-                "the agent was ended by signal {signal} before it had finished: see who stops processes or containers on the worker's machine"
-            ),
-        ),
-        Exit::Code(code) if transcript.events == 0 => fault(
-            "AGENT_NO_OUTPUT",
-            Class::Job,
-            format!("{program} printed no events and ended with exit code {code}: {}", reason()),
-        ),
-        Exit::Code(code) => {
-            let reason = reason();
-            let (code_name, class) = known(&reason).unwrap_or(("AGENT_FAILED", Class::Job));
-            fault(code_name, class, format!("{program} ended with exit code {code}: {reason}"))
-        }
+    let Some(code) = code_to_judge(called, exit, transcript, &reason)? else {
+        return Ok(());
+    };
+    if transcript.events == 0 {
+        let detail = format!("{program} printed no events and ended with exit code {code}: {reason}");
+        return Err(fault("AGENT_NO_OUTPUT", Class::Job, detail));
     }
+    let (name, class) = known(&reason).unwrap_or(("AGENT_FAILED", Class::Job));
+    Err(fault(name, class, format!("{program} ended with exit code {code}: {reason}")))
 }
 
 /// The agent's own words for what went wrong.
