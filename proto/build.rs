@@ -2,13 +2,15 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "moorline/v1/fleet_service.proto",
     "moorline/v1/job.proto",
     "moorline/v1/preflight.proto",
     "moorline/v1/run.proto",
     "moorline/v1/run_service.proto",
     "moorline/v1/shard_service.proto",
+    "moorline/v1/skill.proto",
+    "moorline/v1/skill_service.proto",
     "moorline/v1/worker_service.proto",
 ];
 

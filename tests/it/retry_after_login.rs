@@ -30,7 +30,14 @@ async fn failed_by_login(app: &TestApp) -> (String, ScriptedWorker) {
     };
     let outcome = v1::finished::Outcome::Failure(failure);
     shard
-        .report(&offer, 2, v1::report::News::Finished(v1::Finished { outcome: Some(outcome) }))
+        .report(
+            &offer,
+            2,
+            v1::report::News::Finished(v1::Finished {
+                outcome: Some(outcome),
+                execution: None,
+            }),
+        )
         .await;
     app.finished(&run.run_id).await;
     (run.run_id, shard)

@@ -111,6 +111,7 @@ impl TaskList {
             number: phase.number.clone(),
             title: phase.title.clone(),
             tasks: phase.tasks.iter().filter(|task| !task.done).map(Item::to_proto).collect(),
+            depends_on: Vec::new(),
         })
     }
 }

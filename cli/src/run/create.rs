@@ -145,6 +145,7 @@ fn request(args: &Args) -> Result<v1::CreateRunRequest, Error> {
             agent_timeout: wire("--agent-timeout", args.agent_timeout)?,
             not_before: args.not_before,
             queue_timeout: wire("--queue-timeout", args.queue_timeout)?,
+            stage_skills: Vec::new(),
         }),
     })
 }

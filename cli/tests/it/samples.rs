@@ -102,7 +102,9 @@ pub fn jobs() -> Vec<v1::Job> {
                         line: 12,
                         ..Default::default()
                     }],
+                    depends_on: Vec::new(),
                 }),
+                checklists: Vec::new(),
             }),
         ),
         job(
@@ -333,6 +335,7 @@ pub fn profile() -> v1::StartupProfile {
             approval_policy: "never".into(),
             template: "built-in".into(),
         }),
+        skills: Vec::new(),
     }
 }
 
@@ -356,6 +359,8 @@ pub fn events() -> Vec<v1::RunEvent> {
             worker_name: worker.into(),
             hold_reason: hold.into(),
             failure: None,
+            decision: None,
+            execution: None,
         })
     };
     let progress = Kind::Progress(v1::StageProgress {

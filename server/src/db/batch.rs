@@ -99,8 +99,8 @@ macro_rules! insert_jobs {
             "queued as (
     select job.*, count(*) filter (where job.finished_at is null) over (partition by job.queue, job.priority, job.repository order by job.id)
         as nth
-    from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as job (id, run_id, stage, attempt, queue, status, hold_reason, priority,
-        not_before, expires_at, avoid_worker, payload, created_at, finished_at, repository) ",
+    from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as job (id, run_id, stage, attempt, queue, status, hold_reason, priority,
+        not_before, expires_at, avoid_worker, skill, decision, execution, payload, created_at, finished_at, repository) ",
             $joined,
             "), based as (
     select wanted.queue, wanted.priority, wanted.repository, wanted.jobs, greatest(own.rank, clock.rank, 0) as rank
@@ -112,10 +112,10 @@ macro_rules! insert_jobs {
     select queue, priority, repository, rank + jobs from based where jobs > 0 order by queue, priority, repository
     on conflict (queue, priority, repository) do update set rank = greatest(ranks.rank, excluded.rank)
 ), inserted as (
-    insert into jobs (id, run_id, stage, attempt, queue, status, hold_reason, priority, not_before, expires_at, avoid_worker, payload,
-        created_at, finished_at, fair_rank)
+    insert into jobs (id, run_id, stage, attempt, queue, status, hold_reason, priority, not_before, expires_at, avoid_worker, skill, decision,
+        execution, payload, created_at, finished_at, fair_rank)
     select job.id, job.run_id, job.stage, job.attempt, job.queue, job.status, job.hold_reason, job.priority, job.not_before, job.expires_at,
-        job.avoid_worker, job.payload, job.created_at, job.finished_at, based.rank + job.nth
+        job.avoid_worker, job.skill, job.decision, job.execution, job.payload, job.created_at, job.finished_at, based.rank + job.nth
     from queued as job join based using (queue, priority, repository)
 )"
         )
@@ -126,8 +126,8 @@ const START: &str = concat!(
     "with new_run as (
     insert into runs (id, repository, feature_key, affinity_key, phase, branch_name, base_ref, task_id, codex_queue, codex_volume,
         codex_shard_index, hash_modulo, artifacts_path, force_phase, agent, requested_by, notes, idempotency_key, options,
-        last_event_sequence, created_at, updated_at)
-    select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        last_event_sequence, created_at, updated_at, stage_decisions)
+    select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     on conflict do nothing
     returning id
 ), ",
@@ -165,7 +165,8 @@ pub async fn start(connection: &mut Connection, batch: &Batch<'_>) -> QueryResul
         .bind::<Array<Jsonb>, _>(column!(runs, |run| &run.options))
         .bind::<Array<BigInt>, _>(column!(runs, |run| run.last_event_sequence))
         .bind::<Array<Timestamptz>, _>(column!(runs, |run| run.created_at))
-        .bind::<Array<Timestamptz>, _>(column!(runs, |run| run.updated_at));
+        .bind::<Array<Timestamptz>, _>(column!(runs, |run| run.updated_at))
+        .bind::<Array<Nullable<Jsonb>>, _>(column!(runs, |run| run.stage_decisions.as_ref()));
     with_events(with_new_jobs(statement, &batch.new_jobs), &batch.events)
         .load(connection)
         .await
@@ -177,17 +178,18 @@ const CHANGE: &str = concat!(
         codex_task_id = to_be.codex_task_id, codex_preflight_status = to_be.codex_preflight_status,
         codex_preflight_message = to_be.codex_preflight_message, codex_logs_path = to_be.codex_logs_path,
         codex_patch_path = to_be.codex_patch_path, last_event_sequence = to_be.last_event_sequence, started_at = to_be.started_at,
-        finished_at = to_be.finished_at, updated_at = to_be.updated_at
-    from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as to_be (id, status, phase, pr_url, base_ref, codex_task_id,
+        finished_at = to_be.finished_at, updated_at = to_be.updated_at, stage_decisions = to_be.stage_decisions
+    from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as to_be (id, status, phase, pr_url, base_ref, codex_task_id,
         codex_preflight_status, codex_preflight_message, codex_logs_path, codex_patch_path, last_event_sequence, started_at, finished_at,
-        updated_at)
+        updated_at, stage_decisions)
     where runs.id = to_be.id
 ), job_change as (
     update jobs set status = to_be.status, hold_reason = to_be.hold_reason, last_report_sequence = to_be.last_report_sequence,
         lease_expires_at = to_be.lease_expires_at, cancel_requested_at = to_be.cancel_requested_at, cancel_reason = to_be.cancel_reason,
-        result = to_be.result, failure = to_be.failure, started_at = to_be.started_at, finished_at = to_be.finished_at
-    from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as to_be (id, status, hold_reason, last_report_sequence, lease_expires_at,
-        cancel_requested_at, cancel_reason, result, failure, started_at, finished_at)
+        result = to_be.result, failure = to_be.failure, started_at = to_be.started_at, finished_at = to_be.finished_at,
+        execution = to_be.execution
+    from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as to_be (id, status, hold_reason, last_report_sequence, lease_expires_at,
+        cancel_requested_at, cancel_reason, result, failure, started_at, finished_at, execution)
     where jobs.id = to_be.id
 ), ",
     insert_jobs!(""),
@@ -212,6 +214,7 @@ pub async fn change(connection: &mut Connection, batch: &Batch<'_>) -> QueryResu
         .bind::<Array<Nullable<Timestamptz>>, _>(column!(runs, |run| run.started_at))
         .bind::<Array<Nullable<Timestamptz>>, _>(column!(runs, |run| run.finished_at))
         .bind::<Array<Timestamptz>, _>(column!(runs, |run| run.updated_at))
+        .bind::<Array<Nullable<Jsonb>>, _>(column!(runs, |run| run.stage_decisions.as_ref()))
         .bind::<Array<SqlUuid>, _>(column!(jobs, |job| job.id))
         .bind::<Array<Text>, _>(column!(jobs, |job| job.status))
         .bind::<Array<Nullable<Text>>, _>(column!(jobs, |job| job.hold_reason))
@@ -222,7 +225,8 @@ pub async fn change(connection: &mut Connection, batch: &Batch<'_>) -> QueryResu
         .bind::<Array<Nullable<Jsonb>>, _>(column!(jobs, |job| job.result.as_ref()))
         .bind::<Array<Nullable<Jsonb>>, _>(column!(jobs, |job| job.failure.as_ref()))
         .bind::<Array<Nullable<Timestamptz>>, _>(column!(jobs, |job| job.started_at))
-        .bind::<Array<Nullable<Timestamptz>>, _>(column!(jobs, |job| job.finished_at));
+        .bind::<Array<Nullable<Timestamptz>>, _>(column!(jobs, |job| job.finished_at))
+        .bind::<Array<Nullable<Jsonb>>, _>(column!(jobs, |job| job.execution.as_ref()));
     with_events(with_new_jobs(statement, &batch.new_jobs), &batch.events)
         .execute(connection)
         .await?;
@@ -242,6 +246,9 @@ fn with_new_jobs<'a, ST>(statement: Statement<'a, ST>, jobs: &[(&'a Job, &'a str
         .bind::<Array<Timestamptz>, _>(column!(jobs, |row| row.0.not_before))
         .bind::<Array<Nullable<Timestamptz>>, _>(column!(jobs, |row| row.0.expires_at))
         .bind::<Array<Nullable<Text>>, _>(column!(jobs, |row| row.0.avoid_worker.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(column!(jobs, |row| row.0.skill.as_deref()))
+        .bind::<Array<Nullable<Jsonb>>, _>(column!(jobs, |row| row.0.decision.as_ref()))
+        .bind::<Array<Nullable<Jsonb>>, _>(column!(jobs, |row| row.0.execution.as_ref()))
         .bind::<Array<Jsonb>, _>(column!(jobs, |row| &row.0.payload))
         .bind::<Array<Timestamptz>, _>(column!(jobs, |row| row.0.created_at))
         .bind::<Array<Nullable<Timestamptz>>, _>(column!(jobs, |row| row.0.finished_at))

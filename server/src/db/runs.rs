@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{Connection, schema::runs};
-use crate::domain::{preflight, run};
+use crate::domain::{preflight, run, skill::Decision};
 
 /// A run as stored.
 #[derive(Debug, Clone, Queryable, Selectable, Identifiable)]
@@ -44,12 +44,19 @@ pub struct Run {
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
+    pub stage_decisions: Option<serde_json::Value>,
 }
 
 impl Run {
     /// The client's choices. A document that can't be read, which only a newer server could have written, counts as all defaults.
     pub fn options(&self) -> run::Options {
         serde_json::from_value(self.options.clone()).unwrap_or_default()
+    }
+
+    /// What was decided for each of its stages; empty for a run from before there were skills.
+    pub fn decisions(&self) -> Vec<Decision> {
+        let stored = self.stage_decisions.clone();
+        stored.and_then(|stored| serde_json::from_value(stored).ok()).unwrap_or_default()
     }
 }
 

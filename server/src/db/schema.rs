@@ -147,6 +147,7 @@ diesel::table! {
         started_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        stage_decisions -> Nullable<Jsonb>,
     }
 }
 
@@ -177,6 +178,9 @@ diesel::table! {
         fair_rank -> Int8,
         expires_at -> Nullable<Timestamptz>,
         avoid_worker -> Nullable<Text>,
+        skill -> Nullable<Text>,
+        decision -> Nullable<Jsonb>,
+        execution -> Nullable<Jsonb>,
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     job::{self, Failure, HoldReason},
     preflight::{self, Preflight},
     run,
+    skill::{Decision, Execution},
     stage::Stage,
 };
 
@@ -47,6 +48,12 @@ pub enum Event {
         hold_reason: Option<HoldReason>,
         /// Why, when it failed.
         failure: Option<Failure>,
+        /// The way that it is to go, when it is queued.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<Box<Decision>>,
+        /// The way that it went, when it has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution: Option<Box<Execution>>,
     },
     /// The login was checked.
     Preflight(Preflight),

@@ -12,6 +12,7 @@ pub mod retry;
 pub mod routing;
 pub mod run;
 pub mod shard;
+pub mod skill;
 pub mod stage;
 pub mod volume;
 

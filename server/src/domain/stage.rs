@@ -76,6 +76,20 @@ pub struct Discovered {
     pub base_commit: String,
     /// The next phase with unchecked tasks; `None` when there is no work.
     pub phase: Option<TaskPhase>,
+    /// The feature's checklists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklists: Vec<Checklist>,
+}
+
+/// A checklist of a feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checklist {
+    /// Name of its file without `.md`.
+    pub name: String,
+    /// Its points.
+    pub total: i32,
+    /// Those that are checked.
+    pub done: i32,
 }
 
 /// A phase of a task list, with what is left to do in it.
@@ -87,6 +101,9 @@ pub struct TaskPhase {
     pub title: String,
     /// Its unchecked tasks, in order.
     pub tasks: Vec<Task>,
+    /// Numbers of the phases that must be done before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
 }
 
 /// One line of a task list.
@@ -123,6 +140,9 @@ pub struct Submitted {
     pub input_tokens: i64,
     /// Tokens written, as the agent reported.
     pub output_tokens: i64,
+    /// Tasks of the phase that the patch ticks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks_done: Vec<String>,
 }
 
 /// What was published.

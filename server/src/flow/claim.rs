@@ -42,7 +42,7 @@ pub struct Claimed {
 /// When the database fails; what was claimed without an answer lapses by itself.
 pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<Claimed>, Error> {
     let mut connection = flow.connection().await?;
-    let claimed = jobs::claim(&mut connection, queue, slots, flow.timers.accept_deadline.as_secs_f64()).await?;
+    let claimed = jobs::claim(&mut connection, queue, slots, &[], flow.timers.accept_deadline.as_secs_f64()).await?;
     let volume_generation = match claimed.first() {
         Some((job, _)) if job.stage == Stage::Submit => volumes::generation_of_queue(&mut connection, queue).await?,
         _ => 0,

@@ -177,6 +177,9 @@ impl Ledger {
             fair_rank: 0,
             expires_at: None,
             avoid_worker: None,
+            skill: None,
+            decision: None,
+            execution: None,
         };
         shape(&mut job);
         job.expires_at = self.timers.end_of_waiting(&self.run.options(), self.now.max(job.not_before));
@@ -211,6 +214,8 @@ impl Ledger {
             worker_name: job.worker_name.clone(),
             hold_reason: job.hold_reason,
             failure: job.failure(),
+            decision: job.decision().filter(|_| job.status == job::Status::Queued).map(Box::new),
+            execution: job.execution().map(Box::new),
         });
         if job.status == job::Status::Queued {
             self.wake.push(Topic::Queue(job.queue.clone()));

@@ -344,6 +344,7 @@ fn begin(routing: &Routing, timers: Timers, asked: &Asked) -> Result<Ledger, Err
         started_at: None,
         finished_at: None,
         updated_at: routing.now,
+        stage_decisions: None,
     };
     let mut ledger = Ledger::new(run, Vec::new(), routing.now, timers);
     ledger.record(Event::RunChanged {

@@ -206,6 +206,7 @@ pub fn profile_message(document: serde_json::Value) -> v1::StartupProfile {
             approval_policy: policy.approval_policy,
             template: policy.template,
         }),
+        skills: Vec::new(),
     }
 }
 
@@ -243,6 +244,7 @@ mod tests {
                 approval_policy: "never".to_owned(),
                 template: "built-in".to_owned(),
             }),
+            ..Default::default()
         };
         assert_eq!(profile_message(super::profile(profile.clone())), profile);
         let old =

@@ -5,14 +5,14 @@ use uuid::Uuid;
 
 use super::{
     names::{FromWire as _, number},
-    timestamp,
+    skill, timestamp,
 };
 use crate::{
     db::jobs::Job,
     domain::{
         self,
         job::{self, Failure, FailureClass},
-        stage::{Discovered, Outcome, Published, Submitted, Task, TaskPhase},
+        stage::{Checklist, Discovered, Outcome, Published, Submitted, Task, TaskPhase},
     },
 };
 
@@ -35,6 +35,8 @@ pub fn message(job: &Job) -> v1::Job {
         started_at: job.started_at.map(timestamp),
         finished_at: job.finished_at.map(timestamp),
         expires_at: job.expires_at.filter(|_| job.status == job::Status::Queued).map(timestamp),
+        decision: job.decision().map(skill::decision),
+        execution: job.execution().map(skill::execution),
     }
 }
 
@@ -93,6 +95,7 @@ pub fn outcome(wire: v1::JobResult) -> Result<Outcome, domain::Error> {
                 base_ref: wire.base_ref,
                 base_commit: wire.base_commit,
                 phase: wire.phase.map(task_phase),
+                checklists: wire.checklists.into_iter().map(checklist).collect(),
             }),
             v1::job_result::Result::Submit(wire) => Outcome::Submit(Submitted {
                 codex_task_id: wire.codex_task_id,
@@ -104,6 +107,7 @@ pub fn outcome(wire: v1::JobResult) -> Result<Outcome, domain::Error> {
                 deletions: wire.deletions,
                 input_tokens: wire.input_tokens,
                 output_tokens: wire.output_tokens,
+                tasks_done: wire.tasks_done,
             }),
             v1::job_result::Result::Publish(wire) => Outcome::Publish(Published {
                 branch_name: wire.branch_name,
@@ -128,11 +132,18 @@ pub fn discover_message(discovered: Discovered) -> v1::DiscoverResult {
         number: phase.number,
         title: phase.title,
         tasks: phase.tasks.into_iter().map(task).collect(),
+        depends_on: phase.depends_on,
+    };
+    let checklist = |checklist: Checklist| v1::Checklist {
+        name: checklist.name,
+        total: checklist.total,
+        done: checklist.done,
     };
     v1::DiscoverResult {
         base_ref: discovered.base_ref,
         base_commit: discovered.base_commit,
         phase: discovered.phase.map(phase),
+        checklists: discovered.checklists.into_iter().map(checklist).collect(),
     }
 }
 
@@ -147,6 +158,7 @@ pub fn submit_message(submitted: Submitted) -> v1::SubmitResult {
         deletions: submitted.deletions,
         input_tokens: submitted.input_tokens,
         output_tokens: submitted.output_tokens,
+        tasks_done: submitted.tasks_done,
     }
 }
 
@@ -162,5 +174,14 @@ fn task_phase(wire: v1::TaskPhase) -> TaskPhase {
         number: wire.number,
         title: wire.title,
         tasks: wire.tasks.into_iter().map(task).collect(),
+        depends_on: wire.depends_on,
+    }
+}
+
+fn checklist(wire: v1::Checklist) -> Checklist {
+    Checklist {
+        name: wire.name,
+        total: wire.total,
+        done: wire.done,
     }
 }

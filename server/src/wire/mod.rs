@@ -11,6 +11,7 @@ pub mod names;
 pub mod preflight;
 pub mod run;
 pub mod shard;
+pub mod skill;
 pub mod status;
 pub mod worker;
 

@@ -2,7 +2,7 @@
 
 use moorline_proto::v1;
 
-use crate::domain::{audit, job, preflight, run, shard, stage::Stage, volume};
+use crate::domain::{audit, job, preflight, run, shard, skill, stage::Stage, volume};
 
 /// Maps an enum of ours to one of the proto files and back; `Unspecified` comes back as `None`.
 macro_rules! same_names {
@@ -77,6 +77,10 @@ same_names!(audit::CodexStatus, v1::CodexCredentialStatus, Valid, Invalid, Expir
 same_names!(audit::GithubStatus, v1::GithubCredentialStatus, Valid, Invalid, ScopeMissing);
 same_names!(shard::Status, v1::ShardStatus, Offline, Draining, Active);
 same_names!(volume::Status, v1::VolumeStatus, NeedsAuth, Ready, Error);
+same_names!(skill::ExecutionPath, v1::ExecutionPath, Skill, DirectFallback, DirectOnly);
+same_names!(skill::Source, v1::SkillSource, Run, Stage, Default);
+same_names!(skill::DirectReason, v1::DirectReason, SkillsOff, StageOff, OutsideCanary);
+same_names!(skill::ShadowStatus, v1::ShadowStatus, Same, Drift, NotCompared);
 same_names!(volume::Provider, v1::Provider, Codex, Gemini);
 
 /// The wire's number for an enum of ours, 0 for none.

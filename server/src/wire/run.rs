@@ -2,7 +2,7 @@
 
 use moorline_proto::v1;
 
-use super::{job, known, moment, names, names::number, preflight, timestamp};
+use super::{job, known, moment, names, names::number, preflight, skill, timestamp};
 use crate::{
     db::{artifacts, events, jobs::Job, runs::Run},
     domain::{self, event::Event, job::Failure, run},
@@ -11,6 +11,7 @@ use crate::{
 /// A run as a message. `failure` is that of its last failed job.
 pub fn message(run: &Run, failure: Option<Failure>) -> v1::Run {
     let failed = run.status == run::Status::Failed;
+    let decisions = run.decisions();
     v1::Run {
         run_id: run.id.to_string(),
         repository: run.repository.clone(),
@@ -44,6 +45,8 @@ pub fn message(run: &Run, failure: Option<Failure>) -> v1::Run {
         finished_at: run.finished_at.map(timestamp),
         updated_at: Some(timestamp(run.updated_at)),
         last_event_sequence: run.last_event_sequence,
+        skill_policy_version: decisions.first().map_or(0, |decision| decision.policy_version),
+        stage_decisions: decisions.into_iter().map(skill::decision).collect(),
     }
 }
 
@@ -60,6 +63,7 @@ fn options(options: &run::Options) -> v1::RunOptions {
         agent_timeout: options.agent_timeout_seconds.map(seconds),
         not_before: options.not_before.map(timestamp),
         queue_timeout: options.queue_timeout_seconds.map(seconds),
+        stage_skills: Vec::new(),
     }
 }
 
@@ -146,6 +150,8 @@ pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
             worker_name,
             hold_reason,
             failure,
+            decision,
+            execution,
         } => Wire::JobChanged(v1::JobChanged {
             job_id: job_id.to_string(),
             stage: v1::Stage::from(stage).into(),
@@ -155,6 +161,8 @@ pub fn event(row: &events::Row) -> Option<v1::RunEvent> {
             worker_name: worker_name.unwrap_or_default(),
             hold_reason: number::<_, v1::HoldReason>(hold_reason),
             failure: failure.map(job::failure),
+            decision: decision.map(|decision| skill::decision(*decision)),
+            execution: execution.map(|execution| skill::execution(*execution)),
         }),
         Event::Preflight(check) => Wire::Preflight(v1::Preflight {
             checked_at: Some(timestamp(row.created_at)),

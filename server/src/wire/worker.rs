@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{document, duration, id, job, preflight, timestamp};
+use super::{document, duration, id, job, preflight, skill, timestamp};
 use crate::{
     db::runs::Run,
     domain::{self, preflight::Preflight, routing, run::Phase, stage::Stage, volume::Seen},
@@ -105,6 +105,7 @@ pub fn offer(claimed: &Claimed) -> v1::Offer {
         queue: job.queue.clone(),
         timeout: Some(duration(*timeout)),
         traceparent: place.to_string(),
+        decision: job.decision().map(skill::decision),
         spec: Some(v1::JobSpec {
             repository: run.repository.clone(),
             feature_key: run.feature_key.clone(),

@@ -312,7 +312,10 @@ pub fn progress(message: &str) -> v1::report::News {
 
 /// A report's end of a job.
 pub fn finished(outcome: v1::finished::Outcome) -> v1::report::News {
-    v1::report::News::Finished(v1::Finished { outcome: Some(outcome) })
+    v1::report::News::Finished(v1::Finished {
+        outcome: Some(outcome),
+        execution: None,
+    })
 }
 
 /// Discover found one task to do.
@@ -327,6 +330,7 @@ pub fn discovered() -> v1::finished::Outcome {
         number: "1".to_owned(),
         title: "Setup".to_owned(),
         tasks: vec![task],
+        depends_on: Vec::new(),
     };
     discover_result(Some(phase))
 }
@@ -341,6 +345,7 @@ fn discover_result(phase: Option<v1::TaskPhase>) -> v1::finished::Outcome {
         base_ref: "main".to_owned(),
         base_commit: "a".repeat(40),
         phase,
+        checklists: Vec::new(),
     };
     v1::finished::Outcome::Result(v1::JobResult {
         result: Some(v1::job_result::Result::Discover(result)),

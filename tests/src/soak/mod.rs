@@ -117,9 +117,27 @@ async fn settle(stack: &Stack) -> anyhow::Result<Duration> {
             return Ok(began.elapsed());
         }
         if began.elapsed() > SETTLE {
-            eprintln!("{open} runs have not ended after {} s", SETTLE.as_secs());
+            eprintln!("{open} runs have not ended after {} s; what they wait for:", SETTLE.as_secs());
+            for line in waiting(&database).await? {
+                eprintln!("  {line}");
+            }
             return Ok(began.elapsed());
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The open jobs by what keeps them, and the shards: what a person would look at first.
+async fn waiting(database: &tokio_postgres::Client) -> anyhow::Result<Vec<String>> {
+    let jobs = "select format('%s jobs of %s: %s %s, leased %s, tried %s, from %s', count(*), queue, status, coalesce(hold_reason, 'not held'),
+            count(lease_instance_id), max(attempt), min(not_before)) from jobs where finished_at is null group by queue, status, hold_reason";
+    let shards = "select format('%s is %s, drained %s; its volume is %s (%s), open until %s, cooling until %s, owned by %s; lease until %s', queue_name,
+            shards.status, drained_at, auth_volumes.status, status_message, open_until, cooling_until, owner_instance_id, lease_expires_at)
+        from shards join auth_volumes on auth_volumes.name = volume_name left join worker_instances on worker_instances.id = owner_instance_id
+        order by queue_name";
+    let mut lines = vec![format!("now {}", chrono::Utc::now())];
+    for query in [jobs, shards] {
+        lines.extend(database.query(query, &[]).await?.iter().map(|row| row.get::<_, String>(0)));
+    }
+    Ok(lines)
 }

@@ -347,6 +347,7 @@ fn too_large(finished: &Finished) -> Finished {
     );
     Finished {
         outcome: Some(Outcome::Failure(failure("REPORT_TOO_LARGE", FailureClass::Job, message))),
+        execution: finished.execution.clone(),
     }
 }
 

@@ -132,7 +132,10 @@ impl Job {
             None => outcome::stopped("not_started", stop.why()),
         };
         self.tell_end(&outcome, accepted.elapsed());
-        let finished = v1::Finished { outcome: Some(outcome) };
+        let finished = v1::Finished {
+            outcome: Some(outcome),
+            execution: None,
+        };
         let mut safe = self.handle.ledger.finish(&self.ticket.lease, finished).await;
         while turn.is_some() && !safe {
             tokio::time::sleep(KEEP_AGAIN).await;

@@ -76,6 +76,7 @@ impl Place {
                 ..Default::default()
             }),
             traceparent: String::new(),
+            decision: None,
         }
     }
 

@@ -39,6 +39,7 @@ pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
         base_ref: base.branch,
         base_commit: base.commit,
         phase,
+        checklists: Vec::new(),
     })
 }
 

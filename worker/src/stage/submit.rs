@@ -312,6 +312,7 @@ impl<'a> Submit<'a> {
             deletions: stat.deletions,
             input_tokens: transcript.input_tokens,
             output_tokens: transcript.output_tokens,
+            tasks_done: Vec::new(),
         })
     }
 

@@ -110,7 +110,9 @@ impl Place {
                         description: "Write b.txt".to_owned(),
                         ..Default::default()
                     }],
+                    depends_on: Vec::new(),
                 }),
+                checklists: Vec::new(),
             }),
             ..Default::default()
         }

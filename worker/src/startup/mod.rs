@@ -97,6 +97,7 @@ pub async fn check(config: &Arc<Config>, engine: Result<&Arc<dyn Engine>, &engin
         embedding,
         tools: agent.tools,
         policy: agent.policy,
+        skills: Vec::new(),
     };
     match missing.is_empty() {
         true => Ok(Ready {

@@ -33,18 +33,26 @@ pub struct Slot<'a> {
 
 /// The run of each claimed job is looked up by its key, whatever the statistics say. The function sees what was committed after this
 /// statement had begun, and the statement itself doesn't: then the run is missing, while its job is claimed.
-const CLAIM: &str = "select job.*, run.* from claim_jobs(?, ?, ?, ?) as job
+const CLAIM: &str = "select job.*, run.* from claim_jobs(?, ?, ?, ?, ?) as job
     left join lateral (select * from runs where runs.id = job.run_id limit 1) as run on true";
 
 /// Claims jobs of a queue, one for each slot at most: each gets the next lease token before anybody hears of it. `accept_within` is how many
-/// seconds an offer stands.
-pub async fn claim(connection: &mut Connection, queue: &str, slots: &[Slot<'_>], accept_within: f64) -> QueryResult<Vec<(Job, Run)>> {
+/// seconds an offer stands. The slots' workers are alike in their skills: `skills` holds `skill:stage` for each stage that one of theirs is
+/// ready for, and a job that needs another waits.
+pub async fn claim(
+    connection: &mut Connection,
+    queue: &str,
+    slots: &[Slot<'_>],
+    skills: &[String],
+    accept_within: f64,
+) -> QueryResult<Vec<(Job, Run)>> {
     let instances: Vec<Uuid> = slots.iter().map(|slot| slot.instance_id).collect();
     let workers: Vec<&str> = slots.iter().map(|slot| slot.worker_name).collect();
     let found: Vec<(Job, Option<Run>)> = Statement::<(jobs::SqlType, Nullable<runs::SqlType>)>::new(CLAIM)
         .bind::<Text, _>(queue)
         .bind::<Array<SqlUuid>, _>(instances)
         .bind::<Array<Text>, _>(workers)
+        .bind::<Array<Text>, _>(skills)
         .bind::<Double, _>(accept_within)
         .load(connection)
         .await?;

@@ -19,6 +19,7 @@ pub use lease::{
 use super::{Connection, schema::jobs};
 use crate::domain::{
     job::{self, Failure, Payload},
+    skill::{Decision, Execution},
     stage::{Outcome, Stage},
 };
 
@@ -52,6 +53,10 @@ pub struct Job {
     pub fair_rank: i64,
     pub expires_at: Option<DateTime<Utc>>,
     pub avoid_worker: Option<String>,
+    /// Skill that a worker must have to be offered it; `None` where none is needed.
+    pub skill: Option<String>,
+    pub decision: Option<serde_json::Value>,
+    pub execution: Option<serde_json::Value>,
 }
 
 impl Job {
@@ -76,6 +81,16 @@ impl Job {
     /// What it reported, when it succeeded.
     pub fn outcome(&self) -> Option<Outcome> {
         self.result.clone().and_then(|result| serde_json::from_value(result).ok())
+    }
+
+    /// The way that it is to go; `None` for a job from before there were skills.
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision.clone().and_then(|decision| serde_json::from_value(decision).ok())
+    }
+
+    /// The way that it went, once it has ended.
+    pub fn execution(&self) -> Option<Execution> {
+        self.execution.clone().and_then(|execution| serde_json::from_value(execution).ok())
     }
 
     /// Why it failed, when it did.

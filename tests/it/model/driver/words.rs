@@ -42,7 +42,9 @@ fn outcome(stage: Stage, work: bool) -> Outcome {
                 number: "1".to_owned(),
                 title: "Setup".to_owned(),
                 tasks: Vec::new(),
+                depends_on: Vec::new(),
             }),
+            checklists: Vec::new(),
         }),
         Stage::Submit => Outcome::Submit(Submitted {
             codex_task_id: "thread".to_owned(),
@@ -53,6 +55,7 @@ fn outcome(stage: Stage, work: bool) -> Outcome {
             deletions: 0,
             input_tokens: 0,
             output_tokens: 0,
+            tasks_done: Vec::new(),
         }),
         Stage::Publish => Outcome::Publish(Published {
             branch_name: "moorline/feature/0".to_owned(),

@@ -96,7 +96,10 @@ pub fn report(accepted: &Accepted, sequence: i64, news: News) -> ConnectRequest 
         News::Stopped => Some(Outcome::Stopped(v1::Stopped { how: "stopped".to_owned() })),
     };
     let news = match outcome {
-        Some(outcome) => v1::report::News::Finished(v1::Finished { outcome: Some(outcome) }),
+        Some(outcome) => v1::report::News::Finished(v1::Finished {
+            outcome: Some(outcome),
+            execution: None,
+        }),
         None => v1::report::News::Progress(v1::StageProgress {
             message: format!("{} report {sequence}", mark(accepted.token)),
             ..Default::default()
@@ -120,8 +123,9 @@ fn result(accepted: &Accepted, work: bool) -> v1::JobResult {
             phase: work.then(|| v1::TaskPhase {
                 number: "1".to_owned(),
                 title: "Soak".to_owned(),
-                tasks: Vec::new(),
+                ..Default::default()
             }),
+            ..Default::default()
         }),
         "submit" => Result::Submit(v1::SubmitResult {
             codex_task_id: mark,

@@ -258,6 +258,7 @@ fn an_end_that_no_server_takes_becomes_a_failure_that_says_so() {
         };
         News::Finished(Finished {
             outcome: Some(Outcome::Failure(failure)),
+            execution: None,
         })
     };
     let code = |news| match only_report(news) {
@@ -272,6 +273,7 @@ fn an_end_that_no_server_takes_becomes_a_failure_that_says_so() {
     let result = job_result::Result::Submit(SubmitResult::default());
     let small = News::Finished(Finished {
         outcome: Some(Outcome::Result(JobResult { result: Some(result) })),
+        execution: None,
     });
     assert_eq!(only_report(small.clone()), small);
 }

@@ -374,6 +374,7 @@ async fn a_job_waits_for_a_login_that_is_going_on() {
         timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
         spec: Some(spec),
         traceparent: String::new(),
+        decision: None,
     };
     line.send(Answer::Offer(offer)).await;
     let waits = |frame: &Frame| match frame {

@@ -57,6 +57,7 @@ mod tests {
             number: "2".to_owned(),
             title: "Foundational {tasks}".to_owned(),
             tasks: vec![task("T004", false, ""), task("T005", true, "US1")],
+            depends_on: Vec::new(),
         };
         let prompt = write("001-login", &phase);
         assert!(prompt.contains("Phase 2: Foundational {tasks}\n"), "{prompt}");

@@ -139,7 +139,9 @@ pub fn report(held: &Held) -> v1::Report {
                     line: 5,
                     ..Default::default()
                 }],
+                ..Default::default()
             }),
+            ..Default::default()
         }),
     };
     let outcome = v1::finished::Outcome::Result(v1::JobResult { result: Some(result) });
@@ -147,6 +149,9 @@ pub fn report(held: &Held) -> v1::Report {
         job_id: held.job_id.clone(),
         lease_token: held.lease_token,
         sequence: 1,
-        news: Some(v1::report::News::Finished(v1::Finished { outcome: Some(outcome) })),
+        news: Some(v1::report::News::Finished(v1::Finished {
+            outcome: Some(outcome),
+            execution: None,
+        })),
     }
 }
