@@ -45,6 +45,33 @@ pub enum DirectReason {
     OutsideCanary,
 }
 
+/// How a skill carries a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray, Serialize, Deserialize)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The agent is given its text.
+    Instructions,
+    /// Its program does the work.
+    Executable,
+}
+
+/// Whether a skill can have this name: 1 to 64 of `a-z0-9-`, with no hyphen at an end or beside another.
+pub fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= 64 && name.split('-').all(|part| !part.is_empty() && part.chars().all(plain))
+}
+
+/// A digest of a skill's folder as it may be stored: 64 lower-case hex digits, or none.
+pub fn digest(digest: String) -> String {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.len() == 64 && digest.bytes().all(is_hex) {
+        digest
+    } else {
+        String::new()
+    }
+}
+
 /// What the policy says of one stage of a run, stored with the run and with each attempt of the stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields of the proto message StageDecision, documented there")]
@@ -110,4 +137,19 @@ pub struct Shadow {
     pub artifact_id: Option<Uuid>,
     pub detail: String,
     pub duration_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_agent_skills_format() {
+        for name in ["a", "speckit", "spec-kit-2", &"x".repeat(64)] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "-", "-a", "a-", "a--b", "A", "a_b", "a:b", "a b", "ä", &"x".repeat(65)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 }
