@@ -1,8 +1,19 @@
 //! Skills: what is decided of a stage before its job is offered, and what is recorded of the way that it went.
 
+mod canary;
+mod decide;
+mod explain;
+mod name;
+mod policy;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
+
+pub use decide::{decide, foresee};
+pub use explain::explain_open;
+pub use name::{check_name, is_name};
+pub use policy::{Policy, SPECKIT, StagePolicy, canary_percent};
 
 use super::{job::Failure, stage::Stage};
 
@@ -54,12 +65,6 @@ pub enum Kind {
     Instructions,
     /// Its program does the work.
     Executable,
-}
-
-/// Whether a skill can have this name: 1 to 64 of `a-z0-9-`, with no hyphen at an end or beside another.
-pub fn is_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= 64 && name.split('-').all(|part| !part.is_empty() && part.chars().all(plain))
 }
 
 /// A digest of a skill's folder as it may be stored: 64 lower-case hex digits, or none.
@@ -137,19 +142,4 @@ pub struct Shadow {
     pub artifact_id: Option<Uuid>,
     pub detail: String,
     pub duration_ms: i64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_of_the_agent_skills_format() {
-        for name in ["a", "speckit", "spec-kit-2", &"x".repeat(64)] {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["", "-", "-a", "a-", "a--b", "A", "a_b", "a:b", "a b", "ä", &"x".repeat(65)] {
-            assert!(!is_name(name), "{name}");
-        }
-    }
 }
