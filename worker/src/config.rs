@@ -42,6 +42,9 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Folder that stands for the engine's volumes with the process engine (`MOORLINE_VOLUME_ROOT`, `<work root>/volumes`).
     pub volume_root: PathBuf,
+    /// Folder that holds `.codex/skills` and `.agents/skills` where jobs run: in the job image, or on this machine with the process engine
+    /// (`MOORLINE_SKILLS_ROOT`, `/opt/moorline`).
+    pub skills_root: PathBuf,
     /// Image of jobs (`SPEC_AUTOMATION_JOB_IMAGE`, `moorline-job`).
     pub job_image: String,
     /// Image of login checks (`CODEX_LOGIN_CHECK_IMAGE`; the job image when unset).

@@ -22,6 +22,7 @@
 //! - [`redact`]: keeps secrets out of messages and logs
 //! - `boot`: time that means the same to one process after another
 //! - `beneath`, [`disk`]: ways into folders that an agent has written to, which follow no link, and what they take on the disk
+//! - [`skill`]: folders that tell an agent, or a program of their own, how a stage is done
 //! - [`git`], [`forge`], [`tasks`]: repositories, pull requests, Spec Kit task lists
 //! - [`startup`]: what is checked before work is taken
 //! - [`variables`]: what is set without a flag, secrets above all
@@ -49,6 +50,7 @@ pub mod preflight;
 pub mod redact;
 pub mod run;
 pub mod sealing;
+pub mod skill;
 pub mod spool;
 pub mod stage;
 pub mod startup;

@@ -40,6 +40,9 @@ pub struct Args {
     /// Folder that stands for volumes with the process engine (default: `<work root>/volumes`)
     #[arg(long, env = "MOORLINE_VOLUME_ROOT", value_name = "FOLDER")]
     volume_root: Option<String>,
+    /// Folder that holds `.codex/skills` and `.agents/skills` where jobs run: in the job image, or here with the process engine (default: `/opt/moorline`)
+    #[arg(long, env = "MOORLINE_SKILLS_ROOT", value_name = "FOLDER")]
+    skills_root: Option<String>,
     /// Image of jobs (default: `moorline-job`)
     #[arg(long, env = "SPEC_AUTOMATION_JOB_IMAGE", value_name = "IMAGE")]
     job_image: Option<String>,
@@ -245,6 +248,10 @@ impl TryFrom<Args> for Config {
             queues,
             slots,
             engine: engine(args.engine)?,
+            skills_root: folder(
+                "MOORLINE_SKILLS_ROOT",
+                given(args.skills_root).unwrap_or_else(|| "/opt/moorline".to_owned()),
+            )?,
             job_image,
             login_check_image,
             walls,

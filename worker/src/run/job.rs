@@ -20,6 +20,7 @@ use crate::{
     holding::Holding,
     link::{Handle, JobOutlet, Lease},
     metrics,
+    skill::Registry,
     stage::{
         self, Context, Owner, RunFolder, plain,
         submit::{self, Adopted},
@@ -49,6 +50,7 @@ impl Job {
     pub(super) fn new(
         config: &Arc<Config>,
         engine: &Arc<dyn Engine>,
+        skills: &Arc<Registry>,
         holding: Option<&Holding>,
         handle: &Handle,
         mut offer: v1::Offer,
@@ -65,6 +67,7 @@ impl Job {
             config: config.clone(),
             engine: engine.clone(),
             holding: holding.cloned(),
+            skills: skills.clone(),
             offer,
             folder,
             outlet: Arc::new(outlet),

@@ -203,7 +203,11 @@ async fn serve(
     let collecting = Collector::new(&config, &engine).run();
     let worker = Worker::new(config, engine, (handle, events), (left.spool, unfinished), load, on_welcome);
     let _collecting = AbortOnDropHandle::new(tokio::spawn(collecting));
-    let worker = worker.recalling(told).holding(ready.holding, sealing_key).claiming(left.claims);
+    let worker = worker
+        .recalling(told)
+        .skilled(ready.skills)
+        .holding(ready.holding, sealing_key)
+        .claiming(left.claims);
     worker.serve(link, shutdown).await
 }
 

@@ -37,6 +37,7 @@ use crate::{
     metrics,
     redact::{chain, one_line},
     sealing::SealingKey,
+    skill::Registry,
     spool::{self, Spool},
     stage::{Owner, STOP_GRACE, valid_id},
     told::Told,
@@ -90,6 +91,8 @@ pub(super) struct Worker {
     keeping: JoinSet<Kept>,
     /// The worker's hold on its volume, if it serves a shard.
     holding: Option<Holding>,
+    /// The skills of its root.
+    skills: Arc<Registry>,
     /// Opens what servers have sealed for this process.
     sealing_key: Arc<SealingKey>,
     /// Which jobs they are whose ends the server has not taken yet.
@@ -138,6 +141,7 @@ impl Worker {
             tasks: JoinSet::new(),
             keeping: JoinSet::new(),
             holding: None,
+            skills: Arc::default(),
             sealing_key: Arc::new(SealingKey::generate()),
             commands: Commands::default(),
             chores: JoinSet::new(),
@@ -153,6 +157,12 @@ impl Worker {
     pub(super) fn holding(mut self, holding: Option<Holding>, sealing_key: SealingKey) -> Self {
         (self.holding, self.sealing_key) = (holding, Arc::new(sealing_key));
         self.note_capacity();
+        self
+    }
+
+    /// Has these skills at hand.
+    pub(super) fn skilled(mut self, skills: Arc<Registry>) -> Self {
+        self.skills = skills;
         self
     }
 
@@ -337,6 +347,7 @@ impl Worker {
         Job::new(
             &self.config,
             &self.engine,
+            &self.skills,
             self.holding.as_ref(),
             &self.handle,
             offer,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::discard::{owner_of, set_aside, trash};
 pub use self::{folder::hand_over, owner::Owner};
-use crate::{config::Config, engine::Engine, holding::Holding, redact::one_line};
+use crate::{config::Config, engine::Engine, holding::Holding, redact::one_line, skill};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct Context {
     pub engine: Arc<dyn Engine>,
     /// The worker's hold on its volume, if it serves a shard.
     pub holding: Option<Holding>,
+    /// The skills of the worker's root.
+    pub skills: Arc<skill::Registry>,
     /// The job.
     pub offer: v1::Offer,
     /// Where it works.

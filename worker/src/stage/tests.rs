@@ -143,6 +143,7 @@ impl Place {
             leaving: CancellationToken::new(),
             agent_ended: CancellationToken::new(),
             holding: None,
+            skills: Arc::default(),
         };
         (context, memory)
     }

@@ -25,6 +25,7 @@ use crate::{
     config::Config,
     engine::{self, Engine},
     holding::Holding,
+    skill::Registry,
 };
 
 /// Why a worker can't start.
@@ -47,6 +48,8 @@ pub struct Ready {
     pub profile: StartupProfile,
     /// Its hold on its volume, if it serves a queue that needs a login.
     pub holding: Option<Holding>,
+    /// The skills of its root.
+    pub skills: Arc<Registry>,
 }
 
 /// Checks everything that this worker needs for its queues; where there is no engine, everything that can be checked without.
@@ -103,6 +106,7 @@ pub async fn check(config: &Arc<Config>, engine: Result<&Arc<dyn Engine>, &engin
         true => Ok(Ready {
             profile,
             holding: agent.holding,
+            skills: Arc::default(),
         }),
         false => Err(Error::NotReady {
             missing,

@@ -75,6 +75,7 @@ impl Job {
             leaving: CancellationToken::new(),
             agent_ended: CancellationToken::new(),
             holding: None,
+            skills: Arc::default(),
         };
         context.folder.prepare(&context).unwrap();
         Self { site, outlet, context }

@@ -30,6 +30,7 @@ fn context(engine: Arc<dyn Engine>) -> Context {
         leaving: CancellationToken::new(),
         agent_ended: CancellationToken::new(),
         holding: None,
+        skills: Arc::default(),
     }
 }
 

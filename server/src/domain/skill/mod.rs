@@ -1,8 +1,19 @@
 //! Skills: what is decided of a stage before its job is offered, and what is recorded of the way that it went.
 
+mod canary;
+mod decide;
+mod explain;
+mod name;
+mod policy;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
+
+pub use decide::{decide, foresee};
+pub use explain::explain_open;
+pub use name::{check_name, is_name};
+pub use policy::{Policy, SPECKIT, StagePolicy, canary_percent};
 
 use super::{job::Failure, stage::Stage};
 
