@@ -4,9 +4,9 @@
 //! domain writes in upper case (`NOT_LOGGED_IN`). So a new value needs no line here.
 
 use moorline_proto::v1::{
-    Agent, ArtifactType, AuthFailurePolicy, CodexCredentialStatus, FailureClass, GithubCredentialStatus, HoldReason, JobStatus, LoginState,
-    Phase, PreflightRung, PreflightStatus, Provider, RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage,
-    VolumeStatus, WorkerStatus,
+    Agent, ArtifactType, AuthFailurePolicy, CodexCredentialStatus, DirectReason, ExecutionPath, FailureClass, GithubCredentialStatus,
+    HoldReason, JobStatus, LoginState, Phase, PreflightRung, PreflightStatus, Provider, RetryMode, RouteReason, RunStatus, ShadowStatus,
+    ShardStatus, ShardUnavailablePolicy, SkillKind, SkillSource, Stage, VolumeStatus, WorkerStatus,
 };
 
 /// An enum of the contract.
@@ -41,6 +41,8 @@ named! {
     ArtifactType, "ARTIFACT_TYPE_", false;
     AuthFailurePolicy, "AUTH_FAILURE_POLICY_", false;
     CodexCredentialStatus, "CODEX_CREDENTIAL_STATUS_", false;
+    DirectReason, "DIRECT_REASON_", false;
+    ExecutionPath, "EXECUTION_PATH_", false;
     FailureClass, "FAILURE_CLASS_", false;
     GithubCredentialStatus, "GITHUB_CREDENTIAL_STATUS_", false;
     HoldReason, "HOLD_REASON_", true;
@@ -53,8 +55,11 @@ named! {
     RetryMode, "RETRY_MODE_", false;
     RouteReason, "ROUTE_REASON_", false;
     RunStatus, "RUN_STATUS_", false;
+    ShadowStatus, "SHADOW_STATUS_", false;
     ShardStatus, "SHARD_STATUS_", false;
     ShardUnavailablePolicy, "SHARD_UNAVAILABLE_POLICY_", false;
+    SkillKind, "SKILL_KIND_", false;
+    SkillSource, "SKILL_SOURCE_", false;
     Stage, "STAGE_", false;
     VolumeStatus, "VOLUME_STATUS_", false;
     WorkerStatus, "WORKER_STATUS_", false;

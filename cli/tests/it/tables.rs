@@ -498,6 +498,8 @@ async fn a_worker_is_shown_with_what_it_has_checked() {
         "google, gemini-embedding-001, credential google_api_key, 3072 dimensions, by a real call",
         "412 ms",
         "failed",
+        "review           not ready                    .agents/skills lacks it: copy it there",
+        "speckit  1.0.0    ready      discover, submit  Works on a feature's folder.",
     ] {
         assert!(table.contains(said), "{said}: {table}");
     }
@@ -507,6 +509,7 @@ async fn a_worker_is_shown_with_what_it_has_checked() {
     assert_eq!(document["worker"]["name"], "w0");
     assert_eq!(document["profile"]["checks"][1]["duration_ms"], 412);
     assert_eq!(document["profile"]["embedding"]["credential_source"], "google_api_key");
+    assert_eq!(document["profile"]["skills"][1]["stages"][0]["kind"], "executable");
 }
 
 #[tokio::test]

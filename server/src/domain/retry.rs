@@ -175,9 +175,11 @@ pub fn queue_timeout(queue: &str, waited: Duration, wait: Wait<'_>) -> Failure {
         Wait::Held(HoldReason::CheckingLogin) => {
             format!("see why the shard's worker can't check its login (`moorline shard show {queue}`)")
         }
-        Wait::LacksSkill(..) => "give a worker of the queue that skill (`moorline worker show` tells what each one's skills lack), or have \
+        Wait::LacksSkill(..) => {
+            "give a worker of the queue that skill (`moorline worker show` tells what each one's skills lack), or have \
              the policy choose another or none"
-            .to_owned(),
+                .to_owned()
+        }
     };
     let mut details = BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
     match wait {
@@ -293,7 +295,10 @@ mod tests {
     #[test]
     fn a_job_that_waited_too_long_says_how_long_and_why_and_what_to_do() {
         let held = HoldReason::VARIANTS.iter().copied().map(Wait::Held);
-        let waits = [Wait::NotTaken].into_iter().chain(held).chain([Wait::LacksSkill("review", Stage::Submit)]);
+        let waits = [Wait::NotTaken]
+            .into_iter()
+            .chain(held)
+            .chain([Wait::LacksSkill("review", Stage::Submit)]);
         let told: Vec<String> = waits
             .map(|wait| queue_timeout("codex-1", Duration::from_millis(3_600_900), wait))
             .map(|failure| format!("{} {:?}", failure.message, failure.details))

@@ -139,7 +139,7 @@ fn cut(text: &str) -> String {
 /// A fallback always has a reason, also where the worker has kept it to itself.
 fn unexplained() -> Failure {
     Failure {
-        code: "SKILL_FAILED".to_owned(),
+        code: "UNKNOWN".to_owned(),
         message: "the worker did not say why the skill failed: see its log".to_owned(),
         class: FailureClass::Job,
         details: BTreeMap::new(),
