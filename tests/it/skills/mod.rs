@@ -1,4 +1,5 @@
 //! Stages that go by skills.
 
 mod claim;
+mod policy;
 mod setup;
