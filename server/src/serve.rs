@@ -246,7 +246,7 @@ async fn prepare(config: &Config, database: &SecretString, tasks: &TaskTracker) 
         &config.volume_prefix,
         tasks,
     );
-    seed::seed(&flow, config.shards, &config.volume_prefix, &config.gemini_volume).await?;
+    seed::seed(&flow, config.shards, &config.volume_prefix, &config.gemini_volume, &config.skills).await?;
     Ok(flow)
 }
 
