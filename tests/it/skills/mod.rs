@@ -1,0 +1,3 @@
+//! Stages by skills.
+
+mod shipped;
