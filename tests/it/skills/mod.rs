@@ -1,3 +1,5 @@
-//! Stages by skills.
+//! Stages that go by skills.
 
+mod claim;
+mod setup;
 mod shipped;
