@@ -2,3 +2,4 @@
 
 mod claim;
 mod setup;
+mod shipped;
