@@ -56,6 +56,27 @@ pub enum DirectReason {
     OutsideCanary,
 }
 
+/// How a skill carries a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray, Serialize, Deserialize)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The agent is given its text.
+    Instructions,
+    /// Its program does the work.
+    Executable,
+}
+
+/// A digest of a skill's folder as it may be stored: 64 lower-case hex digits, or none.
+pub fn digest(digest: String) -> String {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.len() == 64 && digest.bytes().all(is_hex) {
+        digest
+    } else {
+        String::new()
+    }
+}
+
 /// What the policy says of one stage of a run, stored with the run and with each attempt of the stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields of the proto message StageDecision, documented there")]
