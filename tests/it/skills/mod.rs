@@ -3,3 +3,4 @@
 mod claim;
 mod policy;
 mod setup;
+mod shipped;

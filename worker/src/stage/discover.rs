@@ -5,7 +5,7 @@ use moorline_proto::v1::{self, FailureClass};
 use super::{Context, Error, failure};
 use crate::{
     git::{Base, Blob, Git},
-    tasks::{self, TaskList},
+    tasks::{self, TaskList, checklists},
     told::step,
 };
 
@@ -29,6 +29,7 @@ pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
     };
     let base = step(ctx, "fetch", fetch).await?;
     let list = read(ctx, &git, &base, &spec.feature_key).await?;
+    let checklists = checklists(ctx, &git, &base, &spec.feature_key).await?;
     let phase = list.next_phase();
     let found = match &phase {
         Some(phase) => format!("phase {} ({}) has {} tasks left", phase.number, phase.title, phase.tasks.len()),
@@ -39,7 +40,7 @@ pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
         base_ref: base.branch,
         base_commit: base.commit,
         phase,
-        checklists: Vec::new(),
+        checklists,
     })
 }
 
@@ -54,6 +55,20 @@ async fn read(ctx: &Context, git: &Git, base: &Base, feature_key: &str) -> Resul
             branch: base.branch.clone(),
         })),
     }
+}
+
+/// The feature's checklists, as far as they are files that can be read.
+async fn checklists(ctx: &Context, git: &Git, base: &Base, feature_key: &str) -> Result<Vec<v1::Checklist>, Error> {
+    let folder = format!("specs/{feature_key}/checklists");
+    let (git_dir, commit) = (&ctx.folder.git_dir, &base.commit);
+    let files = git.files(git_dir, commit, &folder, &ctx.stop).await?;
+    let mut found = Vec::new();
+    for name in checklists::names(&files) {
+        if let Blob::Content(content) = git.file(git_dir, commit, &format!("{folder}/{name}.md"), &ctx.stop).await? {
+            found.push(checklists::count(name, &content));
+        }
+    }
+    Ok(found)
 }
 
 /// A feature key names one folder under `specs/` and can't leave it.

@@ -1,5 +1,6 @@
 """Files of a feature, read without following any symbolic link: a repository may hold links to anywhere."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -27,11 +28,11 @@ def _opened(checkout: Path, folders: tuple[str, ...]) -> Iterator[int]:
         for name in folders:
             try:
                 deeper = os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
-            except (FileNotFoundError, NotADirectoryError):
-                raise Missing from None
             except OSError as error:
-                # Linux says ENOTDIR for a link to a folder; others say ELOOP.
-                raise Missing from error
+                # A link to a folder is ENOTDIR to Linux, and ELOOP elsewhere.
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise Missing from None
+                raise
             os.close(at)
             at = deeper
         yield at
@@ -58,9 +59,9 @@ def read(checkout: Path, *path: str) -> bytes:
 
 
 def names(checkout: Path, *path: str) -> list[bytes]:
-    """Names in one folder; none when there is no such folder."""
+    """Names of the files in one folder, links left out; none when there is no such folder."""
     try:
-        with _opened(checkout, path) as at:
-            return [os.fsencode(name) for name in os.listdir(at)]
+        with _opened(checkout, path) as at, os.scandir(at) as entries:
+            return [os.fsencode(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
     except Missing:
         return []
