@@ -1,9 +1,12 @@
 //! Spec Kit task lists (`specs/<feature>/tasks.md`): phases, and the tasks left in them.
 
+mod bounds;
+
 use std::collections::HashMap;
 
 use moorline_proto::v1::{Failure, FailureClass, Task, TaskPhase};
 
+pub use self::bounds::check as check_phase;
 use crate::redact::one_line;
 
 /// Longest title of a phase and description of a task, in characters, and most tasks of a phase: commit messages, prompts and reports
