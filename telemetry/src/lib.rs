@@ -4,6 +4,7 @@
 //!
 //! # Layout
 //!
+//! - [`health`]: asks the health endpoint of one of them
 //! - [`logs`]: where log lines go, and in which form
 //! - [`about`]: the fields of every line about a step of a run or a job
 //! - [`metric`]: what a metric is: its definition, from which its description, its row in the runbook and its labels are made
@@ -12,6 +13,7 @@
 //! - [`variables`]: settings that no flag stands for
 
 pub mod about;
+pub mod health;
 pub mod logs;
 pub mod metric;
 pub mod recorder;

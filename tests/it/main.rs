@@ -46,6 +46,7 @@ mod runbook;
 mod serving;
 mod sessions;
 mod several_servers;
+mod skills;
 mod specs;
 mod spool;
 mod stages;

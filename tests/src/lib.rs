@@ -9,6 +9,7 @@
 //! | [`db`] | nothing: a real Postgres database for each test |
 //! | [`soak`], [`check`] | nothing: everything is broken at random, and held to what was promised |
 //! | [`logins`] | nothing: one login, many who want it at once, with a lease and without |
+//! | [`skills`] | the skills that a worker finds where its jobs run |
 //! | [`proxy`] | the network between two parts, and all that can go wrong with it |
 
 pub mod check;
@@ -20,4 +21,5 @@ pub mod logins;
 pub mod model;
 pub mod proxy;
 pub mod repo;
+pub mod skills;
 pub mod soak;

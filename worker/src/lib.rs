@@ -14,6 +14,7 @@
 //! - [`engine`]: where job containers run: Docker, or local processes
 //! - [`holding`]: the hold on the shard's volume: who may use it now, and what is known of it
 //! - [`preflight`], [`volume`], [`login`]: is the login good, what does its volume look like, how is it renewed
+//! - [`drift`]: how far two ways of one stage came out alike
 //! - [`audit`]: what is known of a run's credentials before a stage needs them
 //! - [`fingerprint`], [`sealing`]: logins told apart without being told, and secrets that only this process reads
 //! - [`embedding`]: who makes embeddings for agents, and whether they can be had
@@ -33,6 +34,7 @@ mod boot;
 pub mod collect;
 pub mod config;
 pub mod disk;
+pub mod drift;
 pub mod embedding;
 pub mod engine;
 pub mod fingerprint;

@@ -1,12 +1,19 @@
 //! Spec Kit task lists (`specs/<feature>/tasks.md`): phases, and the tasks left in them.
+//!
+//! The skill `speckit` reads them by the same grammar (`deploy/skills/speckit`); a test compares the two.
 
 mod bounds;
+pub mod checklists;
+mod dependencies;
+mod markdown;
+mod words;
 
 use std::collections::HashMap;
 
 use moorline_proto::v1::{Failure, FailureClass, Task, TaskPhase};
 
 pub use self::bounds::check as check_phase;
+use self::markdown::{Hidden, checkbox};
 use crate::redact::one_line;
 
 /// Longest title of a phase and description of a task, in characters, and most tasks of a phase: commit messages, prompts and reports
@@ -35,6 +42,8 @@ pub struct Phase {
     pub title: String,
     /// Its tasks, done and not done.
     pub tasks: Vec<Item>,
+    /// Numbers of the phases that must be done before it, as far as the list says so for sure.
+    pub depends_on: Vec<String>,
 }
 
 /// One task and whether it is done.
@@ -99,7 +108,11 @@ impl TaskList {
         if text.trim().is_empty() {
             return Err(Error::Empty("is empty"));
         }
-        let list = Reader::default().read(text)?;
+        let mut list = Reader::default().read(text)?;
+        let depends_on = dependencies::read(text, &list.phases);
+        for (phase, depends_on) in list.phases.iter_mut().zip(depends_on) {
+            phase.depends_on = depends_on;
+        }
         match list.phases.iter().map(|phase| phase.tasks.len()).sum() {
             0 if list.phases.is_empty() => Err(Error::Empty("has no phase")),
             0 => Err(Error::Empty("has no task")),
@@ -107,14 +120,15 @@ impl TaskList {
         }
     }
 
-    /// The first phase with tasks that aren't done, with those tasks; `None` when all is done.
+    /// The first phase with tasks that aren't done, with those tasks; `None` when all is done. The order of the file decides: what a phase
+    /// depends on is told, and is for people to put before it.
     pub fn next_phase(&self) -> Option<TaskPhase> {
         let phase = self.phases.iter().find(|phase| phase.tasks.iter().any(|task| !task.done))?;
         Some(TaskPhase {
             number: phase.number.clone(),
             title: phase.title.clone(),
             tasks: phase.tasks.iter().filter(|task| !task.done).map(Item::to_proto).collect(),
-            depends_on: Vec::new(),
+            depends_on: phase.depends_on.clone(),
         })
     }
 }
@@ -156,8 +170,7 @@ struct Reader<'a> {
     seen: HashMap<&'a str, usize>,
     /// Whether the lines belong to a phase: any other heading of the first two levels ends it.
     in_phase: bool,
-    /// What ends the code block or comment that the line is in.
-    until: Option<&'static str>,
+    hidden: Hidden,
 }
 
 impl<'a> Reader<'a> {
@@ -174,18 +187,11 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &'a str, number: usize) -> Result<(), String> {
-        if let Some(end) = self.until {
-            if line.contains(end) {
-                self.until = None;
-            }
+        if self.hidden.hides(line) {
             return Ok(());
         }
         let text = line.trim_start();
-        if let Some(fence) = ["```", "~~~"].into_iter().find(|fence| text.starts_with(fence)) {
-            self.until = Some(fence);
-        } else if text.starts_with("<!--") {
-            self.until = (!text.contains("-->")).then_some("-->");
-        } else if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("# ")) {
+        if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("# ")) {
             return self.heading(heading.trim());
         } else if let Some((mark, rest)) = checkbox(text) {
             return self.task(mark, rest, line.len() > text.len(), number);
@@ -194,9 +200,8 @@ impl<'a> Reader<'a> {
     }
 
     fn heading(&mut self, heading: &str) -> Result<(), String> {
-        let phase = heading.strip_prefix("Phase ").map(str::trim_start);
         // `## Phase Dependencies` is a heading for people.
-        let Some(rest) = phase.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) || rest.starts_with("N:")) else {
+        let Some(rest) = phase_heading(heading) else {
             self.in_phase = false;
             return Ok(());
         };
@@ -218,6 +223,7 @@ impl<'a> Reader<'a> {
             number: number.to_owned(),
             title: title.to_owned(),
             tasks: Vec::new(),
+            depends_on: Vec::new(),
         });
         Ok(())
     }
@@ -291,11 +297,10 @@ fn check_characters(line: &str) -> Result<(), String> {
     }
 }
 
-/// The mark in the box that begins a list item, and the text after it. `[Title](link)` is no box.
-fn checkbox(item: &str) -> Option<(&str, &str)> {
-    let rest = item.strip_prefix("- [").or_else(|| item.strip_prefix("* ["))?;
-    let (mark, rest) = rest.split_once(']')?;
-    (mark.chars().count() <= 2 && rest.starts_with(char::is_whitespace)).then(|| (mark, rest.trim()))
+/// What follows the word `Phase` in the heading of one; `None` for another heading.
+fn phase_heading(heading: &str) -> Option<&str> {
+    let rest = heading.strip_prefix("Phase ")?.trim_start();
+    (rest.starts_with(|c: char| c.is_ascii_digit()) || rest.starts_with("N:")).then_some(rest)
 }
 
 /// A task id, or what was meant to be one: `T` and then capitals and digits.

@@ -5,6 +5,7 @@ pub mod command;
 pub mod error;
 pub mod event;
 pub mod job;
+pub mod line;
 pub mod login;
 pub mod preflight;
 pub mod repository;

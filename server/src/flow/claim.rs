@@ -35,14 +35,15 @@ pub struct Claimed {
     pub place: Place,
 }
 
-/// Claims jobs of a queue, at most one for each slot. They come in the order of the queue.
+/// Claims jobs of a queue, at most one for each slot. They come in the order of the queue. The slots' workers are alike in their `skills`,
+/// `skill:stage` for each stage that one of theirs is ready for: a job that needs another is not theirs.
 ///
 /// # Errors
 ///
 /// When the database fails; what was claimed without an answer lapses by itself.
-pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>]) -> Result<Vec<Claimed>, Error> {
+pub async fn claim(flow: &Flow, queue: &str, slots: &[Slot<'_>], skills: &[String]) -> Result<Vec<Claimed>, Error> {
     let mut connection = flow.connection().await?;
-    let claimed = jobs::claim(&mut connection, queue, slots, &[], flow.timers.accept_deadline.as_secs_f64()).await?;
+    let claimed = jobs::claim(&mut connection, queue, slots, skills, flow.timers.accept_deadline.as_secs_f64()).await?;
     let volume_generation = match claimed.first() {
         Some((job, _)) if job.stage == Stage::Submit => volumes::generation_of_queue(&mut connection, queue).await?,
         _ => 0,

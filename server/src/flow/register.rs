@@ -37,6 +37,8 @@ pub struct Hello {
     pub queues: Vec<String>,
     pub slots: i32,
     pub profile: serde_json::Value,
+    /// `skill:stage` for each stage that one of its skills is ready for, in order.
+    pub skills: Vec<String>,
     pub volume: Option<Binding>,
     pub inventory: Vec<Held>,
     pub sealing_key: Option<[u8; 32]>,

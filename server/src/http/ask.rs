@@ -1,20 +1,8 @@
-//! Asks a server whether it is ready, as a container's health check does. One request needs no HTTP client.
+//! Asks a server whether it is ready, as its container's health check does.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-
-/// Within this time a server must have answered.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Bytes of an answer at most.
-const LONGEST: u64 = 64 << 10;
+use moorline_telemetry::health;
 
 /// Why it isn't known whether a server is ready.
 #[derive(Debug, thiserror::Error)]
@@ -41,35 +29,10 @@ pub enum Error {
 ///
 /// When there is nowhere to ask, or nothing that understands the question answers in time.
 pub async fn ask(listen: Option<SocketAddr>) -> Result<(bool, String), Error> {
-    let address = here(listen.ok_or(Error::Off)?);
-    let answer = tokio::time::timeout(DEADLINE, exchange(address)).await;
-    let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    answer.map_err(|source| Error::NoAnswer { address, source })
-}
-
-/// One that listens everywhere is asked here.
-fn here(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
-}
-
-async fn exchange(address: SocketAddr) -> io::Result<(bool, String)> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(LONGEST).read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
-    match head.split_ascii_whitespace().nth(1) {
-        Some("200") => Ok((true, body.to_owned())),
-        Some("503") => Ok((false, body.to_owned())),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
+    let address = listen.ok_or(Error::Off)?;
+    health::ask(address, "/readyz")
+        .await
+        .map_err(|source| Error::NoAnswer { address, source })
 }
 
 #[cfg(test)]

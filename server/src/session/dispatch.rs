@@ -2,6 +2,9 @@
 //!
 //! Workers' credits gather while a claim runs, and the next claim is for all of them. A task looks when there are new credits, when a hint
 //! says that there is work, and once in a while by itself. A job is claimed, committed, and only then handed to its worker's session.
+//!
+//! A job may need a skill. Workers that are alike in their skills claim together, each such group once in a look, and who comes first moves on
+//! by one worker each time: a group has the first choice as often as it has workers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +17,7 @@ use tracing::{Instrument as _, info_span, warn};
 use uuid::Uuid;
 
 use crate::flow::{
-    Flow, Topic,
+    Error, Flow, Topic,
     claim::{self, Claimed, Slot},
 };
 
@@ -33,6 +36,8 @@ pub struct Desk {
     pub instance_id: Uuid,
     /// Its name.
     pub worker_name: Arc<str>,
+    /// `skill:stage` for each stage that one of its skills is ready for, in order.
+    pub skills: Arc<[String]>,
     /// The way to the session.
     pub offers: mpsc::Sender<Box<Claimed>>,
 }
@@ -145,31 +150,20 @@ impl Queue {
         }
     }
 
-    /// Claims for those who have room. Whether there may be more.
+    /// Claims for those who have room, group by group. Whether there may be more.
     async fn claim(&mut self) -> bool {
         self.desks.retain(|(desk, room)| *room > 0 && !desk.offers.is_closed());
-        let turns = self.turns();
-        if turns.is_empty() {
-            return false;
-        }
-        let slots: Vec<Slot<'_>> = turns
-            .iter()
-            .map(|index| Slot {
-                instance_id: self.desks[*index].0.instance_id,
-                worker_name: &self.desks[*index].0.worker_name,
-            })
-            .collect();
-        let claimed = match claim::claim(&self.flow, &self.name, &slots).await {
-            Ok(claimed) => claimed,
-            // The next look tries again; what was claimed and not offered lapses by itself.
-            Err(error) => {
-                warn!(%error, "no claim");
-                return false;
+        let mut more = false;
+        for group in groups(&self.desks) {
+            let turns = turns(&self.desks, &group);
+            match self.claim_for(&turns).await {
+                Ok(full) => more |= full,
+                // The next look tries again; what was claimed and not offered lapses by itself.
+                Err(error) => {
+                    warn!(%error, "no claim");
+                    return false;
+                }
             }
-        };
-        let more = claimed.len() == slots.len();
-        for job in claimed {
-            self.hand_out(job).await;
         }
         // Who was first is last the next time.
         if !self.desks.is_empty() {
@@ -178,21 +172,25 @@ impl Queue {
         more
     }
 
-    /// Indices of the desks whose turn it is: one job each, round after round, until all room or one claim is used up.
-    fn turns(&self) -> Vec<usize> {
-        let mut turns = Vec::new();
-        let mut round = 0;
-        loop {
-            let before = turns.len();
-            // What waits for a stuck line counts against its room.
-            let room = |(desk, room): &(Desk, u32)| (*room as usize).min(desk.offers.capacity());
-            let in_round = (0..self.desks.len()).filter(|index| room(&self.desks[*index]) > round);
-            turns.extend(in_round.take(CLAIM_MAX - before));
-            if turns.len() == before || turns.len() == CLAIM_MAX {
-                return turns;
-            }
-            round += 1;
+    /// Claims for desks that are alike in their skills, one job for each turn. Whether all of them got one.
+    async fn claim_for(&mut self, turns: &[usize]) -> Result<bool, Error> {
+        let Some(first) = turns.first() else {
+            return Ok(false);
+        };
+        let skills = Arc::clone(&self.desks[*first].0.skills);
+        let slots: Vec<Slot<'_>> = turns
+            .iter()
+            .map(|index| Slot {
+                instance_id: self.desks[*index].0.instance_id,
+                worker_name: &self.desks[*index].0.worker_name,
+            })
+            .collect();
+        let claimed = claim::claim(&self.flow, &self.name, &slots, &skills).await?;
+        let full = claimed.len() == slots.len();
+        for job in claimed {
+            self.hand_out(job).await;
         }
+        Ok(full)
     }
 
     async fn hand_out(&mut self, job: Claimed) {
@@ -213,5 +211,74 @@ impl Queue {
         if let Err(error) = claim::give_back(&self.flow, &undelivered).await {
             warn!(%error, job_id = %undelivered.job.id, "an offer could not be given back; it lapses by itself");
         }
+    }
+}
+
+/// Indices of desks that are alike in their skills, in the order of their first.
+fn groups(desks: &VecDeque<(Desk, u32)>) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut of_skills: HashMap<&[String], usize> = HashMap::new();
+    for (index, (desk, _)) in desks.iter().enumerate() {
+        let group = *of_skills.entry(&desk.skills).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[group].push(index);
+    }
+    groups
+}
+
+/// Indices of the desks of a group whose turn it is: one job each, round after round, until all room or one claim is used up.
+fn turns(desks: &VecDeque<(Desk, u32)>, group: &[usize]) -> Vec<usize> {
+    let mut turns = Vec::new();
+    let mut round = 0;
+    loop {
+        let before = turns.len();
+        // What waits for a stuck line counts against its room.
+        let room = |(desk, room): &(Desk, u32)| (*room as usize).min(desk.offers.capacity());
+        let in_round = group.iter().copied().filter(|index| room(&desks[*index]) > round);
+        turns.extend(in_round.take(CLAIM_MAX - before));
+        if turns.len() == before || turns.len() == CLAIM_MAX {
+            return turns;
+        }
+        round += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desk(skills: &[&str], room: usize) -> (Desk, u32) {
+        // The receiver is gone, and the channel has its capacity all the same.
+        let (offers, _) = mpsc::channel(room);
+        let desk = Desk {
+            session_id: Uuid::now_v7(),
+            instance_id: Uuid::now_v7(),
+            worker_name: Arc::from("w"),
+            skills: skills.iter().map(|skill| (*skill).to_owned()).collect(),
+            offers,
+        };
+        (desk, u32::MAX)
+    }
+
+    #[test]
+    fn desks_claim_with_those_that_are_alike_in_their_skills() {
+        let desks = VecDeque::from([
+            desk(&["a:submit"], 1),
+            desk(&[], 1),
+            desk(&["a:submit"], 1),
+            desk(&["a:submit", "b:submit"], 1),
+            desk(&[], 1),
+        ]);
+        assert_eq!(groups(&desks), [vec![0, 2], vec![1, 4], vec![3]]);
+        assert_eq!(groups(&VecDeque::new()), Vec::<Vec<usize>>::new());
+    }
+
+    #[test]
+    fn each_desk_of_a_group_has_one_turn_in_a_round() {
+        let desks = VecDeque::from([desk(&[], 2), desk(&["a:submit"], 9), desk(&[], 1), desk(&[], 3)]);
+        assert_eq!(turns(&desks, &[0, 2, 3]), [0, 2, 3, 0, 3, 3]);
+        assert_eq!(turns(&VecDeque::from([desk(&[], 1000)]), &[0]).len(), CLAIM_MAX);
     }
 }

@@ -182,6 +182,7 @@ async fn run(
         session_id: registered.session_id,
         instance_id: hello.instance_id,
         worker_name: Arc::from(hello.worker_name.as_str()),
+        skills: Arc::from(hello.skills.as_slice()),
         offers,
     };
     let mut session = Session {

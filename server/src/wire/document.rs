@@ -3,7 +3,7 @@
 use moorline_proto::v1;
 use serde::{Deserialize, Serialize};
 
-use super::{time, timestamp};
+use super::{startup_skill, time, timestamp};
 use crate::domain::volume::Seen;
 
 /// [`v1::VolumeDiagnostics`] as stored.
@@ -103,6 +103,7 @@ struct Profile {
     embedding: Option<Embedding>,
     tools: Vec<Tool>,
     policy: Option<Policy>,
+    skills: Vec<startup_skill::Skill>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -139,8 +140,8 @@ struct Policy {
     template: String,
 }
 
-/// What a worker has checked at its start, as a document.
-pub fn profile(wire: v1::StartupProfile) -> serde_json::Value {
+/// What a worker has checked at its start, as a document, and `skill:stage` for each stage that a skill of its is ready for.
+pub fn profile(wire: v1::StartupProfile) -> (serde_json::Value, Vec<String>) {
     let millis = |duration: prost_types::Duration| duration.seconds.saturating_mul(1000) + i64::from(duration.nanos) / 1_000_000;
     let check = |check: v1::StartupCheck| Check {
         name: check.name,
@@ -169,8 +170,10 @@ pub fn profile(wire: v1::StartupProfile) -> serde_json::Value {
             approval_policy: policy.approval_policy,
             template: policy.template,
         }),
+        skills: startup_skill::documents(wire.skills),
     };
-    serde_json::to_value(document).unwrap_or_default()
+    let ready = startup_skill::ready(&document.skills);
+    (serde_json::to_value(document).unwrap_or_default(), ready)
 }
 
 /// The message that such a document was made of.
@@ -206,7 +209,7 @@ pub fn profile_message(document: serde_json::Value) -> v1::StartupProfile {
             approval_policy: policy.approval_policy,
             template: policy.template,
         }),
-        skills: Vec::new(),
+        skills: document.skills.into_iter().map(startup_skill::message).collect(),
     }
 }
 
@@ -244,15 +247,20 @@ mod tests {
                 approval_policy: "never".to_owned(),
                 template: "built-in".to_owned(),
             }),
-            ..Default::default()
+            skills: vec![v1::StartupSkill {
+                name: "speckit".to_owned(),
+                description: "Works on a feature's folder.".to_owned(),
+                ready: true,
+                ..Default::default()
+            }],
         };
-        assert_eq!(profile_message(super::profile(profile.clone())), profile);
+        assert_eq!(profile_message(super::profile(profile.clone()).0), profile);
         let old =
             serde_json::json!({ "checks": [{ "name": "git", "ok": true, "detail": "2" }], "engine": "process", "engine_version": "1" });
         let old = profile_message(old);
         assert_eq!(
-            (old.checks[0].duration, old.embedding, old.engine.as_str()),
-            (None, None, "process")
+            (old.checks[0].duration, old.embedding, old.engine.as_str(), old.skills),
+            (None, None, "process", Vec::new())
         );
     }
 }

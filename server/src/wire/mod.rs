@@ -12,6 +12,7 @@ pub mod preflight;
 pub mod run;
 pub mod shard;
 pub mod skill;
+mod startup_skill;
 pub mod status;
 pub mod worker;
 

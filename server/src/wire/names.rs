@@ -80,6 +80,7 @@ same_names!(volume::Status, v1::VolumeStatus, NeedsAuth, Ready, Error);
 same_names!(skill::ExecutionPath, v1::ExecutionPath, Skill, DirectFallback, DirectOnly);
 same_names!(skill::Source, v1::SkillSource, Run, Stage, Default);
 same_names!(skill::DirectReason, v1::DirectReason, SkillsOff, StageOff, OutsideCanary);
+same_names!(skill::Kind, v1::SkillKind, Instructions, Executable);
 same_names!(skill::ShadowStatus, v1::ShadowStatus, Same, Drift, NotCompared);
 same_names!(volume::Provider, v1::Provider, Codex, Gemini);
 

@@ -40,10 +40,12 @@ pub fn hello(wire: v1::Hello) -> Result<Hello, domain::Error> {
         volume: binding.volume,
         queue: binding.queue,
     };
+    let (profile, skills) = document::profile(wire.profile.unwrap_or_default());
     Ok(Hello {
         instance_id: id("instance_id", &wire.instance_id)?,
         sealing_key: <[u8; 32]>::try_from(&*wire.sealing_key).ok(),
-        profile: document::profile(wire.profile.unwrap_or_default()),
+        profile,
+        skills,
         volume: wire.volume.map(binding),
         inventory: wire.inventory.iter().map(held).collect::<Result<_, _>>()?,
         worker_name: wire.worker_name,

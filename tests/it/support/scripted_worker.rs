@@ -5,6 +5,7 @@ use std::time::Duration;
 use moorline_proto::v1::{
     self, ConnectRequest, ConnectResponse, connect_request, connect_response::Frame, worker_service_client::WorkerServiceClient,
 };
+use moorline_tests::skills;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
@@ -240,7 +241,16 @@ impl ScriptedWorker {
     }
 }
 
-/// A Hello of a worker that serves one queue without a volume.
+/// The Hello of a worker with these skills and no others, each for some stages.
+pub fn with_skills(hello: v1::Hello, has: &[(&str, &[v1::Stage])]) -> v1::Hello {
+    let has = has.iter().map(|(name, stages)| skills::skill(name, stages)).collect();
+    v1::Hello {
+        profile: Some(skills::profile(has)),
+        ..hello
+    }
+}
+
+/// A Hello of a worker that serves one queue without a volume, and has the usual skills.
 pub fn hello(name: &str, queue: &str) -> v1::Hello {
     v1::Hello {
         worker_name: name.to_owned(),
@@ -250,6 +260,7 @@ pub fn hello(name: &str, queue: &str) -> v1::Hello {
         version: "test".to_owned(),
         queues: vec![queue.to_owned()],
         slots: 1,
+        profile: Some(skills::profile(skills::usual())),
         ..Default::default()
     }
 }

@@ -34,10 +34,14 @@ pub(super) async fn carry(
     traffic: &watch::Sender<Traffic>,
 ) -> io::Result<()> {
     let mut kept: VecDeque<Piece> = VecDeque::new();
-    let (mut kept_bytes, mut ended) = (0, false);
+    let (mut kept_bytes, mut ended, mut lost) = (0, false, false);
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let course = rules.borrow_and_update().course(way).clone();
+        let mut course = rules.borrow_and_update().course(way).clone();
+        // HTTP/2 would not notice that whole frames are missing, and nor would who waits for them.
+        if lost {
+            course.flow = Flow::Vanish;
+        }
         // At a limited rate nothing is read ahead, so that the sender feels it.
         let most = if course.rate.is_some() { 1 } else { KEPT_MAX };
         let reads = !ended && course.flow != Flow::Block && kept_bytes < most;
@@ -48,7 +52,7 @@ pub(super) async fn carry(
                 let read = read?;
                 if course.flow == Flow::Vanish {
                     traffic.send_modify(|traffic| traffic.vanished(way, read));
-                    ended = read == 0;
+                    (ended, lost) = (read == 0, true);
                     continue;
                 }
                 ended = read == 0;

@@ -43,7 +43,8 @@ pub enum Flow {
     Pass,
     /// They are taken and kept, and go on once they may.
     Hold,
-    /// They are taken and thrown away, the end of the stream included: packets are dropped, and nobody is told.
+    /// They are taken and thrown away, the end of the stream included: packets are dropped, and nobody is told. A direction that has lost
+    /// something lets nothing through any more, whatever its rules are later: no line delivers what comes after a gap.
     Vanish,
     /// They aren't taken: the sender's buffers fill up.
     Block,

@@ -105,6 +105,28 @@ async fn on_a_half_open_line_nothing_arrives_and_nobody_is_told() {
 }
 
 #[tokio::test]
+async fn nothing_arrives_after_a_gap_whatever_the_rules_are_by_then_but_on_a_new_line() {
+    let proxy = Proxy::start(echo().await).await.unwrap();
+    let mut stream = dial(&proxy).await;
+    assert_eq!(says(&mut stream, "before").await, "before");
+    let line = proxy.line(0).await;
+    for _ in 0..2 {
+        proxy.change(|rules| rules.up.flow = Flow::Vanish);
+        // With nothing said meanwhile there is no gap.
+        proxy.change(|rules| rules.up.flow = Flow::Pass);
+        assert_eq!(says(&mut stream, "whole").await, "whole");
+    }
+    proxy.change(|rules| rules.up.flow = Flow::Vanish);
+    stream.write_all(b"lost").await.unwrap();
+    assert!(line.until(|traffic| traffic.of(Way::Up).vanished == 4).await);
+    proxy.change(|rules| rules.up.flow = Flow::Pass);
+    stream.write_all(b"after").await.unwrap();
+    assert!(is_quiet(&mut stream).await, "something came after the gap");
+    assert!(line.until(|traffic| traffic.of(Way::Up).vanished == 9).await);
+    assert_eq!(says(&mut dial(&proxy).await, "new").await, "new");
+}
+
+#[tokio::test]
 async fn a_blocked_sender_feels_it() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     proxy.change(|rules| rules.up.flow = Flow::Block);

@@ -146,6 +146,26 @@ impl Git {
         Ok(text(&output.stdout))
     }
 
+    /// Names of the files in one folder of a commit, not of what lies deeper. Links, folders and names that are no text are left out; without the folder
+    /// there are none.
+    pub async fn files(&self, git_dir: &Path, commit: &str, folder: &str, stop: &CancellationToken) -> Result<Vec<String>, Error> {
+        let prefix = format!("{folder}/");
+        let listed = self
+            .call("list a folder")
+            .git_dir(git_dir)
+            .env("GIT_LITERAL_PATHSPECS", "1")
+            .args(["ls-tree", "-z", "--full-tree", commit, "--", &prefix])
+            .ok(stop)
+            .await?;
+        let entries = listed
+            .stdout
+            .split(|byte| *byte == 0)
+            .filter_map(|entry| std::str::from_utf8(entry).ok());
+        let files = entries.filter(|entry| entry.starts_with("100644 ") || entry.starts_with("100755 "));
+        let names = files.filter_map(|entry| entry.split_once('\t')?.1.strip_prefix(&prefix));
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Reads a file of a commit.
     pub async fn file(&self, git_dir: &Path, commit: &str, path: &str, stop: &CancellationToken) -> Result<Blob, Error> {
         let entry = self

@@ -7,7 +7,7 @@ use moorline_proto::v1::{self, FailureClass};
 use super::{Context, Error, Leg, attempt, failure};
 use crate::{
     git::{Base, Blob, Git},
-    tasks::{self, TaskList},
+    tasks::{self, TaskList, checklists},
     told::step,
 };
 
@@ -90,7 +90,7 @@ impl<'a> Discover<'a> {
         let list = read(ctx, &self.git, base, feature_key).await?;
         Ok(Found {
             phase: list.next_phase(),
-            checklists: Vec::new(),
+            checklists: checklists(ctx, &self.git, base, feature_key).await?,
         })
     }
 }
@@ -106,6 +106,20 @@ async fn read(ctx: &Context, git: &Git, base: &Base, feature_key: &str) -> Resul
             branch: base.branch.clone(),
         })),
     }
+}
+
+/// The feature's checklists, as far as they are files that can be read.
+async fn checklists(ctx: &Context, git: &Git, base: &Base, feature_key: &str) -> Result<Vec<v1::Checklist>, Error> {
+    let folder = format!("specs/{feature_key}/checklists");
+    let (git_dir, commit) = (&ctx.folder.git_dir, &base.commit);
+    let files = git.files(git_dir, commit, &folder, &ctx.stop).await?;
+    let mut found = Vec::new();
+    for name in checklists::names(&files) {
+        if let Blob::Content(content) = git.file(git_dir, commit, &format!("{folder}/{name}.md"), &ctx.stop).await? {
+            found.push(checklists::count(name, &content));
+        }
+    }
+    Ok(found)
 }
 
 /// A feature key names one folder under `specs/` and can't leave it.

@@ -194,6 +194,24 @@ async fn discover_finds_the_next_phase_and_the_branch_that_head_names() {
 }
 
 #[tokio::test]
+async fn discover_counts_the_checklists_and_follows_no_link_to_one() {
+    let place = Place::new();
+    let counted = async || {
+        let found = place.discover("001-x").await.expect("work").checklists;
+        let told = found.iter().map(|one| format!("{} {}/{}", one.name, one.done, one.total));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(counted().await, "");
+    place.seed(
+        "mkdir -p specs/001-x/checklists/folder.md; cd specs/001-x/checklists; touch folder.md/x; ln -s ux.md link.md
+        printf -- '- [ ] CHK001 a\\n- [x] CHK002 b\\n' > ux.md; printf -- '- [X] CHK001 a\\n' > 'an *odd* name.md'; printf -- '- [ ] a\\n' > notes.txt; cd ../../..",
+    );
+    assert_eq!(counted().await, "an *odd* name 1/1, ux 1/2");
+    place.seed("mv specs/001-x/checklists specs/others; ln -s ../others specs/001-x/checklists");
+    assert_eq!(counted().await, "");
+}
+
+#[tokio::test]
 async fn discover_refuses_what_is_no_task_list_of_a_feature() {
     let place = Place::new();
     place.seed("mkdir -p specs/link specs/dir/tasks.md specs/bad specs/empty; ln -s /etc/passwd specs/link/tasks.md; touch specs/dir/tasks.md/x specs/empty/tasks.md; printf '## Phase 1: A\\n- [y] T001 x\\n' > specs/bad/tasks.md");

@@ -112,3 +112,117 @@ fn what_no_report_can_carry_is_refused_with_its_line() {
     let many: String = (2..400).map(|n| format!("- [ ] T{n:03} a\n")).collect();
     assert!(after(&many).contains("line 302: phase 1 has more than 300 tasks"));
 }
+
+/// Each phase with those that it depends on.
+fn order(content: &[u8]) -> String {
+    let list = TaskList::parse(content).expect("it parses");
+    let told = list
+        .phases
+        .iter()
+        .map(|phase| format!("{}: {}", phase.number, phase.depends_on.join(" ")));
+    told.collect::<Vec<_>>().join("\n")
+}
+
+/// A list with a section on dependencies.
+fn depending(section: &str) -> String {
+    let phases = [
+        "1: Setup",
+        "2: Foundational (Blocking)",
+        "3: User Story 1 - A",
+        "4: User Story 2 - B",
+        "5: User Story 3 - C",
+        "N: Polish & More",
+    ];
+    let phases: String = phases.map(|phase| format!("## Phase {phase}\n")).concat();
+    order(format!("{phases}- [ ] T001 Do it\n## Dependencies & Execution Order\n{section}\n").as_bytes())
+}
+
+#[test]
+fn dependencies_are_read_from_the_lists_of_other_hands() {
+    insta::assert_snapshot!(order(include_bytes!("../fixtures/001-celery-oauth-volumes.tasks.md")), @r"
+    1: 
+    2: 1
+    3: 2
+    4: 2 3
+    5: 3 4
+    6: 3 4 5
+    ");
+    insta::assert_snapshot!(order(include_bytes!("../fixtures/007-scalable-codex-worker.tasks.md")), @r"
+    1: 
+    2: 1
+    3: 2
+    4: 3
+    5: 4
+    ");
+}
+
+#[test]
+fn dependencies_are_read_from_the_words_of_spec_kits_template() {
+    let section = "### Phase Dependencies
+
+- **Setup (Phase 1)**: No dependencies - can start immediately
+- **Foundational (Phase 2)**: Depends on Setup completion - BLOCKS all user stories
+- **User Stories (Phase 3+)**: All depend on Foundational phase completion
+  - Or sequentially in priority order (P1 → P2 → P3)
+- **Polish (Final Phase)**: Depends on all desired user stories being complete
+
+### User Story Dependencies
+
+- **User Story 2 (P2)**: Can start after Foundational (Phase 2) - May integrate with US1 but should be independently testable";
+    insta::assert_snapshot!(depending(section), @r"
+    1: 
+    2: 1
+    3: 2
+    4: 2
+    5: 2
+    N: 3 4 5
+    ");
+}
+
+#[test]
+fn a_list_of_numbers_names_phases_and_stories() {
+    for (section, last_two) in [
+        ("Phase N depends on phases 1, 2 and 4.", "5: \nN: 1 2 4"),
+        ("Phase N depends on Phases 2-4", "5: \nN: 2 3 4"),
+        ("Phase N depends on user stories 1 and 3", "5: \nN: 3 5"),
+        ("US3 starts only after US1, and US2. Phase N depends on US3", "5: 3 4\nN: 5"),
+        ("Phase 4+ depend on Setup", "5: 1\nN: 1"),
+        ("Phase 5 and Polish both depend on Phase 9", "5: \nN: "),
+    ] {
+        let told = depending(section);
+        assert!(told.ends_with(last_two), "{section}: {told}");
+    }
+}
+
+#[test]
+fn what_is_not_sure_is_no_dependency() {
+    let none = depending("");
+    for section in [
+        "- US2 may depend on US1",
+        "- US2 does not depend on US1",
+        "- Phase 3 depends on Phase 2 if there is time",
+        "- T007 in Phase 4 depends on Phase 3",
+        "- Phase 3 depends on Phase 3",
+        "- Models -> services -> Phase 3",
+        "- Stories can follow each other: US1 -> US2 -> US3",
+        "```\nPhase 4 depends on Phase 3\n```",
+        "<!-- Phase 4 depends on Phase 3 -->",
+        "## Notes\nPhase 4 depends on Phase 3",
+        "depends on",
+        "-> -> ->",
+    ] {
+        assert_eq!(depending(section), none, "{section}");
+    }
+    let titled =
+        b"# Dependencies\n- Phase 2 depends on Phase 1\n## Phase 1: Dependencies\n- [ ] T001 Phase 1 depends on Phase 2\n## Phase 2: B\n";
+    assert_eq!(order(titled), "1: \n2: ");
+}
+
+#[test]
+fn points_of_a_checklist_are_counted_outside_of_code_and_comments() {
+    let text = b"# Checklist\n<!--\n- [ ] sample\n-->\n- [x] CHK001 a\n  * [X] b\n- [ ] c\n- [-] neither\n- [link](x)\n```\n- [ ] code\n```\n- [ ]\n";
+    let counted = checklists::count("requirements", text);
+    assert_eq!((counted.name.as_str(), counted.done, counted.total), ("requirements", 2, 3));
+    let files = ["b.md", "a-b.md", ".md", "a.md", "notes.txt", "x\u{7}.md"].map(str::to_owned);
+    assert_eq!(checklists::names(&files), ["a", "a-b", "b"]);
+}

@@ -230,6 +230,7 @@ impl Driver {
             queues: queues.iter().map(|queue| name(*queue).to_owned()).collect(),
             slots: 4,
             profile: serde_json::json!({}),
+            skills: skills(),
             volume: queues.contains(&Queue::Shard).then_some(binding),
             inventory: inventory.collect(),
             sealing_key: None,
@@ -274,7 +275,7 @@ impl Driver {
             instance_id: self.instances[instance],
             worker_name: &worker_name,
         };
-        let claimed = claim::claim(flow, name(queue), &vec![slot; limit]).await;
+        let claimed = claim::claim(flow, name(queue), &vec![slot; limit], &skills()).await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => return refused(error),
@@ -306,4 +307,9 @@ fn name(queue: Queue) -> &'static str {
         Queue::Default => "default",
         Queue::Shard => "codex-0",
     }
+}
+
+/// What the workers of the model can carry: whatever the default skill can.
+fn skills() -> Vec<String> {
+    ["discover", "publish", "submit"].map(|stage| format!("speckit:{stage}")).into()
 }

@@ -8,6 +8,7 @@ use super::{
     Args,
     held::Held,
 };
+use crate::skills;
 
 pub fn frame(frame: Frame) -> ConnectRequest {
     ConnectRequest { frame: Some(frame) }
@@ -50,6 +51,7 @@ pub fn hello<'a>(args: &Args, instance: Uuid, held: impl Iterator<Item = &'a Hel
         slots: args.slots,
         volume,
         inventory: inventory.collect(),
+        profile: Some(skills::profile(skills::usual())),
         ..Default::default()
     }))
 }

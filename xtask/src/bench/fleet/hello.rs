@@ -15,9 +15,26 @@ pub fn hello(script: &Script, desk: &Desk) -> v1::Hello {
         queues: vec![script.queue.clone()],
         slots: script.slots,
         volume: binding(script),
-        profile: None,
+        profile: Some(profile()),
         inventory: desk.inventory().map(super::Held::message).collect(),
         sealing_key: Default::default(),
+    }
+}
+
+/// What every worker has: the default skill, for all stages.
+fn profile() -> v1::StartupProfile {
+    let stage = |stage: v1::Stage| v1::SkillStage {
+        stage: stage.into(),
+        kind: v1::SkillKind::Executable.into(),
+    };
+    v1::StartupProfile {
+        skills: vec![v1::StartupSkill {
+            name: "speckit".to_owned(),
+            stages: [v1::Stage::Discover, v1::Stage::Submit, v1::Stage::Publish].map(stage).into(),
+            ready: true,
+            ..Default::default()
+        }],
+        ..Default::default()
     }
 }
 

@@ -1,8 +1,19 @@
 //! Skills: what is decided of a stage before its job is offered, and what is recorded of the way that it went.
 
+mod canary;
+mod decide;
+mod explain;
+mod name;
+mod policy;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
+
+pub use decide::{decide, foresee};
+pub use explain::explain_open;
+pub use name::{check_name, is_name};
+pub use policy::{Policy, SPECKIT, StagePolicy, canary_percent};
 
 use super::{job::Failure, stage::Stage};
 
@@ -43,6 +54,27 @@ pub enum DirectReason {
     StageOff,
     /// The run is not in the canary's share.
     OutsideCanary,
+}
+
+/// How a skill carries a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantArray, Serialize, Deserialize)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The agent is given its text.
+    Instructions,
+    /// Its program does the work.
+    Executable,
+}
+
+/// A digest of a skill's folder as it may be stored: 64 lower-case hex digits, or none.
+pub fn digest(digest: String) -> String {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.len() == 64 && digest.bytes().all(is_hex) {
+        digest
+    } else {
+        String::new()
+    }
 }
 
 /// What the policy says of one stage of a run, stored with the run and with each attempt of the stage.

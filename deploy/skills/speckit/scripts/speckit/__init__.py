@@ -1,0 +1,1 @@
+"""The skill's program: one module per idea, the standard library only."""

@@ -1,0 +1,126 @@
+//! A job that needs a skill is offered to workers that have it ready for its stage, and to nobody else.
+//!
+//! Contract: 007/FR-036.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use moorline_proto::v1::{self, Stage, connect_request, connect_response::Frame};
+
+use super::setup::need;
+use crate::support::{
+    ScriptedWorker, TestApp,
+    scripted_worker::{hello, no_work, with_skills},
+};
+
+/// A worker of the default queue that has these skills for discover.
+async fn worker(app: &TestApp, name: &str, skills: &[&str]) -> ScriptedWorker {
+    let skills: Vec<(&str, &[Stage])> = skills.iter().map(|skill| (*skill, &[Stage::Discover][..])).collect();
+    let hello = with_skills(hello(name, "default"), &skills);
+    ScriptedWorker::connect(app, hello).await.unwrap()
+}
+
+/// A run whose discover job needs a skill.
+async fn run_with(app: &TestApp, feature: &str, skill: Option<&str>) -> String {
+    let run = app.create(feature).await;
+    need(app, &run.run_id, skill).await;
+    run.run_id
+}
+
+/// That the worker, which has room, is offered nothing for some looks of the server.
+async fn is_offered_nothing(worker: &mut ScriptedWorker) {
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    worker.send(connect_request::Frame::Ping(v1::Ping { nonce: 77 })).await;
+    loop {
+        match worker.next().await.unwrap() {
+            Some(Frame::Pong(pong)) if pong.nonce == 77 => return,
+            Some(Frame::Offer(offer)) => panic!("it was offered {offer:?}"),
+            Some(_) => {}
+            None => panic!("the stream ended"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_needs_a_skill_goes_only_to_who_has_it_on_whatever_server() {
+    let here = TestApp::start().await;
+    let there = here.peer().await;
+    let needs_review = run_with(&here, "001-a", Some("review")).await;
+    let needs_nothing = run_with(&here, "002-b", None).await;
+
+    let mut without = worker(&here, "without", &["speckit"]).await;
+    without.credit("default", 2).await;
+    assert_eq!(without.offer().await.run_id, needs_nothing);
+    is_offered_nothing(&mut without).await;
+    let mut with = worker(&there, "with", &["speckit", "review"]).await;
+    with.credit("default", 2).await;
+    assert_eq!(with.offer().await.run_id, needs_review);
+    is_offered_nothing(&mut with).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skill_counts_for_the_stages_that_it_is_ready_for() {
+    let app = TestApp::start().await;
+    let run = run_with(&app, "001-a", Some("review")).await;
+    let publishes = with_skills(hello("publishes", "default"), &[("review", &[Stage::Publish])]);
+    let mut broken = with_skills(hello("broken", "default"), &[("review", &[Stage::Discover])]);
+    let skill = &mut broken.profile.as_mut().unwrap().skills[0];
+    (skill.ready, skill.detail) = (false, "its mirror lacks it".to_owned());
+    let old = v1::Hello {
+        profile: None,
+        ..hello("old", "default")
+    };
+    for hello in [publishes, broken, old] {
+        let mut worker = ScriptedWorker::connect(&app, hello).await.unwrap();
+        worker.credit("default", 1).await;
+        is_offered_nothing(&mut worker).await;
+    }
+    let mut able = worker(&app, "able", &["review"]).await;
+    able.credit("default", 1).await;
+    assert_eq!(able.offer().await.run_id, run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_groups_of_workers_none_starves() {
+    let app = TestApp::start().await;
+    let mut skilled = worker(&app, "skilled", &["review"]).await;
+    let mut plain = worker(&app, "plain", &[]).await;
+    let mut runs = BTreeSet::new();
+    for feature in 0..4 {
+        let skill = (feature % 2 == 0).then_some("review");
+        runs.insert(run_with(&app, &format!("00{feature}-a"), skill).await);
+    }
+    // One at a time: each gets its part although both may have half of it.
+    let mut served = [0, 0];
+    for _ in 0..2 {
+        for (index, worker) in [&mut plain, &mut skilled].into_iter().enumerate() {
+            runs.remove(&worker.work("default", no_work()).await.run_id);
+            served[index] += 1;
+        }
+    }
+    assert_eq!((served, runs), ([2, 2], BTreeSet::new()));
+
+    // Work that needs nothing goes to both, whatever else they could do.
+    for feature in 4..8 {
+        run_with(&app, &format!("00{feature}-a"), None).await;
+    }
+    for worker in [&mut skilled, &mut plain] {
+        worker.credit("default", 2).await;
+        worker.offer().await;
+        worker.offer().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_knows_no_skills_claims_what_needs_none() {
+    let app = TestApp::start().await;
+    let needs = run_with(&app, "001-a", Some("review")).await;
+    let plain = run_with(&app, "002-b", None).await;
+    let worker = ScriptedWorker::default_worker(&app, "w").await;
+    let database = app.database.connect().await.unwrap();
+    let old_claim =
+        "select run_id::text from claim_jobs('default', array_fill($1::text::uuid, array[9]), array_fill('w'::text, array[9]), 5)";
+    let claimed = database.query(old_claim, &[&worker.hello.instance_id]).await.unwrap();
+    let claimed: Vec<String> = claimed.iter().map(|row| row.get(0)).collect();
+    assert_eq!(claimed, [plain]);
+    assert_eq!(app.get(&needs).await.jobs[0].status(), v1::JobStatus::Queued);
+}

@@ -1,0 +1,4 @@
+//! Stages that go by skills.
+
+mod claim;
+mod setup;
