@@ -42,7 +42,7 @@ pub fn choices_of(field: &'static str, wire: &[v1::StageSkill]) -> Result<BTreeM
 }
 
 /// The stage that an entry of a list is about.
-fn stage_of(field: &'static str, wire: i32) -> Result<Stage, domain::Error> {
+pub(super) fn stage_of(field: &'static str, wire: i32) -> Result<Stage, domain::Error> {
     known::<Stage, v1::Stage>(field, wire)?.ok_or_else(|| {
         let message = format!("an entry of {field} names no stage: name discover, submit or publish");
         domain::Error::invalid(field, "INVALID_STAGE_SKILLS", message)
