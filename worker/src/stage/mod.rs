@@ -1,12 +1,22 @@
 //! What a job does: one module per stage.
 
+mod attempt;
+mod course;
 mod discard;
 pub mod discover;
+mod fault;
 mod folder;
+mod leg;
+mod lines;
 mod message;
 mod owner;
 pub mod publish;
+mod running;
+mod site;
+mod skilled;
+mod space;
 pub mod submit;
+mod way;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,8 +24,22 @@ use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::discard::{owner_of, set_aside, trash};
-pub use self::{folder::hand_over, owner::Owner};
+pub use self::{
+    course::{AgentEnded, Course},
+    folder::hand_over,
+    leg::Leg,
+    owner::Owner,
+    running::clear,
+    way::Way,
+};
+pub(crate) use self::{
+    discard::{owner_of, set_aside, trash},
+    fault::{Fault, of_engine, unusable},
+    lines::Lines,
+    running::{End, Running, STILL_RUNNING, end},
+    submit::labels,
+    way::needs_a_skill,
+};
 use crate::{config::Config, engine::Engine, holding::Holding, redact::one_line, skill};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
@@ -54,8 +78,10 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Cancelled when the worker's process ends: what runs in a container is left to the next process of its name.
     pub leaving: CancellationToken,
-    /// Cancelled when the agent has ended by itself: what is left of the stage has no deadline, since the agent's work is paid for.
-    pub agent_ended: CancellationToken,
+    /// Whether the agent has ended by itself: what is left of the stage then has no deadline, since the agent's work is paid for.
+    pub agent_ended: AgentEnded,
+    /// What is known of the way that the attempt takes.
+    pub course: Course,
 }
 
 /// How a stage fails.

@@ -141,7 +141,8 @@ impl Place {
             outlet: memory.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
-            agent_ended: CancellationToken::new(),
+            agent_ended: AgentEnded::default(),
+            course: Course::of(&v1::Offer::default()),
             holding: None,
             skills: Arc::default(),
         };
