@@ -40,6 +40,9 @@ impl Outlet for Memory {
         fs::write(to, &self.patch).expect("a place for the patch");
         Ok(())
     }
+    async fn foresee(&self, _: v1::Finished) -> bool {
+        true
+    }
     async fn follow_output(&self, _: &Path, _: CancellationToken) -> Result<(), v1::Failure> {
         Ok(())
     }
@@ -164,7 +167,7 @@ impl Place {
 
     async fn publish(&self, name: &str, patch: Vec<u8>) -> (Result<v1::PublishResult, v1::Failure>, Arc<Memory>) {
         let (context, memory) = self.context(name, self.spec(), patch);
-        let result = match publish::run(&context).await {
+        let result = match publish::run(&context).await.map(|(done, _)| done) {
             Ok(result) => Ok(result),
             Err(Error::Failed(failure)) => Err(failure),
             Err(Error::Stopped(how)) => panic!("stopped: {how}"),
