@@ -96,3 +96,6 @@ fn none(path: ExecutionPath, why: &str) -> v1::ShadowOutcome {
         ..v1::ShadowOutcome::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
