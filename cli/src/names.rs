@@ -100,9 +100,10 @@ mod tests {
             all::<FailureClass>(), all::<GithubCredentialStatus>(), all::<HoldReason>(), all::<JobStatus>(), all::<LoginState>(),
             all::<Phase>(), all::<PreflightRung>(), all::<PreflightStatus>(), all::<Provider>(), all::<RetryMode>(), all::<RouteReason>(),
             all::<RunStatus>(), all::<ShardStatus>(), all::<ShardUnavailablePolicy>(), all::<Stage>(), all::<VolumeStatus>(), all::<WorkerStatus>(),
+            all::<ExecutionPath>(), all::<SkillSource>(), all::<DirectReason>(), all::<ShadowStatus>(), all::<SkillKind>(),
         ].join("\n"), @"
         unspecified codex gemini
-        unspecified codex_logs codex_patch apply_output push_log pr_response run_summary retry_context
+        unspecified codex_logs codex_patch apply_output push_log pr_response run_summary retry_context skill_result shadow_drift shadow_patch shadow_logs
         unspecified fail wait
         unspecified valid invalid expires_soon
         unspecified job environment login lost_worker
@@ -122,6 +123,11 @@ mod tests {
         unspecified discover submit publish
         unspecified needs_auth ready error
         unspecified connected draining away
+        unspecified skill direct_fallback direct_only
+        unspecified run stage default
+        unspecified skills_off stage_off outside_canary
+        unspecified same drift not_compared
+        unspecified instructions executable
         ");
     }
 

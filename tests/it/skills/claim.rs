@@ -29,8 +29,7 @@ async fn run_with(app: &TestApp, feature: &str, skill: Option<&str>) -> String {
 /// That the worker can't take what waits: it is offered what comes after it and needs nothing.
 async fn passes_over_what_waits(app: &TestApp, worker: &mut ScriptedWorker, feature: &str) {
     let after = app.create(feature).await;
-    worker.credit("default", 1).await;
-    assert_eq!(worker.offer().await.run_id, after.run_id);
+    assert_eq!(worker.work("default", no_work()).await.run_id, after.run_id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
