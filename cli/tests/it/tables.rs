@@ -644,7 +644,7 @@ async fn a_worker_is_shown_with_what_it_has_checked() {
         "google, gemini-embedding-001, credential google_api_key, 3072 dimensions, by a real call",
         "412 ms",
         "failed",
-        "review           not ready                    .agents/skills lacks it: copy it there",
+        "review            not ready                    .agents/skills lacks it: copy it there",
         "speckit  1.0.0    ready      discover, submit  Works on a feature's folder.",
     ] {
         assert!(table.contains(said), "{said}: {table}");

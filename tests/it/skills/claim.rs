@@ -2,7 +2,7 @@
 //!
 //! Contract: 007/FR-036.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use moorline_proto::v1::{self, Stage};
 
@@ -71,20 +71,17 @@ async fn of_two_groups_of_workers_none_starves() {
     let app = TestApp::start().await;
     let mut skilled = worker(&app, "skilled", &["review"]).await;
     let mut plain = worker(&app, "plain", &[]).await;
-    let mut runs = BTreeSet::new();
+    let mut needs = BTreeMap::new();
     for feature in 0..4 {
         let skill = (feature % 2 == 0).then_some("review");
-        runs.insert(run_with(&app, &format!("00{feature}-a"), skill).await);
+        needs.insert(run_with(&app, &format!("00{feature}-a"), skill).await, skill);
     }
-    // One at a time: each gets its part although both may have half of it.
-    let mut served = [0, 0];
     for _ in 0..2 {
-        for (index, worker) in [&mut plain, &mut skilled].into_iter().enumerate() {
-            runs.remove(&worker.work("default", no_work()).await.run_id);
-            served[index] += 1;
-        }
+        let taken = plain.work("default", no_work()).await.run_id;
+        assert_eq!(needs.remove(&taken), Some(None));
+        let taken = skilled.work("default", no_work()).await.run_id;
+        assert_eq!(needs.remove(&taken), Some(Some("review")));
     }
-    assert_eq!((served, runs), ([2, 2], BTreeSet::new()));
 
     // Work that needs nothing goes to both, whatever else they could do.
     for feature in 4..8 {
@@ -110,4 +107,25 @@ async fn a_server_that_knows_no_skills_claims_what_needs_none() {
     let claimed: Vec<String> = claimed.iter().map(|row| row.get(0)).collect();
     assert_eq!(claimed, [plain]);
     assert_eq!(app.get(&needs).await.jobs[0].status(), v1::JobStatus::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_full_of_what_nobody_can_take_makes_a_claim_no_dearer() {
+    let app = TestApp::start().await;
+    run_with(&app, "001-a", Some("review")).await;
+    let database = app.database.connect().await.unwrap();
+    let many = "insert into jobs (id, run_id, stage, attempt, queue, fair_rank, skill)
+        select gen_random_uuid(), run_id, stage, n, queue, -1, skill from jobs, generate_series(2, 5001) as n";
+    assert_eq!(database.execute(many, &[]).await.unwrap(), 5000);
+    let behind = run_with(&app, "002-b", None).await;
+
+    database.batch_execute("begin").await.unwrap();
+    let claim = "select run_id::text from claim_jobs('default', array_fill(gen_random_uuid(), array[8]), array_fill('w'::text, array[8]),
+        array['speckit:discover'], 5)";
+    let claimed: Vec<String> = database.query(claim, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(claimed, [behind]);
+    let read = "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables where relname = 'jobs'";
+    let read: i64 = database.query_one(read, &[]).await.unwrap().get(0);
+    assert!(read < 100, "it has read {read} rows");
+    database.batch_execute("rollback").await.unwrap();
 }
