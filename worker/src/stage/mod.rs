@@ -128,9 +128,9 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
     use v1::job_result::Result as Done;
     let done = match ctx.offer.stage() {
-        v1::Stage::Discover => Done::Discover(discover::run(&ctx).await?),
-        v1::Stage::Publish => Done::Publish(publish::run(&ctx).await?),
-        v1::Stage::Submit => Done::Submit(submit::run(&ctx).await?),
+        v1::Stage::Discover => Done::Discover(Box::pin(discover::run(&ctx)).await?),
+        v1::Stage::Publish => Done::Publish(Box::pin(publish::run(&ctx)).await?),
+        v1::Stage::Submit => Done::Submit(Box::pin(submit::run(&ctx)).await?),
         v1::Stage::Unspecified => {
             let message = "the worker doesn't know this stage: use a worker of the server's version";
             return Err(Error::Failed(failure("UNKNOWN_STAGE", v1::FailureClass::Environment, message)));
@@ -145,7 +145,7 @@ pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
 ///
 /// Those of the stage.
 pub async fn resume(ctx: Context, adopted: submit::Adopted) -> Result<v1::JobResult, Error> {
-    let done = submit::resume(&ctx, adopted).await?;
+    let done = Box::pin(submit::resume(&ctx, adopted)).await?;
     Ok(v1::JobResult {
         result: Some(v1::job_result::Result::Submit(done)),
     })
