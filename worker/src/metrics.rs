@@ -19,6 +19,8 @@ moorline_telemetry::metrics! {
         "How long skills took, with the same outcomes.");
     FALLBACKS: 2 = counter("moorline_worker_skill_fallbacks_total", ["stage", "outcome"],
         "Built-in ways that took over from a skill that had failed: `succeeded`, `failed` or `stopped`.");
+    SHADOWS: 2 = counter("moorline_worker_shadows_total", ["stage", "status"],
+        "Stages whose other way was taken as well, by what came of the comparison: `same`, `drift` or `not_compared`.");
     PREFLIGHTS: 3 = counter("moorline_worker_preflights_total", ["volume", "status", "rung"],
         "Login checks before jobs, by what they found.");
     LOGINS: 2 = counter("moorline_worker_logins_total", ["volume", "outcome"],

@@ -4,7 +4,7 @@ mod by_skill;
 
 use moorline_proto::v1::{self, FailureClass};
 
-use super::{Context, Error, Leg, attempt, failure};
+use super::{Context, Error, Fault, Leg, Way, attempt, failure};
 use crate::{
     git::{Base, Blob, Git},
     tasks::{self, TaskList, checklists},
@@ -32,7 +32,7 @@ pub(super) struct Found {
 /// `SKILL_AND_FALLBACK_FAILED`.
 pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
     let discover = Discover::new(ctx)?;
-    let base = discover.fetch().await?;
+    let base = discover.fetch(None).await?;
     // The commit is the worker's to find: both ways look at the same one.
     let found = attempt::take(
         ctx,
@@ -45,6 +45,23 @@ pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
         None => "every task is done".to_owned(),
     };
     ctx.outlet.progress(&said).await;
+    Ok(v1::DiscoverResult {
+        base_ref: base.branch,
+        base_commit: base.commit,
+        phase: found.phase,
+        checklists: found.checklists,
+    })
+}
+
+/// The way of the context's offer in the shadow, on a commit that is known already or else on the branch as it is: the context's folder, outlet and
+/// course are the shadow's own.
+pub(super) async fn in_shadow(ctx: &Context, base: Option<Base>) -> Result<v1::DiscoverResult, Fault> {
+    let discover = Discover::new(ctx)?;
+    let base = discover.fetch(base.as_ref()).await?;
+    let found = match Way::of(&ctx.offer) {
+        Way::Skill { .. } => discover.by_skill(&base, Leg::Shadow).await?,
+        Way::Direct => discover.direct(&base).await?,
+    };
     Ok(v1::DiscoverResult {
         base_ref: base.branch,
         base_commit: base.commit,
@@ -73,18 +90,16 @@ impl<'a> Discover<'a> {
     }
 
     /// The commit that both ways look at.
-    async fn fetch(&self) -> Result<Base, Error> {
+    async fn fetch(&self, known: Option<&Base>) -> Result<Base, Error> {
         let ctx = self.ctx;
+        let (base_ref, commit) = known.map_or((self.spec.base_ref.as_str(), None), |base| {
+            (&base.branch, Some(base.commit.as_str()))
+        });
         ctx.outlet
             .progress(&format!("looking for the next phase of specs/{}", self.spec.feature_key))
             .await;
         let (git_dir, stop) = (&ctx.folder.git_dir, &ctx.stop);
-        let fetch = async {
-            Ok(self
-                .git
-                .fetch(&self.spec.repository, &self.spec.base_ref, None, git_dir, stop)
-                .await?)
-        };
+        let fetch = async { Ok(self.git.fetch(&self.spec.repository, base_ref, commit, git_dir, stop).await?) };
         step(ctx, "fetch", fetch).await
     }
 

@@ -11,22 +11,23 @@ use std::path::{Path, PathBuf};
 use moorline_proto::v1::{self, ArtifactType, FailureClass};
 
 use self::texts::Texts;
-use super::{Context, Error, FILES, Leg, attempt, failure, message, named};
+use super::{Context, Error, FILES, Fault, Leg, Way, attempt, failure, message, named};
 use crate::{
     audit,
+    drift::Published,
     forge::{self, Wanted},
     git::{self, Base, CommitSpec, Git, Merge, Pushed},
     told::step,
 };
 
 /// Publishes what submit left. A skill's program only says what commit and pull request are to say: whatever goes out is made by the worker, in both
-/// ways alike.
+/// ways alike. Returns what it said beside the result.
 ///
 /// # Errors
 ///
 /// `PATCH_MISSING`, `NO_CHANGES`, `PATCH_CONFLICT`, `MERGE_CONFLICT`, `PUSH_REJECTED`, the other codes of [`crate::git::Error`],
 /// `FORGE_AUTH`, `FORGE_REFUSED`, `FORGE_UNREACHABLE`; the codes of skills (`SKILL_MISSING`, `SKILL_FAILED`, …), and `SKILL_AND_FALLBACK_FAILED`.
-pub async fn run(ctx: &Context) -> Result<v1::PublishResult, Error> {
+pub async fn run(ctx: &Context) -> Result<(v1::PublishResult, Published), Error> {
     let publisher = Publisher::new(ctx)?;
     publisher.audit().await?;
     let patched = step(ctx, "apply", publisher.apply()).await?;
@@ -38,7 +39,19 @@ pub async fn run(ctx: &Context) -> Result<v1::PublishResult, Error> {
     .await?;
     let commit = step(ctx, "commit", publisher.commit(&patched, &texts)).await?;
     step(ctx, "push", publisher.push(&commit)).await?;
-    step(ctx, "pull_request", publisher.pull_request(commit, &texts)).await
+    let done = step(ctx, "pull_request", publisher.pull_request(commit, &texts)).await?;
+    Ok((done, publisher.published(patched, texts)))
+}
+
+/// The way of the context's offer in the shadow, where nothing is pushed: the context's folder, outlet and course are the shadow's own.
+pub(super) async fn in_shadow(ctx: &Context) -> Result<Published, Fault> {
+    let publisher = Publisher::new(ctx)?;
+    let patched = publisher.apply().await?;
+    let texts = match Way::of(&ctx.offer) {
+        Way::Skill { .. } => publisher.texts_by_skill(&patched, Leg::Shadow).await?,
+        Way::Direct => publisher.direct_texts().await?,
+    };
+    Ok(publisher.published(patched, texts))
 }
 
 /// One job of this stage. Its legs, [`Publisher::texts_by_skill`] and [`Publisher::direct_texts`], have no effect but on the context's folder: one for
@@ -82,6 +95,17 @@ impl<'a> Publisher<'a> {
         match &self.spec.discover {
             Some(discover) if !discover.base_ref.is_empty() => &discover.base_ref,
             _ => &self.spec.base_ref,
+        }
+    }
+
+    /// What is published.
+    fn published(&self, patched: Patched, texts: Texts) -> Published {
+        Published {
+            tree: patched.tree,
+            branch: self.spec.branch_name.clone(),
+            commit_message: texts.commit_message,
+            title: texts.title,
+            body: texts.body,
         }
     }
 

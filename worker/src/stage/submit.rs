@@ -97,6 +97,14 @@ pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult,
     }
 }
 
+/// The way of the context's offer in the shadow: the context's folder, outlet and course are the shadow's own.
+pub(super) async fn in_shadow(ctx: &Context) -> Result<v1::SubmitResult, Fault> {
+    match Way::of(&ctx.offer) {
+        Way::Skill { .. } => by_skill::run_as(ctx, Some(Leg::Shadow)).await,
+        Way::Direct => Ok(Submit::new(ctx, Leg::Shadow)?.work(Prompt::BuiltIn).await?),
+    }
+}
+
 /// Goes on with an agent of the built-in way.
 async fn go_on(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult, Error> {
     let mut submit = Submit::new(ctx, adopted.at_work.leg)?;
@@ -395,7 +403,7 @@ impl<'a> Submit<'a> {
     /// Takes everything between the base commit and what the agent left.
     async fn take_patch(&self, base_commit: &str) -> Result<(v1::Artifact, crate::git::PatchStat), Error> {
         let (ctx, folder) = (self.ctx, &self.ctx.folder);
-        let patch = folder.private().join("codex.patch");
+        let patch = folder.patch();
         let taken = self.git.patch(&folder.git_dir, &folder.repo, base_commit, &patch, &ctx.stop);
         let stat = taken.await?;
         if stat.files == 0 {

@@ -13,6 +13,7 @@ from .refused import Refused
 
 SKILL = "speckit"
 PROTOCOL = "moorline.stage/1"
+KINDS = {str: "a text", list: "a list", dict: "an object"}
 FIELDS = {"run_id": str, "feature_id": str, "stage": str, "requested_skill_id": str, "payload": dict, "metadata": dict}
 
 Stage = Callable[[dict], dict]
@@ -52,15 +53,15 @@ def _parse(text: bytes) -> dict:
         raise SystemExit("standard input is no JSON object: give one stage request, as docs/skills.md shows")
     for name, kind in FIELDS.items():
         if not isinstance(request.get(name), kind):
-            raise SystemExit(f"the request has no {name} of the type {kind.__name__}: give one stage request, as docs/skills.md shows")
+            raise SystemExit(f"the request has no {name}, which is to be {KINDS[kind]}: give one stage request, as docs/skills.md shows")
     return request
 
 
 def _stage(stages: dict[str, Stage], request: dict) -> Stage:
     """What carries the stage, if the request is one that this skill may answer."""
-    protocol, skill, stage = request["metadata"].get("protocol"), request["requested_skill_id"], request["stage"]
+    protocol, skill, stage = request["metadata"].get("protocol") or "", request["requested_skill_id"], request["stage"]
     if protocol != PROTOCOL:
-        raise Refused("PROTOCOL_UNKNOWN", f"the request is of the protocol {protocol}: this skill speaks {PROTOCOL}; use matching releases")
+        raise Refused("PROTOCOL_UNKNOWN", f"the request is of the protocol `{protocol}`: this skill speaks {PROTOCOL}; use matching releases")
     if skill != SKILL:
         raise Refused("SKILL_MISMATCH", f"the request is for the skill {skill}, and this is {SKILL}: see to the folder's name in both mirrors")
     if stage not in stages:
@@ -72,5 +73,5 @@ def field(request: dict, name: str, kind: type) -> object:
     """A field of the payload that a stage can't do without."""
     value = request["payload"].get(name)
     if not isinstance(value, kind):
-        raise Refused("PAYLOAD_INVALID", f"the payload has no {name} of the type {kind.__name__}: see docs/skills.md for what a stage is given")
+        raise Refused("PAYLOAD_INVALID", f"the payload has no {name}, which is to be {KINDS[kind]}: see docs/skills.md for what a stage is given")
     return value
