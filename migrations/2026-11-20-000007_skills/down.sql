@@ -56,3 +56,4 @@ alter table jobs
     drop column execution;
 alter table runs drop column stage_decisions;
 drop table skill_policies;
+drop function skill_policies_guard();

@@ -10,6 +10,13 @@ create table skill_policies (
     constraint skill_policies_reason_check check (char_length(reason) <= 512)
 );
 
+-- Servers keep a version that they have read.
+create function skill_policies_guard() returns trigger language plpgsql as $$
+begin
+    raise exception 'version % of the policy is never changed', old.version using errcode = 'check_violation', constraint = 'skill_policies_frozen';
+end $$;
+create trigger skill_policies_guard before update or delete on skill_policies for each row execute function skill_policies_guard();
+
 -- What was decided for each stage of a run when it was created or last retried; null for a run of a server that knew no skills.
 alter table runs add column stage_decisions jsonb;
 

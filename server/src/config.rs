@@ -1,6 +1,7 @@
 //! Everything that can be set for a server, read once at start.
 
 mod secret;
+mod skills;
 mod timers;
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
@@ -9,9 +10,11 @@ use clap::{Parser, builder::FalseyValueParser};
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use secret::Error as SecretError;
+pub use skills::{Error as SkillsError, SkillArgs};
 pub use timers::TimerArgs;
 
 use crate::{
+    domain::skill::Policy,
     flow::{self, Timers},
     session::Limits,
 };
@@ -37,6 +40,8 @@ pub struct Config {
     pub volume_prefix: String,
     /// Name of Gemini's volume, which a database without one is seeded with.
     pub gemini_volume: String,
+    /// Which skills carry which stages, in a database that has no policy yet.
+    pub skills: Policy,
     /// How long things may take.
     pub timers: Timers,
     /// How many Hellos are worked on, and wait, at once.
@@ -68,6 +73,7 @@ impl Config {
             shards: 3,
             gemini_volume: GEMINI_VOLUME.to_owned(),
             volume_prefix: VOLUME_PREFIX.to_owned(),
+            skills: Policy::default(),
             timers: Timers::default(),
             admission: Limits::default(),
         }
@@ -135,6 +141,10 @@ pub struct Args {
     /// Workers that may wait to be let in; further ones are told when to dial again.
     #[arg(long, env = "MOORLINE_HELLOS_WAITING", default_value = HELLOS_WAITING, global = true, value_parser = |text: &str| positive(text, HELLOS_WAITING))]
     pub hellos_waiting: usize,
+
+    /// Which skills carry which stages.
+    #[command(flatten)]
+    pub skills: SkillArgs,
 
     /// How long things may take.
     #[command(flatten)]
@@ -231,6 +241,9 @@ pub enum Error {
     /// Times don't go together.
     #[error(transparent)]
     Timers(#[from] flow::timers::Error),
+    /// Nothing could follow the settings of skills.
+    #[error(transparent)]
+    Skills(#[from] SkillsError),
     /// A secret can't be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -241,10 +254,11 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// When times don't go together, and when a file with a secret can't be used.
+    /// When times don't go together, nothing could follow the settings of skills, or a file with a secret can't be used.
     pub fn config(self) -> Result<Config, Error> {
         let timers = self.timers.timers();
         timers.check()?;
+        let skills = self.skills.policy()?;
         let url = self.database_url.filter(|url| !url.expose_secret().trim().is_empty());
         let file = self.database_url_file.filter(|path| !path.trim().is_empty());
         let url = match (url, file) {
@@ -271,6 +285,7 @@ impl Args {
             shards: self.shards,
             gemini_volume: self.gemini_volume,
             volume_prefix: self.volume_prefix,
+            skills,
             admission: Limits {
                 at_once: self.hellos_at_once,
                 waiting: self.hellos_waiting,

@@ -246,7 +246,7 @@ async fn prepare(config: &Config, database: &SecretString, tasks: &TaskTracker) 
         &config.volume_prefix,
         tasks,
     );
-    seed::seed(&flow, config.shards, &config.volume_prefix, &config.gemini_volume).await?;
+    seed::seed(&flow, config.shards, &config.volume_prefix, &config.gemini_volume, &config.skills).await?;
     Ok(flow)
 }
 
@@ -324,7 +324,7 @@ async fn serve(
             .register_encoded_file_descriptor_set(moorline_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (runs, shards, workers, fleet) = api::services(sessions);
+    let (runs, shards, workers, fleet, skills) = api::services(sessions);
     let service = tonic::transport::Server::builder()
         .layer(api::KnowCaller)
         .layer(api::Tell::Grpc)
@@ -336,6 +336,7 @@ async fn serve(
         .add_service(shards)
         .add_service(workers)
         .add_service(fleet)
+        .add_service(skills)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE)),
             drained(sessions),
@@ -401,6 +402,7 @@ async fn watch_health(sessions: &Sessions, health: tonic_health::server::HealthR
             "moorline.v1.FleetService",
             "moorline.v1.RunService",
             "moorline.v1.ShardService",
+            "moorline.v1.SkillService",
             "moorline.v1.WorkerService",
         ] {
             health.set_service_status(service, status).await;

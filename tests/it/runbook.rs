@@ -219,6 +219,7 @@ async fn the_second_quickstart_goes_from_nothing_to_a_run() {
         ("MOORLINE_HTTP_LISTEN", "off"),
         ("MOORLINE_DATABASE_URL", database.url()),
         ("SPEC_WORKFLOW_ARTIFACT_ROOT", artifacts.to_str().expect("a path")),
+        ("SPEC_WORKFLOW_USE_SKILLS", "off"),
     ];
     let shown = site.run_whole("specs/007-scalable-codex-worker/quickstart.md", &variables).await;
     assert!(shown.contains("succeeded (phase complete)"), "{shown}");

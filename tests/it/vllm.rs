@@ -131,6 +131,7 @@ impl Operator {
             ("MOORLINE_HTTP_LISTEN", "off".to_owned()),
             ("MOORLINE_DATABASE_URL", database.url().to_owned()),
             ("SPEC_WORKFLOW_ARTIFACT_ROOT", folder("artifacts")),
+            ("SPEC_WORKFLOW_USE_SKILLS", "off".to_owned()),
             ("MOORLINE_ENGINE", "process".to_owned()),
             ("MOORLINE_WORK_ROOT", folder("work")),
             ("MOORLINE_CODEX_PROGRAM", program("MOORLINE_CODEX_PROGRAM", "codex")),

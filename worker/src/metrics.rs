@@ -10,7 +10,17 @@ moorline_telemetry::metrics! {
     JOB_DURATION: 2 = histogram("moorline_worker_job_duration_seconds", Unit::Seconds, ["stage", "outcome"],
         "From the acceptance of a job to its end.");
     STEPS: 2 = histogram("moorline_worker_step_duration_seconds", Unit::Seconds, ["step", "outcome"],
-        "How long the steps of jobs took: `fetch`, `checkout`, `preflight`, `agent`, `patch`, `commit`, `push`, `pull_request`.");
+        "How long the steps of jobs took: `fetch`, `checkout`, `preflight`, `agent`, `patch`, `apply`, `commit`, `push`, `pull_request`; `fallback` is all of a built-in way that took \
+         over from a skill.");
+    SKILL_RUNS: 2 = counter("moorline_worker_skill_runs_total", ["stage", "outcome"],
+        "Stages that a skill was tried for: `succeeded`, `stopped`, the code by which the skill failed (`AGENT` where its agent did), or `stage_failed` \
+         where the stage failed otherwise.");
+    SKILL_DURATION: 2 = histogram("moorline_worker_skill_duration_seconds", Unit::Seconds, ["stage", "outcome"],
+        "How long skills took, with the same outcomes.");
+    FALLBACKS: 2 = counter("moorline_worker_skill_fallbacks_total", ["stage", "outcome"],
+        "Built-in ways that took over from a skill that had failed: `succeeded`, `failed` or `stopped`.");
+    SHADOWS: 2 = counter("moorline_worker_shadows_total", ["stage", "status"],
+        "Stages whose other way was taken as well, by what came of the comparison: `same`, `drift` or `not_compared`.");
     PREFLIGHTS: 3 = counter("moorline_worker_preflights_total", ["volume", "status", "rung"],
         "Login checks before jobs, by what they found.");
     LOGINS: 2 = counter("moorline_worker_logins_total", ["volume", "outcome"],

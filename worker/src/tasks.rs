@@ -2,6 +2,7 @@
 //!
 //! The skill `speckit` reads them by the same grammar (`deploy/skills/speckit`); a test compares the two.
 
+mod bounds;
 pub mod checklists;
 mod dependencies;
 mod markdown;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 
 use moorline_proto::v1::{Failure, FailureClass, Task, TaskPhase};
 
+pub use self::bounds::check as check_phase;
 use self::markdown::{Hidden, checkbox};
 use crate::redact::one_line;
 

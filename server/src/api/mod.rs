@@ -6,13 +6,14 @@ mod login;
 pub(crate) mod page;
 mod run_service;
 mod shard_service;
+mod skill_service;
 mod stream;
 mod told;
 mod worker_service;
 
 use moorline_proto::v1::{
     fleet_service_server::FleetServiceServer, run_service_server::RunServiceServer, shard_service_server::ShardServiceServer,
-    worker_service_server::WorkerServiceServer,
+    skill_service_server::SkillServiceServer, worker_service_server::WorkerServiceServer,
 };
 
 pub use auth::{Caller, KnowCaller};
@@ -34,11 +35,13 @@ pub fn services(
     ShardServiceServer<shard_service::Service>,
     WorkerServiceServer<worker_service::Service>,
     FleetServiceServer<fleet_service::Service>,
+    SkillServiceServer<skill_service::Service>,
 ) {
     (
         RunServiceServer::new(run_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
         ShardServiceServer::new(shard_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
         WorkerServiceServer::new(worker_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
         FleetServiceServer::new(fleet_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+        SkillServiceServer::new(skill_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
     )
 }

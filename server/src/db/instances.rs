@@ -55,6 +55,25 @@ pub async fn profile(connection: &mut Connection, name: &str) -> QueryResult<Opt
         .optional()
 }
 
+/// The same of several workers, by their names.
+pub async fn profiles(connection: &mut Connection, names: &[String]) -> QueryResult<Vec<(String, serde_json::Value)>> {
+    workers::table
+        .filter(workers::name.eq_any(names))
+        .order(workers::name)
+        .select((workers::name, workers::profile))
+        .load(connection)
+        .await
+}
+
+/// Whether a worker, connected or not, has shown a skill of this name at its latest start.
+pub async fn have_shown(connection: &mut Connection, skill: &str) -> QueryResult<bool> {
+    let shown = serde_json::json!({ "skills": [{ "name": skill }] });
+    let has = diesel::dsl::sql::<diesel::sql_types::Bool>("profile @> ").bind::<diesel::sql_types::Jsonb, _>(shown);
+    diesel::select(diesel::dsl::exists(workers::table.filter(has)))
+        .get_result(connection)
+        .await
+}
+
 /// The key that is sealed with for an instance, if it gave one.
 pub async fn sealing_key(connection: &mut Connection, id: Uuid) -> QueryResult<Option<Vec<u8>>> {
     let found: Option<Option<Vec<u8>>> = worker_instances::table

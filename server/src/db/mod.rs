@@ -24,6 +24,7 @@ pub mod schema;
 pub mod servers;
 pub mod sessions;
 pub mod shards;
+pub mod skill_policies;
 mod statement;
 mod text;
 pub mod volumes;

@@ -254,6 +254,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     workers,
     auth_volumes,
     shards,
+    skill_policies,
     job_logs,
     preflights
 );
@@ -280,5 +281,15 @@ diesel::table! {
     fleet_settings (id) {
         id -> Bool,
         fingerprint_key -> Bytea,
+    }
+}
+
+diesel::table! {
+    skill_policies (version) {
+        version -> Int8,
+        policy -> Jsonb,
+        changed_by -> Text,
+        reason -> Text,
+        created_at -> Timestamptz,
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Connection,
-    schema::{auth_volumes, routing_settings, shards, worker_instances},
+    schema::{auth_volumes, routing_settings, shards, skill_policies, worker_instances},
     volumes::Volume,
 };
 use crate::domain::{job::HoldReason, login::Known, preflight, run, shard, volume};
@@ -276,23 +276,29 @@ pub struct Routing {
     pub hash_modulo: Option<i32>,
     /// Every shard.
     pub shards: Vec<Shard>,
+    /// The version of the policy of skills that new runs follow; `None` before the first start.
+    pub policy_version: Option<i64>,
     /// Database time.
     pub now: DateTime<Utc>,
 }
 
-/// Reads how new runs are routed now, in one statement.
+/// Reads how new runs are routed now, and which policy they follow, in one statement.
 pub async fn routing(connection: &mut Connection) -> QueryResult<Routing> {
     let now = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("clock_timestamp()");
-    let rows: Vec<(i32, Option<Shard>, DateTime<Utc>)> = routing_settings::table
+    let policy = skill_policies::table
+        .select(diesel::dsl::max(skill_policies::version))
+        .single_value();
+    let rows: Vec<(i32, Option<Shard>, DateTime<Utc>, Option<i64>)> = routing_settings::table
         .left_join(shards::table.on(diesel::dsl::sql::<diesel::sql_types::Bool>("true")))
-        .select((routing_settings::hash_modulo, Option::<Shard>::as_select(), now))
+        .select((routing_settings::hash_modulo, Option::<Shard>::as_select(), now, policy))
         .load(connection)
         .await?;
     let first = rows.as_slice().first();
     Ok(Routing {
         hash_modulo: first.map(|(modulo, ..)| *modulo),
-        now: first.map(|(.., now)| *now).unwrap_or_default(),
-        shards: rows.into_iter().filter_map(|(_, shard, _)| shard).collect(),
+        now: first.map(|(_, _, now, _)| *now).unwrap_or_default(),
+        policy_version: first.and_then(|(.., version)| *version),
+        shards: rows.into_iter().filter_map(|(_, shard, ..)| shard).collect(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! A run: one request to advance one feature of one repository.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types::Text};
 use serde::{Deserialize, Serialize};
@@ -140,13 +142,16 @@ pub struct Options {
     pub on_auth_failure: OnAuthFailure,
     /// Longest time for the agent in seconds; the server's default when unset.
     pub agent_timeout_seconds: Option<u32>,
-    /// The first job is offered to nobody before this time. Left out of the document when unset, as the next one is: the digest of a request
+    /// The first job is offered to nobody before this time. Left out of the document when unset, as the next two are: the digest of a request
     /// that says nothing of them is what it was before there were such choices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<DateTime<Utc>>,
     /// Longest time that a job of the run may wait in its queue; the server's default when unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_timeout_seconds: Option<u32>,
+    /// Skills for some of the stages, in place of those that the policy names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stage_skills: BTreeMap<Stage, String>,
     /// SHA-256 over the content of the request, which tells whether a repeated idempotency key means the same.
     pub request_digest: String,
 }

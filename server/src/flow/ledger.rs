@@ -28,6 +28,7 @@ use crate::{
         job::{self, Failure, HoldReason, Payload},
         preflight::Preflight,
         run,
+        skill::Decision,
         stage::Stage,
         volume::Seen,
     },
@@ -134,11 +135,11 @@ impl Ledger {
     }
 
     /// Queues a job: the next attempt of its stage. `shape` may change what is usual of it, such as when it may begin; its time in the queue
-    /// counts from then.
+    /// counts from then. The way that it is to go is the one that was decided for the run.
     ///
     /// # Errors
     ///
-    /// When the payload can't be written as JSON.
+    /// When the payload or the decision can't be written as JSON.
     pub fn queue_job(&mut self, stage: Stage, mut payload: Payload, shape: impl FnOnce(&mut Job)) -> Result<Uuid, Error> {
         // Every attempt of every stage is part of the one trace of its run.
         if payload.traceparent.is_empty()
@@ -146,6 +147,7 @@ impl Ledger {
         {
             first.traceparent().clone_into(&mut payload.traceparent);
         }
+        let decision = self.run.decisions().into_iter().find(|decision| decision.stage == stage);
         let attempts = self.jobs.iter().filter(|job| job.stage == stage).count();
         let queue = match stage {
             Stage::Submit => self.run.codex_queue.as_deref().unwrap_or(DEFAULT_QUEUE),
@@ -177,8 +179,8 @@ impl Ledger {
             fair_rank: 0,
             expires_at: None,
             avoid_worker: None,
-            skill: None,
-            decision: None,
+            skill: decision.as_ref().and_then(Decision::needed_skill).map(str::to_owned),
+            decision: decision.map(serde_json::to_value).transpose()?,
             execution: None,
         };
         shape(&mut job);

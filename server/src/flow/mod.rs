@@ -36,6 +36,7 @@ mod seal;
 pub mod seed;
 pub mod servers;
 pub mod shard;
+pub mod skill;
 pub mod start;
 mod steps;
 pub mod timers;
@@ -69,6 +70,8 @@ pub struct Flow {
     pub volume_prefix: Arc<str>,
     /// This server's own id, new at each start.
     pub server_id: Uuid,
+    /// The policy of skills.
+    pub policies: skill::Policies,
     /// Where runs are brought to be started.
     pub starts: start::Starts,
     /// Where what workers say of their jobs is brought.
@@ -78,12 +81,13 @@ pub struct Flow {
 impl Flow {
     /// The use cases of one server. The groups that it starts are tasks of `tasks`, and end when the last clone is dropped.
     pub fn start(pool: db::Pool, artifacts: Arc<dyn ObjectStore>, timers: Timers, volume_prefix: &str, tasks: &TaskTracker) -> Self {
-        let hints = Hints::default();
+        let (hints, policies) = (Hints::default(), skill::Policies::default());
         Self {
-            starts: start::Starts::start(&pool, &hints, timers, tasks),
+            starts: start::Starts::start(&pool, &hints, &policies, timers, tasks),
             frames: frame::Frames::start(&pool, &hints, timers, tasks),
             pool,
             hints,
+            policies,
             artifacts,
             timers,
             volume_prefix: Arc::from(volume_prefix),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Error, Flow,
     ledger::{Ledgers, the_run},
-    recheck,
+    recheck, skill,
     start::already_open_error,
 };
 use crate::{
@@ -46,6 +46,12 @@ pub async fn retry(flow: &Flow, run_id: Uuid, mode: Mode) -> Result<Run, Error> 
             let (stage, mut payload) = begin_at(&ledger.run, &ledger.jobs, mode);
             // From here on attempts are counted anew.
             payload.retries = ledger.jobs.iter().map(|job| job.payload().retries).max().unwrap_or_default() + 1;
+            // A retry follows the policy of now, whatever the run began with. What it asked for then and isn't allowed any more is replaced.
+            if let Some(policy) = flow.policies.latest(connection).await? {
+                let (options, stages) = (ledger.run.options(), run::stages(ledger.run.force_phase));
+                let decisions = skill::decide(&policy, run_id, stages, &options.stage_skills);
+                ledger.run.stage_decisions = Some(serde_json::to_value(decisions)?);
+            }
             info!(%run_id, ?mode, %stage, "run retried");
             ledger.move_to(run::Status::Retrying, Phase::from(stage), None)?;
             ledger.queue_job(stage, payload, |_| {})?;

@@ -12,6 +12,7 @@ use super::{
     group::{self, Group, Item},
     ledger::{Ledger, Ledgers, Written},
     route,
+    skill::{self, Policies},
 };
 use crate::{
     db::{
@@ -26,6 +27,7 @@ use crate::{
         repository,
         run::{self, Agent, OnShardUnavailable, Options, Phase},
         shard,
+        skill::Policy,
         stage::{Outcome, Stage},
     },
 };
@@ -63,7 +65,7 @@ const PRIORITY_RANGE: std::ops::RangeInclusive<i32> = -100..=100;
 ///
 /// # Errors
 ///
-/// What is wrong with the request; `QUEUE_OF_OTHER_AGENT`, `RUN_ALREADY_OPEN`, `IDEMPOTENCY_KEY_REUSED`, `SHARD_UNAVAILABLE`, `PATCH_MISSING`.
+/// What is wrong with the request; `SKILL_NOT_ALLOWED`, `SKILL_UNKNOWN`; `QUEUE_OF_OTHER_AGENT`, `RUN_ALREADY_OPEN`, `IDEMPOTENCY_KEY_REUSED`, `SHARD_UNAVAILABLE`, `PATCH_MISSING`.
 pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Error> {
     check(&request)?;
     request.options.request_digest = hex::encode(Sha256::digest(serde_json::to_vec(&request)?));
@@ -82,8 +84,11 @@ pub async fn start(flow: &Flow, mut request: Request) -> Result<(Run, bool), Err
         request: request.clone(),
     };
     let id = asked.id;
-    if let Some(run) = flow.starts.groups.take(asked).await? {
-        return Ok((run, false));
+    match flow.starts.groups.take(asked).await {
+        Ok(Some(run)) => return Ok((run, false)),
+        Ok(None) => {}
+        Err(error) if error.is("SKILL_NOT_ALLOWED") => return Err(skill::refused(flow, error).await),
+        Err(error) => return Err(error),
     }
     // Another call was faster: with the same request, or with another one for the feature.
     let mut connection = flow.connection().await?;
@@ -224,21 +229,21 @@ pub struct Starts {
 
 impl Starts {
     /// Starts the group.
-    pub fn start(pool: &db::Pool, hints: &Hints, timers: Timers, tasks: &TaskTracker) -> Self {
-        let (pool, hints) = (pool.clone(), hints.clone());
+    pub fn start(pool: &db::Pool, hints: &Hints, policies: &Policies, timers: Timers, tasks: &TaskTracker) -> Self {
+        let (pool, hints, policies) = (pool.clone(), hints.clone(), policies.clone());
         let groups = Group::start("starts", tasks, move |group| {
-            let (pool, hints) = (pool.clone(), hints.clone());
-            async move { flush(&pool, &hints, timers, group).await }
+            let (pool, hints, policies) = (pool.clone(), hints.clone(), policies.clone());
+            async move { flush(&pool, &hints, &policies, timers, group).await }
         });
         Self { groups }
     }
 }
 
-async fn flush(pool: &db::Pool, hints: &Hints, timers: Timers, group: Vec<Item<Asked, Option<Run>>>) {
+async fn flush(pool: &db::Pool, hints: &Hints, policies: &Policies, timers: Timers, group: Vec<Item<Asked, Option<Run>>>) {
     let asked: Vec<Asked> = group.iter().map(|item| item.item.clone()).collect();
     let mut again = super::Again::default();
     let inserted = loop {
-        match insert(pool, timers, &asked).await {
+        match insert(pool, policies, timers, &asked).await {
             Err(error) if again.after(&error) => {}
             inserted => break inserted,
         }
@@ -258,7 +263,7 @@ async fn flush(pool: &db::Pool, hints: &Hints, timers: Timers, group: Vec<Item<A
         // One run that the database can't take must not take the others with it.
         Err(Error::Database(_) | Error::Refused(_) | Error::Document(_)) if group.len() > 1 => {
             for item in group {
-                Box::pin(flush(pool, hints, timers, vec![item])).await;
+                Box::pin(flush(pool, hints, policies, timers, vec![item])).await;
             }
         }
         Err(error) => group::fail_all(group, error),
@@ -266,13 +271,17 @@ async fn flush(pool: &db::Pool, hints: &Hints, timers: Timers, group: Vec<Item<A
 }
 
 /// Inserts runs, and says why some can't be: those have no queue to go to.
-async fn insert(pool: &db::Pool, timers: Timers, asked: &[Asked]) -> Result<(Written, HashMap<Uuid, Error>), Error> {
+async fn insert(pool: &db::Pool, policies: &Policies, timers: Timers, asked: &[Asked]) -> Result<(Written, HashMap<Uuid, Error>), Error> {
     let mut connection = super::connection(pool).await?;
     let routing = shards::routing(&mut connection).await?;
+    let policy = match routing.policy_version {
+        Some(version) => Some(policies.of(&mut connection, version).await?),
+        None => None,
+    };
     let mut refused = HashMap::new();
     let mut ledgers = Vec::with_capacity(asked.len());
     for asked in asked {
-        match begin(&routing, timers, asked) {
+        match begin(&routing, policy.as_deref(), timers, asked) {
             Ok(ledger) => ledgers.push(ledger),
             Err(error) => drop(refused.insert(asked.id, error)),
         }
@@ -288,7 +297,7 @@ async fn insert(pool: &db::Pool, timers: Timers, asked: &[Asked]) -> Result<(Wri
 }
 
 /// A run as it begins, with its first job.
-fn begin(routing: &Routing, timers: Timers, asked: &Asked) -> Result<Ledger, Error> {
+fn begin(routing: &Routing, policy: Option<&Policy>, timers: Timers, asked: &Asked) -> Result<Ledger, Error> {
     let request = &asked.request;
     let route = route::resolve_in(
         routing,
@@ -311,6 +320,9 @@ fn begin(routing: &Routing, timers: Timers, asked: &Asked) -> Result<Ledger, Err
             .with("queue", route.queue)
             .into());
     }
+    let choices = &request.options.stage_skills;
+    policy.map_or(Ok(()), |policy| skill::check(policy, choices))?;
+    let decisions = policy.map(|policy| skill::decide(policy, asked.id, run::stages(request.force_phase), choices));
     let stage = first_stage(request);
     let run = Run {
         id: asked.id,
@@ -344,7 +356,7 @@ fn begin(routing: &Routing, timers: Timers, asked: &Asked) -> Result<Ledger, Err
         started_at: None,
         finished_at: None,
         updated_at: routing.now,
-        stage_decisions: None,
+        stage_decisions: decisions.map(serde_json::to_value).transpose()?,
     };
     let mut ledger = Ledger::new(run, Vec::new(), routing.now, timers);
     ledger.record(Event::RunChanged {

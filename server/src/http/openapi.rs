@@ -180,6 +180,11 @@ mod tests {
         post /v1/ShardService/SetShardCount
         post /v1/ShardService/UpdateVolumeNotes
         post /v1/ShardService/WatchShards
+        post /v1/SkillService/GetSkillPolicy
+        post /v1/SkillService/ListSkillPolicies
+        post /v1/SkillService/ListSkills
+        post /v1/SkillService/ResolveStages
+        post /v1/SkillService/UpdateSkillPolicy
         ");
     }
 

@@ -39,7 +39,12 @@ pub const PREFIX: &str = "/v1/";
 pub const LINES: &str = "application/x-ndjson";
 
 /// Those that clients and operators use. The workers' own has streams in both directions, which HTTP can't carry.
-const SERVICES: [&str; 3] = ["moorline.v1.RunService", "moorline.v1.ShardService", "moorline.v1.FleetService"];
+const SERVICES: [&str; 4] = [
+    "moorline.v1.RunService",
+    "moorline.v1.ShardService",
+    "moorline.v1.FleetService",
+    "moorline.v1.SkillService",
+];
 
 /// The contract as it can be looked up at run time.
 #[derive(Debug, Clone)]
@@ -76,8 +81,12 @@ pub fn path(method: &MethodDescriptor) -> String {
 
 /// One route a method.
 pub fn router(contract: Contract, sessions: &Sessions) -> Router {
-    let (runs, shards, _, fleet) = api::services(sessions);
-    let services = Routes::new(runs).add_service(shards).add_service(fleet).prepare();
+    let (runs, shards, _, fleet, skills) = api::services(sessions);
+    let services = Routes::new(runs)
+        .add_service(shards)
+        .add_service(fleet)
+        .add_service(skills)
+        .prepare();
     let contract = Arc::new(contract);
     contract.methods().into_iter().fold(Router::new(), |router, method| {
         let path = path(&method);

@@ -12,6 +12,7 @@ pub mod preflight;
 pub mod run;
 pub mod shard;
 pub mod skill;
+pub mod skill_policy;
 mod startup_skill;
 pub mod status;
 pub mod worker;

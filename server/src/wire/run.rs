@@ -63,7 +63,7 @@ fn options(options: &run::Options) -> v1::RunOptions {
         agent_timeout: options.agent_timeout_seconds.map(seconds),
         not_before: options.not_before.map(timestamp),
         queue_timeout: options.queue_timeout_seconds.map(seconds),
-        stage_skills: Vec::new(),
+        stage_skills: options.stage_skills.iter().map(skill::choice).collect(),
     }
 }
 
@@ -79,7 +79,7 @@ fn seconds(seconds: u32) -> prost_types::Duration {
 /// # Errors
 ///
 /// `INVALID_AGENT_TIMEOUT`, unless it is between a second and a day; `INVALID_QUEUE_TIMEOUT`, unless it is between a second and 30 days;
-/// `INVALID_TIME`; `UNKNOWN_VALUE`.
+/// `INVALID_TIME`; `INVALID_STAGE_SKILLS`, `INVALID_SKILL_NAME`; `UNKNOWN_VALUE`.
 pub fn options_of(wire: &v1::RunOptions) -> Result<run::Options, domain::Error> {
     const DAY: i64 = 86_400;
     let agent_timeout_seconds = within(wire.agent_timeout, DAY).map_err(|()| {
@@ -99,6 +99,7 @@ pub fn options_of(wire: &v1::RunOptions) -> Result<run::Options, domain::Error> 
         agent_timeout_seconds,
         not_before,
         queue_timeout_seconds,
+        stage_skills: skill::choices_of("options.stage_skills", &wire.stage_skills)?,
         request_digest: String::new(),
     })
 }

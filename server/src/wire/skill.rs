@@ -1,16 +1,53 @@
 //! Skills: what was decided for a stage, and which way it went.
 
+use std::collections::BTreeMap;
+
 use moorline_proto::v1;
 use uuid::Uuid;
 
 use super::{
-    job,
+    job, known,
     names::{FromWire as _, number},
 };
 use crate::domain::{
-    skill::{Decision, Execution, ExecutionPath, Shadow, ShadowStatus},
+    self,
+    skill::{Decision, Execution, ExecutionPath, Shadow, ShadowStatus, check_name},
     stage::Stage,
 };
+
+/// A run's choice for a stage as a message.
+pub fn choice((stage, skill): (&Stage, &String)) -> v1::StageSkill {
+    v1::StageSkill {
+        stage: v1::Stage::from(*stage).into(),
+        skill: skill.clone(),
+    }
+}
+
+/// A run's choices out of messages.
+///
+/// # Errors
+///
+/// `INVALID_STAGE_SKILLS`, when one has no stage, or two have the same; `INVALID_SKILL_NAME`; `UNKNOWN_VALUE`.
+pub fn choices_of(field: &'static str, wire: &[v1::StageSkill]) -> Result<BTreeMap<Stage, String>, domain::Error> {
+    let mut choices = BTreeMap::new();
+    for choice in wire {
+        let stage = stage_of(field, choice.stage)?;
+        check_name(field, &choice.skill)?;
+        if choices.insert(stage, choice.skill.clone()).is_some() {
+            let message = format!("{field} names two skills for {stage}: name one");
+            return Err(domain::Error::invalid(field, "INVALID_STAGE_SKILLS", message));
+        }
+    }
+    Ok(choices)
+}
+
+/// The stage that an entry of a list is about.
+pub(super) fn stage_of(field: &'static str, wire: i32) -> Result<Stage, domain::Error> {
+    known::<Stage, v1::Stage>(field, wire)?.ok_or_else(|| {
+        let message = format!("an entry of {field} names no stage: name discover, submit or publish");
+        domain::Error::invalid(field, "INVALID_STAGE_SKILLS", message)
+    })
+}
 
 /// A decision as a message.
 pub fn decision(decision: Decision) -> v1::StageDecision {

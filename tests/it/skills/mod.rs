@@ -1,5 +1,6 @@
 //! Stages that go by skills.
 
 mod claim;
+mod policy;
 mod setup;
 mod shipped;

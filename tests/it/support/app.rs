@@ -4,9 +4,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use moorline_proto::v1::{
     self, fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
-    worker_service_client::WorkerServiceClient,
+    skill_service_client::SkillServiceClient, worker_service_client::WorkerServiceClient,
 };
-use moorline_server::{Config, Running, config::Database, domain::retry::Policy, flow::Timers, session::Limits};
+use moorline_server::{
+    Config, Running,
+    config::Database,
+    domain::{retry::Policy, skill},
+    flow::Timers,
+    session::Limits,
+};
 use moorline_tests::{
     db::TestDb,
     proxy::{Proxy, Target},
@@ -26,6 +32,8 @@ pub struct TestApp {
     /// How the server finds the database: as the test does, or by a way that the test can break.
     database_url: String,
     volume_prefix: String,
+    /// Which skills carry which stages, in the database's beginning: none, unless a test asks for them.
+    skills: skill::Policy,
     channel: Channel,
     server: Option<Server>,
 }
@@ -74,6 +82,20 @@ impl TestApp {
         Self::on(database, url, timers, volume_prefix).await
     }
 
+    /// The same with stages that go by skills as this policy says.
+    pub async fn with_skills(skills: skill::Policy) -> Self {
+        let timers = Timers {
+            poll: Duration::from_millis(100),
+            ..Timers::default()
+        };
+        let database = TestDb::new().await.expect("a test database");
+        let url = database.url().to_owned();
+        let mut app = Self::without_server(database, url, timers, "codex_auth_");
+        app.skills = skills;
+        app.serve().await;
+        app
+    }
+
     /// The same on a database that it finds at `url`.
     pub async fn on(database: TestDb, url: String, timers: Timers, volume_prefix: &str) -> Self {
         let mut app = Self::without_server(database, url, timers, volume_prefix);
@@ -112,6 +134,10 @@ impl TestApp {
             timers,
             database_url,
             volume_prefix: volume_prefix.to_owned(),
+            skills: skill::Policy {
+                use_skills: false,
+                ..skill::Policy::default()
+            },
             channel: channel("http://127.0.0.1:1"),
             server: None,
         }
@@ -137,6 +163,7 @@ impl TestApp {
             timers: self.timers,
             volume_prefix: self.volume_prefix.clone(),
             gemini_volume: self.gemini_volume(),
+            skills: self.skills.clone(),
             ..Config::new(
                 "127.0.0.1:0".parse().expect("an address"),
                 database,
@@ -179,6 +206,7 @@ impl TestApp {
             timers: self.timers,
             database_url: self.database_url.clone(),
             volume_prefix: self.volume_prefix.clone(),
+            skills: self.skills.clone(),
             channel: channel(&url),
             server: Some(Server::Peer {
                 running,
@@ -289,6 +317,10 @@ impl TestApp {
 
     pub fn fleet(&self) -> FleetServiceClient<Channel> {
         FleetServiceClient::new(self.channel.clone())
+    }
+
+    pub fn skills(&self) -> SkillServiceClient<Channel> {
+        SkillServiceClient::new(self.channel.clone())
     }
 
     pub fn workers(&self) -> WorkerServiceClient<Channel> {

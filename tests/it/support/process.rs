@@ -45,7 +45,9 @@ impl Process {
                 .iter()
                 .filter_map(|name| Some((name, std::env::var_os(name)?))),
         );
-        command.env("MOORLINE_LOG_FORMAT", "json").envs(variables.iter().cloned());
+        command.env("MOORLINE_LOG_FORMAT", "json");
+        // Servers go by the built-in code, as those within a test's own process do, unless a test says otherwise.
+        command.env("SPEC_WORKFLOW_USE_SKILLS", "off").envs(variables.iter().cloned());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -109,6 +109,8 @@ impl Stack {
             ("SPEC_WORKFLOW_ARTIFACT_ROOT", folder.join("artifacts").display().to_string()),
             ("MOORLINE_VOLUME_PREFIX", options.volumes.clone()),
             ("CODEX_SHARDS", (options.shard + 1).to_string()),
+            // What is looked at is the login, whichever way the stages go.
+            ("SPEC_WORKFLOW_USE_SKILLS", "off".to_owned()),
         ];
         let server = server.into_iter().chain(options.programs.clone());
         let server = Program::start("server", beside_this_one("moorline-server-under-test")?, &[], server, folder)?;

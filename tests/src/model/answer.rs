@@ -51,6 +51,7 @@ fn after(output: &str) -> Value {
 pub(super) fn command(mode: Mode, assignment: &Assignment) -> String {
     match mode {
         Mode::Commit => shell::commit(assignment),
+        Mode::Rework => shell::rework(assignment),
         Mode::Leak => shell::leak(assignment),
         Mode::Slow(delay) => shell::slow(assignment, delay),
         _ => shell::work(assignment),

@@ -80,7 +80,7 @@ async fn answer_in(mode: Mode, request: &Request, server: &Server) -> Response {
             events(silence)
         }
         Mode::Drop => events(stream::iter([Ok(chunk(mode, request)), Err(io::Error::other("scripted cut"))])),
-        Mode::Work | Mode::Commit | Mode::Leak | Mode::Slow(_) | Mode::Wait | Mode::Say | Mode::Flaky(_) => {
+        Mode::Work | Mode::Commit | Mode::Rework | Mode::Leak | Mode::Slow(_) | Mode::Wait | Mode::Say | Mode::Flaky(_) => {
             events(stream::iter([Ok::<_, Infallible>(chunk(mode, request))]))
         }
     }

@@ -9,6 +9,8 @@ pub enum Mode {
     Work,
     /// `commit`: as `work`, and the call commits the result with git.
     Commit,
+    /// `rework`: as `work`, and the call moves a file, removes one, and makes a binary one, a program, a link and a name with a space.
+    Rework,
     /// `leak`: as `work`, and before it the call prints the agent's environment and its stored login.
     Leak,
     /// `slow-N`, or `slow` for 30: as `work`, after N seconds of sleep inside the call.
@@ -40,7 +42,7 @@ pub enum Mode {
 /// The mode is not one of [`Mode`].
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no mode {0:?}: use work, commit, leak, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, limited-N, refresh-reused, flakyN or an HTTP status"
+    "no mode {0:?}: use work, commit, rework, leak, slow, slow-N, wait, say, hang, mute, drop, quota, rate-limited, limited-N, refresh-reused, flakyN or an HTTP status"
 )]
 pub struct UnknownMode(String);
 
@@ -52,6 +54,7 @@ impl FromStr for Mode {
         let mode = match text {
             "work" => Some(Self::Work),
             "commit" => Some(Self::Commit),
+            "rework" => Some(Self::Rework),
             "leak" => Some(Self::Leak),
             "slow" => Some(Self::Slow(Duration::from_secs(30))),
             "wait" => Some(Self::Wait),

@@ -40,20 +40,22 @@ pub(super) fn parse(prompt: &str) -> Option<Assignment> {
     })
 }
 
-/// The first `T001` in a line, and what follows it.
+/// The `T001` that a line begins with, whatever marks it as one of a list, and what follows it. One that a sentence mentions is no assignment.
 fn open_task(line: &str) -> Option<Task> {
     if line.contains("[x]") || line.contains("[X]") {
         return None;
     }
-    let is_id = |word: &&str| {
-        word.strip_prefix('T')
-            .is_some_and(|digits| digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let id = line.split(|c: char| !c.is_ascii_alphanumeric()).find(is_id)?;
-    let after = &line[line.find(id)? + id.len()..];
+    let begins = line
+        .trim_start_matches(|c: char| c.is_whitespace() || "-*+[]".contains(c))
+        .strip_prefix('T')?;
+    let digits = begins.len() - begins.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (digits, after) = begins.split_at(digits);
+    if digits.len() < 3 || after.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
     let description = after.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '[').trim();
     Some(Task {
-        id: id.to_owned(),
+        id: format!("T{digits}"),
         description: description.to_owned(),
     })
 }
@@ -65,7 +67,8 @@ mod tests {
     #[test]
     fn feature_and_open_tasks_are_found_among_other_words() {
         let prompt = "Feature: 001-greeting\nTask list: specs/001-greeting/tasks.md\nOpen tasks of Phase 1:\n\
-                      - T001 Write the greeting\n- [ ] T002 [P] It's \"quoted\"\n- [x] T003 done\n**T004**: bold\nDo T001 first.\n";
+                      - T001 Write the greeting\n- [ ] T002 [P] It's \"quoted\"\n- [x] T003 done\n**T004**: bold\nDo T001 first.\n\
+                      It waits for those before it: `(depends on T012)`.\nT01 is none, T0123x neither.\n";
         let assignment = parse(prompt).unwrap();
         assert_eq!(
             (assignment.feature.as_str(), assignment.task_list.as_str()),

@@ -143,7 +143,7 @@ async fn answer_in(mode: Mode, request: &Request, server: &Server) -> Response {
         }
         Mode::Quota => complete([created, failed("insufficient_quota")]),
         Mode::RateLimited => complete([created, failed("rate_limit_exceeded")]),
-        Mode::Work | Mode::Commit | Mode::Leak | Mode::Slow(_) | Mode::Wait | Mode::Say | Mode::Flaky(_) => {
+        Mode::Work | Mode::Commit | Mode::Rework | Mode::Leak | Mode::Slow(_) | Mode::Wait | Mode::Say | Mode::Flaky(_) => {
             let usage = json!({
                 "input_tokens": 10, "input_tokens_details": {"cached_tokens": 0},
                 "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15,

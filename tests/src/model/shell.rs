@@ -28,6 +28,16 @@ pub(super) fn commit(assignment: &Assignment) -> String {
     format!("{}git add --all\n{git} commit --quiet --message {message}\n", work(assignment))
 }
 
+/// The same, and changes of all kinds that a patch can hold. Without `rm -f`, which Codex refuses to run.
+pub(super) fn rework(assignment: &Assignment) -> String {
+    let plan = quote(&format!("specs/{}/plan.md", assignment.feature));
+    format!(
+        "{}mv README.md docs/README.md\n[ ! -e {plan} ] || rm {plan}\nprintf '\\000\\001\\377' > docs/logo.bin\nprintf '#!/bin/sh\\necho hello\\n' > 'docs/say hello'\n\
+         chmod +x 'docs/say hello'\nln -s README.md docs/index.md\nprintf 'no end' > docs/end.txt\n: > docs/empty\n",
+        work(assignment)
+    )
+}
+
 /// The same, after everything that the agent could give away.
 pub(super) fn leak(assignment: &Assignment) -> String {
     let look = "env\ncat \"${CODEX_HOME:-/nonexistent}/auth.json\" \"${MOORLINE_GEMINI_HOME:-/nonexistent}/.env\"\n";

@@ -195,6 +195,37 @@ async fn codex_commits_its_own_work() {
 }
 
 #[tokio::test]
+async fn codex_makes_changes_of_all_kinds() {
+    let (model, desk) = (model().await, Desk::new().await);
+    std::fs::write(desk.repo().join("README.md"), "# Greeter\n").unwrap();
+    desk.git(&["add", "--all"]).await;
+    desk.git(&[
+        "-c",
+        "user.name=A",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "--quiet",
+        "--message",
+        "More",
+    ])
+    .await;
+    let output = desk.exec(&model, "rework").await;
+    assert!(output.status.success(), "{output:?}");
+    desk.git(&["add", "--all"]).await;
+    let changed = desk.git(&["diff", "--cached", "--summary", "--no-renames"]).await;
+    for change in [
+        "delete mode 100644 README.md",
+        "create mode 100755 docs/say hello",
+        "create mode 120000 docs/index.md",
+        "docs/empty",
+    ] {
+        assert!(changed.contains(change), "{change} is missing in {changed}: {output:?}");
+    }
+    assert!(desk.git(&["diff", "--cached", "--numstat"]).await.contains("-\t-\tdocs/logo.bin"));
+}
+
+#[tokio::test]
 async fn a_slow_command_is_awaited_to_its_end() {
     let (model, desk) = (model().await, Desk::new().await);
     let begun = std::time::Instant::now();

@@ -98,6 +98,11 @@ fn own_code(failure: &v1::Failure) -> &str {
     let skills = failure.details.get("skill_code").filter(|code| !code.is_empty());
     match failure.code.as_str() {
         "SKILL_FAILED" => skills.map_or("SKILL_FAILED", String::as_str),
+        // The skill's is told beside it.
+        "SKILL_AND_FALLBACK_FAILED" => failure
+            .details
+            .get("direct_code")
+            .map_or("SKILL_AND_FALLBACK_FAILED", String::as_str),
         code => code,
     }
 }

@@ -32,6 +32,12 @@ impl Git {
     /// reaches the worker's.
     pub async fn checkout(&self, spec: &Checkout<'_>, stop: &CancellationToken) -> Result<Base, Error> {
         let base = self.fetch(spec.repository, spec.base_ref, spec.commit, spec.git_dir, stop).await?;
+        self.lay_out(spec, &base, None, stop).await?;
+        Ok(base)
+    }
+
+    /// The same with a commit that was fetched already, or with another tree in its place, such as that of a patch that was applied to it.
+    pub async fn lay_out(&self, spec: &Checkout<'_>, base: &Base, tree: Option<&str>, stop: &CancellationToken) -> Result<(), Error> {
         remove(spec.work_tree).await?;
         fs::create_dir_all(spec.work_tree).map_err(|error| Error::io("create", spec.work_tree, error))?;
         let branch = format!("refs/heads/{}", base.branch);
@@ -50,7 +56,7 @@ impl Git {
             .env("GIT_WORK_TREE", spec.work_tree)
             // A few bytes in a pack may be gigabytes of files.
             .fills(spec.work_tree)
-            .args(["read-tree", "--reset", "-u", &base.commit])
+            .args(["read-tree", "--reset", "-u", tree.unwrap_or(&base.commit)])
             .ok(stop)
             .await?;
 
@@ -75,7 +81,7 @@ impl Git {
                 doing: "hand the checkout over".to_owned(),
                 said: error.to_string(),
             })??;
-        Ok(base)
+        Ok(())
     }
 }
 

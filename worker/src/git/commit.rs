@@ -9,10 +9,8 @@ use super::{Error, Git, command::condense};
 /// What a commit is made of. The same parts give the same commit id on every machine.
 #[derive(Debug, Clone)]
 pub struct CommitSpec<'a> {
-    /// Its parent, which the patch was made from.
+    /// Its parent.
     pub base_commit: &'a str,
-    /// File that holds the patch.
-    pub patch: &'a Path,
     /// Its message.
     pub message: &'a str,
     /// Author and committer, as `Name <address>`.
@@ -45,14 +43,20 @@ pub enum Blob {
 const LARGEST_BLOB: u64 = 4 << 20;
 
 impl Git {
-    /// Applies the patch to its base commit and commits the result. Returns the commit and what `git apply` printed.
-    pub async fn commit_patch(&self, git_dir: &Path, spec: &CommitSpec<'_>, stop: &CancellationToken) -> Result<(String, String), Error> {
+    /// Applies a patch to its base commit. Returns the tree and what `git apply` printed.
+    pub async fn apply(
+        &self,
+        git_dir: &Path,
+        base_commit: &str,
+        patch: &Path,
+        stop: &CancellationToken,
+    ) -> Result<(String, String), Error> {
         let index = git_dir.join("moorline-publish-index");
         let call = |doing| self.call(doing).git_dir(git_dir).env("GIT_INDEX_FILE", &index);
-        call("read the base commit").args(["read-tree", spec.base_commit]).ok(stop).await?;
+        call("read the base commit").args(["read-tree", base_commit]).ok(stop).await?;
         let applied = call("apply the patch")
             .args(["apply", "--cached", "--verbose", "--whitespace=nowarn", "--"])
-            .arg(spec.patch)
+            .arg(patch)
             .run(stop)
             .await?;
         if applied.code != 0 && UNSAFE.iter().any(|mark| applied.stderr.contains(mark)) {
@@ -73,11 +77,11 @@ impl Git {
             });
         }
         let tree = text(&call("write the tree").arg("write-tree").ok(stop).await?.stdout);
-        let commit = self.commit_tree(git_dir, &tree, spec, stop).await?;
-        Ok((commit, applied.stderr))
+        Ok((tree, applied.stderr))
     }
 
-    async fn commit_tree(&self, git_dir: &Path, tree: &str, spec: &CommitSpec<'_>, stop: &CancellationToken) -> Result<String, Error> {
+    /// Commits a tree. Returns the commit.
+    pub async fn commit_tree(&self, git_dir: &Path, tree: &str, spec: &CommitSpec<'_>, stop: &CancellationToken) -> Result<String, Error> {
         let (name, address) = spec.author.split_once('<').unwrap_or((spec.author, "moorline@localhost>"));
         let (name, address) = (name.trim(), address.trim().trim_end_matches('>'));
         let date = format!("@{} +0000", spec.seconds);

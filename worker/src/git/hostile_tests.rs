@@ -238,16 +238,9 @@ async fn applied(place: &Place, patch: &str) -> Error {
     let base = place.checkout().await;
     let file = place.path("given.patch");
     fs::write(&file, patch).unwrap();
-    let spec = CommitSpec {
-        base_commit: &base.commit,
-        patch: &file,
-        message: "m",
-        author: "A <a@b>",
-        seconds: 0,
-    };
     place
         .git
-        .commit_patch(&place.path("git"), &spec, &place.stop)
+        .apply(&place.path("git"), &base.commit, &file, &place.stop)
         .await
         .expect_err("it was applied")
 }

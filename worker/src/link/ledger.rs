@@ -52,12 +52,17 @@ struct Book {
     closed: bool,
     /// The end, while it is on its way to the disk: no session may send it yet.
     end: Option<Report>,
+    /// The end that an earlier process had foreseen, until the server tells which number it gets.
+    foreseen: Option<News>,
     unacknowledged: VecDeque<Report>,
     /// Bytes of the lines of progress among them.
     lines: usize,
     /// The last line that was dropped, and how many were since a line last found room.
     dropped: Option<(StageProgress, u64)>,
 }
+
+/// Number of an end that is only foreseen: reports may come before it.
+const UNNUMBERED: i64 = 0;
 
 /// Unacknowledged reports of one lease beyond which lines of progress are dropped; everything else is always kept.
 const MOST_LINES: usize = 512;
@@ -75,10 +80,12 @@ impl Ledger {
     /// A ledger whose ends are kept in a spool, with those that an earlier process has left there.
     pub fn new(spool: Spool, recovered: &[Recovered]) -> Self {
         let book = |job: &Recovered| {
-            let reports = job.finished.clone().filter(|reports| !reports.is_empty())?;
+            let mut reports = job.finished.clone().filter(|reports| !reports.is_empty())?;
+            let foreseen = reports.pop_if(|end| end.sequence == UNNUMBERED);
             let book = Book {
                 last: reports.last().map_or(0, |report| report.sequence),
                 closed: true,
+                foreseen: foreseen.and_then(|end| end.news),
                 lines: reports.iter().map(line_bytes).sum(),
                 unacknowledged: reports.into(),
                 ..Book::default()
@@ -147,6 +154,30 @@ impl Ledger {
         spooled.is_ok()
     }
 
+    /// Keeps the end that a job is to have if this process ends before it: another process of this worker reports it. It is on the disk when
+    /// this returns, and nothing is sent. Returns whether it is safe; [`finish`](Self::finish) puts the end itself in its place.
+    pub async fn foresee(&self, lease: &Lease, finished: Finished) -> bool {
+        let reports = self.books().get(lease).filter(|book| !book.closed).and_then(|book| {
+            let end = Report {
+                job_id: lease.job_id.clone(),
+                lease_token: lease.token,
+                sequence: UNNUMBERED,
+                news: Some(fitting(News::Finished(finished))?),
+            };
+            Some(book.unacknowledged.iter().cloned().chain([end]).collect())
+        });
+        let Some(reports) = reports else { return false };
+        let spooled = self.spooled(lease, reports).await;
+        if let Err(error) = &spooled {
+            tracing::warn!(job_id = %lease.job_id, error = %chain(error), "what a job has come to so far can't be kept: it would be lost with this process");
+        }
+        if !self.holds(lease) {
+            // It was fenced meanwhile.
+            self.unspool(lease);
+        }
+        spooled.is_ok()
+    }
+
     /// Tries once more to write an end to the disk that could not be written before. Returns whether it is safe by now, or acknowledged.
     pub async fn keep(&self, lease: &Lease) -> bool {
         let Some(reports) = self.books().get(lease).map(|book| book.unacknowledged.iter().cloned().collect()) else {
@@ -193,8 +224,12 @@ impl Ledger {
     /// numbering goes on from there. Returns whether the lease is over, as [`acknowledge`](Self::acknowledge) does.
     pub fn kept(&self, lease: &Lease, sequence: i64) -> bool {
         let over = self.acknowledge(lease, sequence);
-        if let Some(book) = self.books().get_mut(lease).filter(|book| !book.closed) {
+        if let Some(book) = self.books().get_mut(lease).filter(|book| !book.closed || book.foreseen.is_some()) {
             book.last = book.last.max(sequence);
+            if let Some(end) = book.foreseen.take() {
+                book.add(lease, end);
+                self.changed.notify_one();
+            }
         }
         over
     }
@@ -208,7 +243,7 @@ impl Ledger {
         while book.unacknowledged.front().is_some_and(|report| report.sequence <= sequence) {
             book.lines -= book.unacknowledged.pop_front().map_or(0, |report| line_bytes(&report));
         }
-        let over = book.closed && book.end.is_none() && book.unacknowledged.is_empty();
+        let over = book.closed && book.end.is_none() && book.foreseen.is_none() && book.unacknowledged.is_empty();
         if over {
             books.remove(lease);
             self.unspool(lease);
@@ -236,8 +271,8 @@ impl Ledger {
         let held = |(lease, book): (&Lease, &Book)| HeldJob {
             job_id: lease.job_id.clone(),
             lease_token: lease.token,
-            // An end that is still on its way to the disk counts as none: it would be lost with the process.
-            finished: book.closed && book.end.is_none(),
+            // An end that is still on its way to the disk counts as none: it would be lost with the process. One that was foreseen has no number yet.
+            finished: book.closed && book.end.is_none() && book.foreseen.is_none(),
             last_sequence: book.sendable(),
         };
         self.books().iter().map(held).collect()

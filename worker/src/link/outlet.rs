@@ -121,6 +121,10 @@ impl Outlet for JobOutlet {
             })
     }
 
+    async fn foresee(&self, finished: v1::Finished) -> bool {
+        self.handle.ledger.foresee(&self.lease, finished).await
+    }
+
     async fn follow_output(&self, file: &Path, done: CancellationToken) -> Result<(), v1::Failure> {
         transfer::follow(&self.handle.bulk, &self.folder, file, &self.lease, &done, &self.stop)
             .await

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     engine::{Container, Engine, Exit},
     redact::Redactor,
-    stage::{STOP_GRACE, submit::end},
+    stage::{STOP_GRACE, end},
     volume::guard::{self, Kind},
 };
 

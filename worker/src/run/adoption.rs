@@ -15,7 +15,7 @@ use crate::{
     redact::chain,
     spool::Recovered,
     stage::{
-        RunFolder,
+        Leg, RunFolder,
         submit::{Adopted, AtWork},
         valid_id,
     },
@@ -123,23 +123,34 @@ fn claim(config: &Config, containers: &[Container], job: &Recovered) -> Result<A
     if offer.stage() != v1::Stage::Submit || !valid_id(&offer.run_id) || !valid_id(&offer.job_id) {
         return Err("its stage is cheap, and begins anew");
     }
-    let mut of_job = containers
+    let of_job: Vec<&Container> = containers
         .iter()
-        .filter(|container| Lease::of(container) == Some(job.lease.clone()));
-    let container = of_job.next().ok_or("its agent had not been started")?;
-    let mounted = container.labels.get("moorline.volume").filter(|volume| !volume.is_empty());
-    if mounted != config.volume.as_ref() {
-        return Err("it uses another volume than this worker holds now");
+        .filter(|container| Lease::of(container) == Some(job.lease.clone()))
+        .collect();
+    if of_job.is_empty() {
+        return Err("its agent had not been started");
     }
     let folder = RunFolder::below(&config.work_root, &offer.run_id, &offer.job_id);
     let at_work = AtWork::read(&folder).map_err(|error| {
         tracing::warn!(job_id = %offer.job_id, error = %chain(&error), "what was noted of an agent at work can't be read");
         "what its agent began with can't be read"
     })?;
-    let at_work = at_work.filter(|noted| noted.lease_token == job.lease.token);
+    let at_work = at_work
+        .filter(|noted| noted.lease_token == job.lease.token)
+        .ok_or("what its agent began with was not noted")?;
+    // One job may have had several containers, one after the other: the note is of the last that may be gone on with.
+    let mut of_leg = of_job
+        .into_iter()
+        .filter(|container| at_work.leg.is_of(container.labels.get(Leg::LABEL).map(String::as_str)));
+    let container = of_leg.next().ok_or("the agent that was noted last is gone")?;
+    let mounted = container.labels.get("moorline.volume").filter(|volume| !volume.is_empty());
+    // A skill's program has no login.
+    if at_work.leg != Leg::Program && mounted != config.volume.as_ref() {
+        return Err("it uses another volume than this worker holds now");
+    }
     Ok(Adopted {
         container: container.clone(),
-        at_work: at_work.ok_or("what its agent began with was not noted")?,
+        at_work,
         share: None,
     })
 }

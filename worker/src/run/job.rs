@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use moorline_proto::v1::{self, finished::Outcome};
 use moorline_telemetry::{metric, step, trace::Span};
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
@@ -22,7 +22,7 @@ use crate::{
     metrics,
     skill::Registry,
     stage::{
-        self, Context, Owner, RunFolder, plain,
+        self, AgentEnded, Context, Course, Owner, RunFolder, plain,
         submit::{self, Adopted},
     },
     told::Told,
@@ -63,6 +63,7 @@ impl Job {
         let token = ticket.stop.token.clone();
         let of_job = (ticket.lease.clone(), offer.stage());
         let outlet = JobOutlet::new(handle.clone(), of_job, told.clone(), folder.clone(), token.clone());
+        let course = Course::of(&offer);
         let context = Context {
             config: config.clone(),
             engine: engine.clone(),
@@ -73,7 +74,8 @@ impl Job {
             outlet: Arc::new(outlet),
             stop: token,
             leaving: ticket.leaving.clone(),
-            agent_ended: CancellationToken::new(),
+            agent_ended: AgentEnded::default(),
+            course,
         };
         Self {
             context,
@@ -88,6 +90,7 @@ impl Job {
     /// Goes on where another process of this worker was.
     pub(super) fn adopting(mut self, adopted: Adopted) -> Self {
         self.told.checked_before();
+        self.context.course = self.context.course.since(adopted.at_work.began());
         self.adopted = Some(adopted);
         self
     }
@@ -135,9 +138,13 @@ impl Job {
             None => outcome::stopped("not_started", stop.why()),
         };
         self.tell_end(&outcome, accepted.elapsed());
+        // Whatever ended the stage, also if it broke or was given up: what is known of its way is told.
+        let course = &self.context.course;
+        let took = turn.as_ref().map_or(Duration::ZERO, |_| accepted.elapsed().max(course.elapsed()));
+        let execution = course.end(took);
         let finished = v1::Finished {
             outcome: Some(outcome),
-            execution: None,
+            execution: Some(execution),
         };
         let mut safe = self.handle.ledger.finish(&self.ticket.lease, finished).await;
         while turn.is_some() && !safe {
@@ -196,7 +203,7 @@ impl Job {
         let overdue = overdue(deadline, &agent_ended);
         let joined = supervise(AbortOnDropHandle::new(stage), &stop, overdue, STOP_LIMIT).await;
         let why = match stop.why() {
-            Some(Why::TimedOut) if agent_ended.is_cancelled() => Some(Why::TimedOutAfterwards),
+            Some(Why::TimedOut) if agent_ended.is_set() => Some(Why::TimedOutAfterwards),
             why => why,
         };
         outcome::of(joined, why)
@@ -215,14 +222,17 @@ impl Job {
 
     /// Whatever is worth keeping is an artifact by now.
     async fn tidy(&self) {
-        if self.context.offer.stage() == v1::Stage::Submit {
-            submit::clear(&self.context).await;
+        // Only these stages start containers and make the run's folder.
+        let offer = &self.context.offer;
+        let shared = offer.stage() == v1::Stage::Submit || stage::needs_a_skill(offer);
+        if shared {
+            stage::clear(&self.context).await;
         }
-        let (folder, submit) = (self.context.folder.clone(), self.context.offer.stage() == v1::Stage::Submit);
-        let owner = Owner::from(&self.context.offer);
+        let folder = self.context.folder.clone();
+        let owner = Owner::from(offer);
         let removed = tokio::task::spawn_blocking(move || {
             folder.remove_private()?;
-            if submit { folder.remove_shared(Some(&owner)) } else { Ok(()) }
+            if shared { folder.remove_shared(Some(&owner)) } else { Ok(()) }
         });
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(%error, folder = %self.context.folder.root.display(), "the run's folder could not be removed");
@@ -241,12 +251,15 @@ fn tell_tokens(result: &v1::JobResult) {
 
 type Running = AbortOnDropHandle<Result<v1::JobResult, stage::Error>>;
 
-/// Passes with the deadline, unless the agent has ended by then: what it has done is stored however long the server is away.
-async fn overdue(deadline: Instant, agent_ended: &CancellationToken) {
-    tokio::select! {
-        biased;
-        () = agent_ended.cancelled() => std::future::pending().await,
-        () = tokio::time::sleep_until(deadline) => {}
+/// Passes with the deadline, unless the agent has ended by then: what it has done is stored however long the server is away. Where another one
+/// takes over, the deadline holds again.
+async fn overdue(deadline: Instant, agent_ended: &AgentEnded) {
+    loop {
+        tokio::select! {
+            biased;
+            () = agent_ended.becomes(true) => agent_ended.becomes(false).await,
+            () = tokio::time::sleep_until(deadline) => return,
+        }
     }
 }
 
@@ -278,17 +291,17 @@ mod tests {
             token.cancelled().await;
             Err(stage::Error::Stopped("stopped"))
         });
-        let joined = supervise(stage, &stop, overdue(Instant::now(), &CancellationToken::new()), LONGEST).await;
+        let joined = supervise(stage, &stop, overdue(Instant::now(), &AgentEnded::default()), LONGEST).await;
         assert!(matches!(joined, Some(Ok(Err(stage::Error::Stopped("stopped"))))));
         assert_eq!(stop.why(), Some(Why::TimedOut));
     }
 
     #[tokio::test]
     async fn what_comes_after_the_agent_has_no_deadline() {
-        let (stop, agent_ended) = (Stop::default(), CancellationToken::new());
+        let (stop, agent_ended) = (Stop::default(), AgentEnded::default());
         let (token, ended) = (stop.token.clone(), agent_ended.clone());
         let stage = spawn(async move {
-            ended.cancel();
+            ended.set();
             tokio::select! {
                 () = token.cancelled() => Err(stage::Error::Stopped("stopped")),
                 () = tokio::time::sleep(Duration::from_millis(200)) => Ok(v1::JobResult::default()),
@@ -298,6 +311,23 @@ mod tests {
         let joined = supervise(stage, &stop, overdue(deadline, &agent_ended), LONGEST).await;
         assert!(matches!(joined, Some(Ok(Ok(_)))));
         assert_eq!(stop.why(), None);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_takes_over_brings_the_deadline_back() {
+        let agent_ended = AgentEnded::default();
+        agent_ended.set();
+        let (stop, ended) = (Stop::default(), agent_ended.clone());
+        let token = stop.token.clone();
+        let stage = spawn(async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            ended.reset();
+            token.cancelled().await;
+            Err(stage::Error::Stopped("stopped"))
+        });
+        let deadline = Instant::now() + Duration::from_millis(20);
+        supervise(stage, &stop, overdue(deadline, &agent_ended), LONGEST).await;
+        assert_eq!(stop.why(), Some(Why::TimedOut));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use moorline_proto::v1::{self, FailureClass, finished::Outcome};
 use tokio::task::JoinError;
 
 use super::stop::Why;
-use crate::stage::{self, failure, submit::STILL_RUNNING};
+use crate::stage::{self, STILL_RUNNING, failure};
 
 /// How a stage's task ended.
 pub(super) type Joined = Result<Result<v1::JobResult, stage::Error>, JoinError>;

@@ -3,6 +3,9 @@
 //! A skill lies in two mirrors, `.codex/skills/<name>` and `.agents/skills/<name>`, which are alike byte for byte. Those of the root
 //! ([`crate::config::Config::skills_root`]) are looked at once at start, where jobs run; those of a repository when a run needs one.
 
+pub(crate) mod envelope;
+mod log;
+pub(crate) mod program;
 mod registry;
 pub mod repository;
 

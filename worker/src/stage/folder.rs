@@ -34,6 +34,11 @@ impl RunFolder {
         self.git_dir.parent().unwrap_or(&self.git_dir).to_owned()
     }
 
+    /// The patch of the agent's work, once it is taken.
+    pub fn patch(&self) -> PathBuf {
+        self.private().join("codex.patch")
+    }
+
     /// Makes the job's private folder.
     pub fn create_private(&self) -> io::Result<()> {
         // Nobody takes for nobody's what is being made.

@@ -13,10 +13,17 @@ pub fn title(spec: &JobSpec) -> String {
     }
 }
 
-/// The commit's message: title, tasks, trailer.
-pub fn commit(spec: &JobSpec, run_id: &str) -> String {
+/// The commit's message without the trailer: title and tasks.
+pub fn commit(spec: &JobSpec) -> String {
     let tasks = list(spec, |task| format!("- {} {}", task.task_id, task.description));
-    format!("{}\n\n{tasks}{TRAILER}{run_id}\n", title(spec))
+    format!("{}\n\n{tasks}", title(spec))
+}
+
+/// A commit's message with the run's trailer, and without any other run's: by that line a branch is known as a run's own.
+pub fn signed(message: &str, run_id: &str) -> String {
+    let lines = message.lines().filter(|line| !line.starts_with(TRAILER.trim_end()));
+    let lines: Vec<&str> = lines.map(str::trim_end).collect();
+    format!("{}\n\n{TRAILER}{run_id}\n", lines.join("\n").trim_end())
 }
 
 /// The pull request's text, in Markdown.
@@ -37,5 +44,18 @@ fn list(spec: &JobSpec, line: impl Fn(&Task) -> String) -> String {
         String::new()
     } else {
         format!("{}\n\n", tasks.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_signed_by_its_own_run_alone() {
+        let signed = signed("Add x\n\nAll of it. \nMoorline-Run: another\n\n\n", "run-1");
+        assert_eq!(signed, "Add x\n\nAll of it.\n\nMoorline-Run: run-1\n");
+        assert!(is_of_run(&signed, "run-1") && !is_of_run(&signed, "another"));
+        assert!(!is_of_run(&super::signed("\n  Moorline-Run:another", "run-1"), "another"));
     }
 }

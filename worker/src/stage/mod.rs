@@ -1,12 +1,23 @@
 //! What a job does: one module per stage.
 
+mod attempt;
+mod course;
 mod discard;
 pub mod discover;
+mod fault;
 mod folder;
+mod leg;
+mod lines;
 mod message;
 mod owner;
 pub mod publish;
+mod running;
+mod shadow;
+mod site;
+mod skilled;
+mod space;
 pub mod submit;
+mod way;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,8 +25,22 @@ use async_trait::async_trait;
 use moorline_proto::v1;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::discard::{owner_of, set_aside, trash};
-pub use self::{folder::hand_over, owner::Owner};
+pub use self::{
+    course::{AgentEnded, Course},
+    folder::hand_over,
+    leg::Leg,
+    owner::Owner,
+    running::clear,
+    way::Way,
+};
+pub(crate) use self::{
+    discard::{owner_of, set_aside, trash},
+    fault::{Fault, of_engine, unusable},
+    lines::Lines,
+    running::{End, Running, STILL_RUNNING, end},
+    submit::labels,
+    way::needs_a_skill,
+};
 use crate::{config::Config, engine::Engine, holding::Holding, redact::one_line, skill};
 
 /// Folders of one run on the worker: `<work root>/runs/<run id>`.
@@ -54,8 +79,10 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Cancelled when the worker's process ends: what runs in a container is left to the next process of its name.
     pub leaving: CancellationToken,
-    /// Cancelled when the agent has ended by itself: what is left of the stage has no deadline, since the agent's work is paid for.
-    pub agent_ended: CancellationToken,
+    /// Whether the agent has ended by itself: what is left of the stage then has no deadline, since the agent's work is paid for.
+    pub agent_ended: AgentEnded,
+    /// What is known of the way that the attempt takes.
+    pub course: Course,
 }
 
 /// How a stage fails.
@@ -89,28 +116,36 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
     async fn download_artifact(&self, artifact_id: &str, to: &std::path::Path) -> Result<(), v1::Failure>;
     /// Sends a file that is still being written, from its beginning, as the job's output, until `done` is cancelled and its end is reached.
     async fn follow_output(&self, file: &std::path::Path, done: CancellationToken) -> Result<(), v1::Failure>;
+    /// Keeps the end that the job is to have if the worker's process ends before it. Returns whether it is on the disk.
+    async fn foresee(&self, finished: v1::Finished) -> bool;
 }
 
 /// Longest time that a job is given to stop by itself.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Does what the offer asks for.
+/// Does what the offer asks for; where the decision wants it, the other way as well, without effect.
 ///
 /// # Errors
 ///
 /// Those of the stage; `UNKNOWN_STAGE` for one that this worker doesn't know.
 pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
     use v1::job_result::Result as Done;
+    let mut published = None;
     let done = match ctx.offer.stage() {
-        v1::Stage::Discover => Done::Discover(discover::run(&ctx).await?),
-        v1::Stage::Publish => Done::Publish(publish::run(&ctx).await?),
-        v1::Stage::Submit => Done::Submit(submit::run(&ctx).await?),
+        v1::Stage::Discover => discover::run(&ctx).await.map(Done::Discover),
+        v1::Stage::Publish => publish::run(&ctx).await.map(|(done, texts)| {
+            published = Some(texts);
+            Done::Publish(done)
+        }),
+        v1::Stage::Submit => submit::run(&ctx).await.map(Done::Submit),
         v1::Stage::Unspecified => {
             let message = "the worker doesn't know this stage: use a worker of the server's version";
-            return Err(Error::Failed(failure("UNKNOWN_STAGE", v1::FailureClass::Environment, message)));
+            Err(Error::Failed(failure("UNKNOWN_STAGE", v1::FailureClass::Environment, message)))
         }
     };
-    Ok(v1::JobResult { result: Some(done) })
+    let done = done.map(|done| v1::JobResult { result: Some(done) });
+    shadow::beside(&ctx, &done, published).await;
+    done
 }
 
 /// Goes on with a job whose agent another process of this worker has started.
@@ -119,10 +154,11 @@ pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
 ///
 /// Those of the stage.
 pub async fn resume(ctx: Context, adopted: submit::Adopted) -> Result<v1::JobResult, Error> {
-    let done = submit::resume(&ctx, adopted).await?;
-    Ok(v1::JobResult {
+    let done = submit::resume(&ctx, adopted).await.map(|done| v1::JobResult {
         result: Some(v1::job_result::Result::Submit(done)),
-    })
+    });
+    shadow::beside(&ctx, &done, None).await;
+    done
 }
 
 /// Whether an id may be part of a path.

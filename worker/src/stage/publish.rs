@@ -3,54 +3,104 @@
 //! Two publishers of one run at once do no harm, since no fence reaches the remote: the commit id depends on nothing but the
 //! run, the branch is pushed with a lease on what it was seen to be, and the pull request is looked up by its branch.
 
-use std::path::Path;
+mod by_skill;
+mod texts;
+
+use std::path::{Path, PathBuf};
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass};
 
-use super::{Context, Error, FILES, failure, message, named};
+use self::texts::Texts;
+use super::{Context, Error, FILES, Fault, Leg, Way, attempt, failure, message, named};
 use crate::{
     audit,
+    drift::Published,
     forge::{self, Wanted},
-    git::{self, CommitSpec, Git, Merge, Pushed},
+    git::{self, Base, CommitSpec, Git, Merge, Pushed},
     told::step,
 };
 
-/// Publishes what submit left.
+/// Publishes what submit left. A skill's program only says what commit and pull request are to say: whatever goes out is made by the worker, in both
+/// ways alike. Returns what it said beside the result.
 ///
 /// # Errors
 ///
 /// `PATCH_MISSING`, `NO_CHANGES`, `PATCH_CONFLICT`, `MERGE_CONFLICT`, `PUSH_REJECTED`, the other codes of [`crate::git::Error`],
-/// `FORGE_AUTH`, `FORGE_REFUSED`, `FORGE_UNREACHABLE`.
-pub async fn run(ctx: &Context) -> Result<v1::PublishResult, Error> {
-    let spec = ctx.offer.spec.clone().unwrap_or_default();
-    let Some(submit) = spec.submit.clone().filter(|submit| !submit.patch_artifact_id.is_empty()) else {
-        let message = "there is no patch to publish: run the submit phase first, or retry the run from discovery";
-        return Err(Error::Failed(failure("PATCH_MISSING", FailureClass::Job, message)));
-    };
-    let publisher = Publisher {
-        ctx,
-        git: Git::new(&ctx.config),
-        spec,
-        submit,
-    };
+/// `FORGE_AUTH`, `FORGE_REFUSED`, `FORGE_UNREACHABLE`; the codes of skills (`SKILL_MISSING`, `SKILL_FAILED`, …), and `SKILL_AND_FALLBACK_FAILED`.
+pub async fn run(ctx: &Context) -> Result<(v1::PublishResult, Published), Error> {
+    let publisher = Publisher::new(ctx)?;
     publisher.audit().await?;
-    let commit = step(ctx, "commit", publisher.commit()).await?;
+    let patched = step(ctx, "apply", publisher.apply()).await?;
+    let texts = attempt::take(ctx, publisher.texts_by_skill(&patched, Leg::Program), publisher.direct_texts()).await?;
+    let commit = step(ctx, "commit", publisher.commit(&patched, &texts)).await?;
     step(ctx, "push", publisher.push(&commit)).await?;
-    step(ctx, "pull_request", publisher.pull_request(commit)).await
+    let done = step(ctx, "pull_request", publisher.pull_request(commit, &texts)).await?;
+    Ok((done, publisher.published(patched, texts)))
 }
 
-struct Publisher<'a> {
+/// The way of the context's offer in the shadow, where nothing is pushed: the context's folder, outlet and course are the shadow's own.
+pub(super) async fn in_shadow(ctx: &Context) -> Result<Published, Fault> {
+    let publisher = Publisher::new(ctx)?;
+    let patched = publisher.apply().await?;
+    let texts = match Way::of(&ctx.offer) {
+        Way::Skill { .. } => publisher.texts_by_skill(&patched, Leg::Shadow).await?,
+        Way::Direct => publisher.direct_texts().await?,
+    };
+    Ok(publisher.published(patched, texts))
+}
+
+/// One job of this stage. Its legs, [`Publisher::texts_by_skill`] and [`Publisher::direct_texts`], have no effect but on the context's folder: one for
+/// the shadow is made with a context whose folder, outlet and course are the shadow's own, and [`Leg::Shadow`].
+pub(super) struct Publisher<'a> {
     ctx: &'a Context,
     git: Git,
     spec: v1::JobSpec,
     submit: v1::SubmitResult,
 }
 
-impl Publisher<'_> {
+/// The patch on its base commit, before there is a commit of it.
+#[derive(Debug)]
+pub(super) struct Patched {
+    /// The patch, in the job's private folder.
+    patch: PathBuf,
+    /// What it was made from, with the branch's name.
+    base: Base,
+    /// The branch as it is now.
+    tip: String,
+    /// What it makes of that.
+    tree: String,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(ctx: &'a Context) -> Result<Self, Error> {
+        let spec = ctx.offer.spec.clone().unwrap_or_default();
+        let Some(submit) = spec.submit.clone().filter(|submit| !submit.patch_artifact_id.is_empty()) else {
+            let message = "there is no patch to publish: run the submit phase first, or retry the run from discovery";
+            return Err(Error::Failed(failure("PATCH_MISSING", FailureClass::Job, message)));
+        };
+        Ok(Self {
+            ctx,
+            git: Git::new(&ctx.config),
+            spec,
+            submit,
+        })
+    }
+
     fn base_ref(&self) -> &str {
         match &self.spec.discover {
             Some(discover) if !discover.base_ref.is_empty() => &discover.base_ref,
             _ => &self.spec.base_ref,
+        }
+    }
+
+    /// What is published.
+    fn published(&self, patched: Patched, texts: Texts) -> Published {
+        Published {
+            tree: patched.tree,
+            branch: self.spec.branch_name.clone(),
+            commit_message: texts.commit_message,
+            title: texts.title,
+            body: texts.body,
         }
     }
 
@@ -61,8 +111,8 @@ impl Publisher<'_> {
         audit::refusal(&audit).map_or(Ok(()), |failure| Err(Error::Failed(failure)))
     }
 
-    /// Makes the commit, and refuses one that doesn't merge into the base branch as it is now.
-    async fn commit(&self) -> Result<String, Error> {
+    /// Fetches the patch and its base commit, and applies it.
+    async fn apply(&self) -> Result<Patched, Error> {
         let ctx = self.ctx;
         let patch = ctx.folder.private().join("publish.patch");
         ctx.outlet
@@ -78,26 +128,37 @@ impl Publisher<'_> {
             .git
             .fetch(&self.spec.repository, self.base_ref(), Some(base_commit), git_dir, &ctx.stop)
             .await?;
-        let message = message::commit(&self.spec, &ctx.offer.run_id);
-        let commit = CommitSpec {
-            base_commit,
-            patch: &patch,
-            message: &message,
-            author: &ctx.config.git_author,
-            seconds: self.spec.run_started_at.map_or(0, |time| time.seconds),
-        };
-        let made = self.git.commit_patch(git_dir, &commit, &ctx.stop).await;
-        let printed = match &made {
+        let applied = self.git.apply(git_dir, base_commit, &patch, &ctx.stop).await;
+        let printed = match &applied {
             Ok((_, printed)) | Err(git::Error::PatchConflict { output: printed, .. }) => printed.as_str(),
             Err(_) => "",
         };
         self.store(ArtifactType::ApplyOutput, "apply-output.txt", "text/plain", printed)
             .await?;
-        let (id, _) = made?;
+        let (tree, _) = applied?;
+        // Before anything is checked out, which sets the branch to the base commit.
         let tip = self.git.resolve(git_dir, &format!("refs/heads/{}", base.branch), &ctx.stop).await?;
-        match self.git.merge(git_dir, &id, &tip, &commit, &ctx.stop).await? {
+        let base = Base {
+            commit: base_commit.clone(),
+            ..base
+        };
+        Ok(Patched { patch, base, tip, tree })
+    }
+
+    /// Makes the commit, and refuses one that doesn't merge into the base branch as it is now.
+    async fn commit(&self, patched: &Patched, texts: &Texts) -> Result<String, Error> {
+        let (ctx, git_dir) = (self.ctx, &self.ctx.folder.git_dir);
+        let message = message::signed(&texts.commit_message, &ctx.offer.run_id);
+        let commit = CommitSpec {
+            base_commit: &patched.base.commit,
+            message: &message,
+            author: &ctx.config.git_author,
+            seconds: self.spec.run_started_at.map_or(0, |time| time.seconds),
+        };
+        let id = self.git.commit_tree(git_dir, &patched.tree, &commit, &ctx.stop).await?;
+        match self.git.merge(git_dir, &id, &patched.tip, &commit, &ctx.stop).await? {
             Merge::Clean => Ok(id),
-            Merge::Conflict(files) => Err(Error::Failed(merge_conflict(&base.branch, &files))),
+            Merge::Conflict(files) => Err(Error::Failed(merge_conflict(&patched.base.branch, &files))),
         }
     }
 
@@ -146,14 +207,12 @@ impl Publisher<'_> {
         .into())
     }
 
-    async fn pull_request(&self, commit: String) -> Result<v1::PublishResult, Error> {
+    async fn pull_request(&self, commit: String, texts: &Texts) -> Result<v1::PublishResult, Error> {
         let ctx = self.ctx;
         let (forge, why_none) = forge::choose(&ctx.config, &self.spec.repository).map_err(Error::Failed)?;
         if let Some(why) = why_none {
             ctx.outlet.progress(why).await;
         }
-        let title = message::title(&self.spec);
-        let body = message::body(&self.spec, &ctx.offer.run_id);
         let base = match self.base_ref() {
             "" => self.git.base(&self.spec.repository, "", &ctx.stop).await?.branch,
             base => base.to_owned(),
@@ -161,8 +220,8 @@ impl Publisher<'_> {
         let wanted = Wanted {
             head: &self.spec.branch_name,
             base: &base,
-            title: &title,
-            body: &body,
+            title: &texts.title,
+            body: &texts.body,
         };
         let found = tokio::select! {
             biased;

@@ -4,17 +4,20 @@
 //! started no agent, and its job begins anew. From the end of `start` on all that must be known is on disk or with the engine: the
 //! container with its labels, the agent's output, the checkout, [`AtWork`] and the offer. Whoever has these goes on with `watch`, and
 //! may do all of `collect` again: what is stored already is stored once.
+//!
+//! A skill carries the stage by its text, which the agent is given instead of the built-in prompt, or by its program, which works in the agent's
+//! place. Where it fails by itself, the agent works anew on a fresh checkout by the built-in prompt.
 
 mod at_work;
+mod by_skill;
+mod claim;
 mod container;
 mod fault;
-mod lines;
 mod log;
 mod progress;
 mod prompt;
-mod running;
 mod settle;
-mod space;
+mod ticked;
 mod told;
 mod watch;
 
@@ -22,14 +25,13 @@ use std::sync::Arc;
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass, PreflightStatus};
 
-use self::running::Running;
-pub(crate) use self::running::{STILL_RUNNING, end};
-pub use self::{at_work::AtWork, container::AFTERWARDS, running::clear};
-use super::{Context, Error, Owner, discover::check_feature_key, failure};
+pub(crate) use self::container::labels;
+use self::prompt::Prompt;
+pub use self::{at_work::AtWork, container::AFTERWARDS};
+use super::{Context, Error, Fault, Leg, Owner, Way, attempt, discover::check_feature_key, failure, fault::unusable, running::Running};
 use crate::{
     agent::{self, Agent, Transcript},
     audit,
-    boot::Moment,
     engine::Container,
     git::{Base, Blob, Checkout, Git},
     holding::{Holding, Share},
@@ -40,7 +42,7 @@ use crate::{
     volume::{self, Place},
 };
 
-/// An agent that an earlier process of this worker has started.
+/// An agent, or a skill's program, that an earlier process of this worker has started.
 #[derive(Debug, Clone)]
 pub struct Adopted {
     /// Its container, running or ended.
@@ -51,33 +53,18 @@ pub struct Adopted {
     pub share: Option<Share>,
 }
 
-/// Checks the login, checks the base commit out, lets the agent work in a container, and takes its patch. The container has ended when this
-/// returns, but for `Stopped("still_running")`; [`clear`] removes it.
+/// Checks the login, checks the base commit out, lets the agent work in a container, and takes its patch; or has a skill's program do the work. The
+/// container has ended when this returns, but for `Stopped("still_running")`; [`super::clear`] removes it.
 ///
 /// # Errors
 ///
 /// The rungs of a failed login check (`NOT_LOGGED_IN`, …), before the agent is started; `AGENT_UNSUPPORTED`, `VOLUME_NOT_HELD`,
 /// `VOLUME_IN_USE`, `FENCED`, `POLICY_NOT_MERGED`, `FEATURE_KEY_INVALID`, the codes of [`crate::git::Error`] and [`crate::tasks::Error`]; `IMAGE_MISSING`,
 /// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `AGENT_DISK_FULL`, `RATE_LIMITED`,
-/// `REVOKED`, …); `NO_CHANGES`.
+/// `REVOKED`, …); `NO_CHANGES`; the codes of skills (`SKILL_MISSING`, `SKILL_FAILED`, …), and `SKILL_AND_FALLBACK_FAILED`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
-    let mut submit = Submit::new(ctx)?;
-    submit.merge_policy().await?;
-    let share = submit.share().await?;
-    let capacity = step(ctx, "preflight", submit.claim_volume()).await?;
-    submit.know_login().await;
-    let (base, phase) = step(ctx, "checkout", submit.check_out()).await?;
-    // The container's life, for whose parts the agent may know spans of its own.
-    let life = begin(ctx, "agent");
-    let place = life.place();
-    let work = async {
-        let (running, at_work) = submit.start(&base, &phase, capacity, &place).await?;
-        let transcript = submit.watch(running, false).await?;
-        Ok((at_work, transcript))
-    };
-    let (at_work, transcript) = done("agent", life, work).await?;
-    drop(share);
-    step(ctx, "patch", submit.collect(&at_work, &transcript)).await
+    let done = attempt::take(ctx, by_skill::run(ctx), direct(ctx)).await;
+    by_skill::store_log(ctx, done).await
 }
 
 /// Goes on with an agent that an earlier process of this worker has started, whether it still works or not. Its login isn't checked again:
@@ -87,33 +74,76 @@ pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
 ///
 /// Those of [`run`] that come after the start.
 pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult, Error> {
-    let running = Running::new(ctx, adopted.container);
-    let of_adopted = |holding: &Holding| holding.share_of_adopted(&Owner::from(&ctx.offer));
-    let share = adopted.share.or_else(|| ctx.holding.as_ref().map(of_adopted));
-    let mut submit = Submit::new(ctx)?;
-    submit.know_login().await;
+    adopted.at_work.recall(ctx);
     ctx.outlet
         .progress("the worker has started anew, and goes on with the agent where it is")
         .await;
-    let transcript = step(ctx, "agent", submit.watch(running, true)).await?;
-    drop(share);
-    step(ctx, "patch", submit.collect(&adopted.at_work, &transcript)).await
+    let leg = adopted.at_work.leg;
+    let before = adopted.at_work.skill_failure();
+    match (leg, before, Way::of(&ctx.offer)) {
+        (Leg::Skill | Leg::Program, ..) => {
+            let tried = attempt::tried(ctx, by_skill::resume(ctx, adopted)).await;
+            let done = match tried {
+                Err(Fault::Skill(failure)) => attempt::fall_back(ctx, failure, direct(ctx)).await,
+                done => done.map_err(Fault::into_error),
+            };
+            by_skill::store_log(ctx, done).await
+        }
+        (_, Some(of_skill), Way::Skill { name, .. }) => {
+            let done = go_on(ctx, adopted).await;
+            done.map_err(|error| attempt::after(ctx, &name, &of_skill, error))
+        }
+        _ => go_on(ctx, adopted).await,
+    }
+}
+
+/// The way of the context's offer in the shadow: the context's folder, outlet and course are the shadow's own.
+pub(super) async fn in_shadow(ctx: &Context) -> Result<v1::SubmitResult, Fault> {
+    match Way::of(&ctx.offer) {
+        Way::Skill { .. } => by_skill::run_as(ctx, Some(Leg::Shadow)).await,
+        Way::Direct => Ok(Submit::new(ctx, Leg::Shadow)?.work(Prompt::BuiltIn).await?),
+    }
+}
+
+/// Goes on with an agent of the built-in way.
+async fn go_on(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult, Error> {
+    let mut submit = Submit::new(ctx, adopted.at_work.leg)?;
+    let (at_work, transcript) = submit.adopt(adopted).await?;
+    submit.finish(&at_work, &transcript).await
+}
+
+/// The built-in way, also where it takes over from a skill.
+async fn direct(ctx: &Context) -> Result<v1::SubmitResult, Error> {
+    let leg = match Way::of(&ctx.offer) {
+        Way::Direct => Leg::Direct,
+        Way::Skill { .. } => Leg::Fallback,
+    };
+    let mut submit = Submit::new(ctx, leg)?;
+    if leg == Leg::Fallback {
+        submit.make_way().await?;
+    }
+    submit.work(Prompt::BuiltIn).await
 }
 
 /// One job of this stage.
+///
+/// It is also what a leg in the shadow is made of: on a context whose folder, outlet and course are the shadow's own, with [`Leg::Shadow`], it
+/// notes nothing that a later process would go on with, and has no effect but by that outlet. See [`Submit::work`] and [`by_skill::run_as`].
 struct Submit<'a> {
     ctx: &'a Context,
+    leg: Leg,
     spec: v1::JobSpec,
     agent: Arc<dyn Agent>,
     /// The auth volume; `None` where none is configured.
     volume: Option<String>,
     git: Git,
     redactor: Redactor,
-    began: Moment,
+    /// Bytes of the job's output that earlier legs have written.
+    output_before: u64,
 }
 
 impl<'a> Submit<'a> {
-    fn new(ctx: &'a Context) -> Result<Self, Error> {
+    fn new(ctx: &'a Context, leg: Leg) -> Result<Self, Error> {
         let spec = ctx.offer.spec.clone().unwrap_or_default();
         check_feature_key(&spec.feature_key).map_err(Error::Failed)?;
         let config = &ctx.config;
@@ -144,9 +174,58 @@ impl<'a> Submit<'a> {
             volume: config.volume.clone(),
             git: Git::new(config),
             redactor: Redactor::of(config),
-            began: Moment::now(),
+            output_before: 0,
+            leg,
             spec,
         })
+    }
+
+    /// Lets the agent work by this prompt, from the check of its login to its patch.
+    async fn work(&mut self, prompt: Prompt<'_>) -> Result<v1::SubmitResult, Error> {
+        let (at_work, transcript) = self.agent_works(prompt, None).await.map_err(Fault::into_error)?;
+        self.finish(&at_work, &transcript).await
+    }
+
+    /// Lets the agent work, on a checkout that is there or else is made. What fails before its start is no fault of the prompt's.
+    async fn agent_works(&mut self, prompt: Prompt<'_>, there: Option<(Base, v1::TaskPhase)>) -> Result<(AtWork, Transcript), Fault> {
+        let ctx = self.ctx;
+        self.merge_policy().await?;
+        let share = self.share().await?;
+        let capacity = step(ctx, "preflight", self.claim_volume()).await?;
+        self.know_login().await;
+        let (base, phase) = match there {
+            Some(there) => there,
+            None => step(ctx, "checkout", self.check_out()).await?,
+        };
+        // The container's life, for whose parts the agent may know spans of its own.
+        let life = begin(ctx, "agent");
+        let place = life.place();
+        let work = async {
+            let (running, at_work) = self.start(&base, &prompt.write(&self.spec, &phase), capacity, &place).await?;
+            let transcript = self.watch(running, false).await?;
+            Ok((at_work, transcript))
+        };
+        let worked = done("agent", life, work).await.map_err(Fault::of_agent)?;
+        drop(share);
+        Ok(worked)
+    }
+
+    /// Goes on with an agent that is there.
+    async fn adopt(&mut self, adopted: Adopted) -> Result<(AtWork, Transcript), Error> {
+        let ctx = self.ctx;
+        let running = Running::new(ctx, adopted.container);
+        let of_adopted = |holding: &Holding| holding.share_of_adopted(&Owner::from(&ctx.offer));
+        let share = adopted.share.or_else(|| ctx.holding.as_ref().map(of_adopted));
+        self.output_before = adopted.at_work.output_before;
+        self.know_login().await;
+        let transcript = step(ctx, "agent", self.watch(running, true)).await?;
+        drop(share);
+        Ok((adopted.at_work, transcript))
+    }
+
+    /// Takes the patch of what was done.
+    async fn finish(&self, at_work: &AtWork, transcript: &Transcript) -> Result<v1::SubmitResult, Error> {
+        step(self.ctx, "patch", self.collect(at_work, transcript)).await
     }
 
     /// Merges the policy into the agent's settings, if somebody was at work in the volume when this worker started.
@@ -275,11 +354,16 @@ impl<'a> Submit<'a> {
             owner: &ctx.config.job_user,
         };
         let base = self.git.checkout(&checkout, &ctx.stop).await?;
-        let phase = match discover.and_then(|found| found.phase.clone()) {
-            Some(phase) => phase,
-            None => self.find_phase(&base).await?,
-        };
+        let phase = self.phase(&base).await?;
         Ok((base, phase))
+    }
+
+    /// The phase that is to be done.
+    async fn phase(&self, base: &Base) -> Result<v1::TaskPhase, Error> {
+        match self.spec.discover.as_ref().and_then(|found| found.phase.clone()) {
+            Some(phase) => Ok(phase),
+            None => self.find_phase(base).await,
+        }
     }
 
     /// The next phase, where no discover stage came before.
@@ -312,19 +396,23 @@ impl<'a> Submit<'a> {
             deletions: stat.deletions,
             input_tokens: transcript.input_tokens,
             output_tokens: transcript.output_tokens,
-            tasks_done: Vec::new(),
+            tasks_done: self.tasks_done(&self.phase(&at_work.base()).await?),
         })
     }
 
     /// Takes everything between the base commit and what the agent left.
     async fn take_patch(&self, base_commit: &str) -> Result<(v1::Artifact, crate::git::PatchStat), Error> {
         let (ctx, folder) = (self.ctx, &self.ctx.folder);
-        let patch = folder.private().join("codex.patch");
+        let patch = folder.patch();
         let taken = self.git.patch(&folder.git_dir, &folder.repo, base_commit, &patch, &ctx.stop);
         let stat = taken.await?;
         if stat.files == 0 {
-            let message =
-                "the agent ended without changing anything: read its log, then say more in the phase's tasks or in the feature's plan";
+            let message = match self.leg {
+                Leg::Program => {
+                    "the skill's program ended without changing anything: read its log, and see what it makes of the phase's tasks"
+                }
+                _ => "the agent ended without changing anything: read its log, then say more in the phase's tasks or in the feature's plan",
+            };
             return Err(Error::Failed(failure("NO_CHANGES", FailureClass::Job, message)));
         }
         let files = if stat.files == 1 { "file" } else { "files" };
@@ -335,8 +423,6 @@ impl<'a> Submit<'a> {
     }
 
     fn unusable(&self, error: &std::io::Error) -> Error {
-        let folder = self.ctx.folder.root.display();
-        let message = format!("the worker can't use its folder {folder} ({error}): set MOORLINE_WORK_ROOT to a folder that it may write");
-        Error::Failed(failure("WORK_ROOT_UNUSABLE", FailureClass::Environment, message))
+        unusable(self.ctx, error)
     }
 }

@@ -17,10 +17,14 @@ use crate::{
 
 /// Keeps what stages send, and has one patch to give.
 #[derive(Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     patch: Vec<u8>,
-    lines: Mutex<Vec<String>>,
-    stored: Mutex<Vec<(v1::ArtifactType, String)>>,
+    pub(super) lines: Mutex<Vec<String>>,
+    pub(super) stored: Mutex<Vec<(v1::ArtifactType, String)>>,
+    pub(super) checks: Mutex<Vec<v1::PreflightStatus>>,
+    pub(super) foreseen: Mutex<Vec<v1::Finished>>,
+    /// Whether no end can be kept.
+    pub(super) full: std::sync::atomic::AtomicBool,
 }
 
 #[async_trait]
@@ -28,7 +32,9 @@ impl Outlet for Memory {
     async fn progress(&self, message: &str) {
         self.lines.lock().expect("lines").push(message.to_owned());
     }
-    async fn preflight(&self, _: v1::Preflight) {}
+    async fn preflight(&self, preflight: v1::Preflight) {
+        self.checks.lock().expect("checks").push(preflight.status());
+    }
     async fn credential_audit(&self, _: v1::CredentialAudit) {}
     async fn volume_diagnostics(&self, _: v1::VolumeDiagnostics) {}
     async fn upload_artifact(&self, kind: v1::ArtifactType, file: &Path, _: &str) -> Result<v1::Artifact, v1::Failure> {
@@ -40,13 +46,17 @@ impl Outlet for Memory {
         fs::write(to, &self.patch).expect("a place for the patch");
         Ok(())
     }
+    async fn foresee(&self, finished: v1::Finished) -> bool {
+        self.foreseen.lock().expect("ends").push(finished);
+        !self.full.load(std::sync::atomic::Ordering::Relaxed)
+    }
     async fn follow_output(&self, _: &Path, _: CancellationToken) -> Result<(), v1::Failure> {
         Ok(())
     }
 }
 
 /// An origin whose feature `001-x` has one open task, and a folder for workers.
-struct Place {
+pub(super) struct Place {
     dir: TempDir,
     base: String,
 }
@@ -54,7 +64,7 @@ struct Place {
 const TASKS: &str = "## Phase 1: Setup\\n\\n- [ ] T001 Write b.txt\\n";
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = TempDir::new().expect("a folder");
         sh(dir.path(), "git init -q --bare -b main origin.git && git init -q -b main seed");
         let script = format!("printf 'one\\ntwo\\nthree\\n' > a.txt; mkdir -p specs/001-x; printf '{TASKS}' > specs/001-x/tasks.md");
@@ -71,7 +81,7 @@ impl Place {
     }
 
     /// A patch of the base commit, made by a script.
-    fn patch(&self, script: &str) -> Vec<u8> {
+    pub(super) fn patch(&self, script: &str) -> Vec<u8> {
         let script = format!(
             "rm -rf ../w; git clone -q ../origin.git ../w; cd ../w; git checkout -q {}; {script}; git add -A; git diff --cached --binary --full-index",
             self.base
@@ -81,11 +91,11 @@ impl Place {
         text
     }
 
-    fn origin(&self, command: &str) -> String {
+    pub(super) fn origin(&self, command: &str) -> String {
         sh(&self.dir.path().join("origin.git"), command)
     }
 
-    fn spec(&self) -> v1::JobSpec {
+    pub(super) fn spec(&self) -> v1::JobSpec {
         v1::JobSpec {
             repository: self.url(),
             feature_key: "001-x".to_owned(),
@@ -119,7 +129,7 @@ impl Place {
     }
 
     /// A worker of its own name, with folders of its own.
-    fn context(&self, name: &str, spec: v1::JobSpec, patch: Vec<u8>) -> (Context, Arc<Memory>) {
+    pub(super) fn context(&self, name: &str, spec: v1::JobSpec, patch: Vec<u8>) -> (Context, Arc<Memory>) {
         let config = Config::try_parse_from(["moorline-worker", "--git-protocols", "file"]).expect("settings");
         let folder = RunFolder::below(&self.dir.path().join(name), "run-1", "job-1");
         folder.create_private().expect("folders");
@@ -141,7 +151,8 @@ impl Place {
             outlet: memory.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
-            agent_ended: CancellationToken::new(),
+            agent_ended: AgentEnded::default(),
+            course: Course::of(&v1::Offer::default()),
             holding: None,
             skills: Arc::default(),
         };
@@ -163,7 +174,7 @@ impl Place {
 
     async fn publish(&self, name: &str, patch: Vec<u8>) -> (Result<v1::PublishResult, v1::Failure>, Arc<Memory>) {
         let (context, memory) = self.context(name, self.spec(), patch);
-        let result = match publish::run(&context).await {
+        let result = match publish::run(&context).await.map(|(done, _)| done) {
             Ok(result) => Ok(result),
             Err(Error::Failed(failure)) => Err(failure),
             Err(Error::Stopped(how)) => panic!("stopped: {how}"),
@@ -178,7 +189,7 @@ fn seed(dir: &Path, script: &str) -> String {
     sh(&dir.join("seed"), &format!("{script}\n{push}"))
 }
 
-fn kinds(memory: &Memory) -> Vec<v1::ArtifactType> {
+pub(super) fn kinds(memory: &Memory) -> Vec<v1::ArtifactType> {
     memory.stored.lock().expect("stored").iter().map(|(kind, _)| *kind).collect()
 }
 

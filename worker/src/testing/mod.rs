@@ -1,5 +1,6 @@
 //! Stand-ins for the tests of this crate.
 
+mod context;
 mod engine;
 mod issuer;
 mod outlet;
@@ -8,6 +9,7 @@ mod server;
 use std::{path::Path, process::Command};
 
 pub(crate) use self::{
+    context::offered,
     engine::{Idle, Shelf, Stubborn},
     issuer::{CODE, Issuer, Person},
     outlet::Silent,

@@ -24,6 +24,9 @@ impl Outlet for Silent {
     async fn download_artifact(&self, _: &str, _: &Path) -> Result<(), v1::Failure> {
         Ok(())
     }
+    async fn foresee(&self, _: v1::Finished) -> bool {
+        true
+    }
     async fn follow_output(&self, _: &Path, _: CancellationToken) -> Result<(), v1::Failure> {
         Ok(())
     }

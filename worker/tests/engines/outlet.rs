@@ -64,6 +64,10 @@ impl Outlet for Kept {
         panic!("submit downloads nothing, not even {id}")
     }
 
+    async fn foresee(&self, _: v1::Finished) -> bool {
+        true
+    }
+
     async fn follow_output(&self, file: &Path, done: CancellationToken) -> Result<(), v1::Failure> {
         assert!(file.exists(), "it is there before it is followed");
         done.cancelled().await;

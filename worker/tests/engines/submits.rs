@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::
 
 use moorline_proto::v1::{self, ArtifactType, FailureClass};
 use moorline_worker::stage::{
-    self, Context, Owner, RunFolder,
+    self, AgentEnded, Context, Course, Owner, RunFolder,
     submit::{Adopted, AtWork},
 };
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,7 @@ impl Job {
         };
         let folder = RunFolder::below(&site.config.work_root, &run_id, &offer.job_id);
         let outlet = Arc::new(Kept::default());
+        let course = Course::of(&offer);
         let context = Context {
             config: Arc::new(site.config.clone()),
             engine: site.world.engine.clone(),
@@ -73,7 +74,8 @@ impl Job {
             outlet: outlet.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
-            agent_ended: CancellationToken::new(),
+            agent_ended: AgentEnded::default(),
+            course,
             holding: None,
             skills: Arc::default(),
         };
@@ -83,7 +85,7 @@ impl Job {
 
     pub async fn run(&self) -> Result<v1::SubmitResult, stage::Error> {
         let done = stage::submit::run(&self.context).await;
-        stage::submit::clear(&self.context).await;
+        stage::clear(&self.context).await;
         let labels = BTreeMap::from([("moorline.run".to_owned(), self.context.offer.run_id.clone())]);
         assert_eq!(self.site.world.engine.list(&labels).await.unwrap(), [], "its container is gone");
         done
@@ -494,7 +496,7 @@ impl Job {
         // Its end is not on record yet: a worker that is killed now goes on from here, and to the same end.
         let again = stage::submit::resume(&self.context, adopted).await.unwrap();
         assert_eq!(again, done);
-        stage::submit::clear(&self.context).await;
+        stage::clear(&self.context).await;
         let labels = BTreeMap::from([("moorline.job".to_owned(), self.context.offer.job_id.clone())]);
         assert_eq!(self.context.engine.list(&labels).await.unwrap(), []);
     }
@@ -528,7 +530,7 @@ pub async fn an_agent_that_was_killed_while_no_worker_was_there_was_lost(world: 
     };
     assert_eq!((failure.code.as_str(), failure.class()), ("AGENT_KILLED", FailureClass::LostWorker));
     assert!(job.log().contains("thread.started"));
-    stage::submit::clear(&job.context).await;
+    stage::clear(&job.context).await;
 }
 
 pub async fn an_adopted_agent_can_be_stopped(world: World) {
@@ -537,7 +539,7 @@ pub async fn an_adopted_agent_can_be_stopped(world: World) {
     job.context.stop.cancel();
     let stopped = stage::submit::resume(&job.context, adopted).await;
     assert!(matches!(stopped, Err(stage::Error::Stopped("stopped"))), "{stopped:?}");
-    stage::submit::clear(&job.context).await;
+    stage::clear(&job.context).await;
 }
 
 pub async fn an_adopted_agent_keeps_its_own_limit(world: World) {
@@ -549,7 +551,7 @@ pub async fn an_adopted_agent_keeps_its_own_limit(world: World) {
         matches!(&ended, Err(stage::Error::Failed(failure)) if failure.code == "AGENT_TIMED_OUT"),
         "{ended:?}"
     );
-    stage::submit::clear(&job.context).await;
+    stage::clear(&job.context).await;
 }
 
 pub async fn what_is_left_with_a_login_is_ended_before_the_next_job_uses_it(world: World) {

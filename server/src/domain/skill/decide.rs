@@ -11,10 +11,24 @@ pub fn decide(policy: &Policy, run_id: Uuid, stage: Stage, asked: Option<&str>) 
     decide_at(policy, bucket(run_id, stage), stage, asked)
 }
 
-/// Decides a stage of a run that isn't there yet. `None` when it hangs on where the run will stand in the canary.
-pub fn foresee(policy: &Policy, stage: Stage, asked: Option<&str>) -> Option<Decision> {
+/// What can be told of a stage's decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Foreseen {
+    /// It is this.
+    Settled(Decision),
+    /// It is this for every run, but for where the run stands in the canary.
+    ForAnyRun(Decision),
+    /// It hangs on where the run will stand in the canary; it is this for those that are in its share.
+    Open(Decision),
+}
+
+/// Foresees a stage of a run that isn't there yet.
+pub fn foresee(policy: &Policy, stage: Stage, asked: Option<&str>) -> Foreseen {
     let [first, last] = [0, 99].map(|bucket| decide_at(policy, bucket, stage, asked));
-    (first.execution_path == last.execution_path).then_some(first)
+    match first.execution_path == last.execution_path {
+        true => Foreseen::ForAnyRun(first),
+        false => Foreseen::Open(first),
+    }
 }
 
 fn decide_at(policy: &Policy, bucket: u8, stage: Stage, asked: Option<&str>) -> Decision {

@@ -1,6 +1,6 @@
 //! Decisions in words, for people.
 
-use super::{Decision, DirectReason, Source};
+use super::{Decision, DirectReason, Foreseen, Source};
 
 impl Decision {
     /// Why it is so, in one sentence.
@@ -19,6 +19,10 @@ impl Decision {
             ),
             Some(DirectReason::SkillsOff) => format!("{stage} goes by the built-in code, since skills are switched off"),
             Some(DirectReason::StageOff) => format!("{stage} goes by the built-in code, since skills are switched off for it"),
+            Some(DirectReason::OutsideCanary) if *percent == 0 => format!(
+                "{stage} goes by the built-in code and not by skill {}, since no run goes by skills while the canary is at 0",
+                self.choice()
+            ),
             Some(DirectReason::OutsideCanary) => format!(
                 "{stage} goes by the built-in code and not by skill {}, since the run stands at {bucket} in the canary, not below {percent}",
                 self.choice()
@@ -44,14 +48,19 @@ impl Decision {
     }
 }
 
-/// The same of a decision that hangs on where the run will stand in the canary.
-pub fn explain_open(decision: &Decision) -> String {
-    format!(
-        "{} goes by skill {} for {} % of runs and by the built-in code for the others: name a run to see its way.",
-        decision.stage,
-        decision.choice(),
-        decision.canary_percent
-    )
+impl Foreseen {
+    /// Why it is so, in one sentence.
+    pub fn explanation(&self) -> String {
+        match self {
+            Self::Settled(decision) | Self::ForAnyRun(decision) => decision.explanation(),
+            Self::Open(decision) => format!(
+                "{} goes by skill {} for {} % of runs and by the built-in code for the others: name a run to see its way.",
+                decision.stage,
+                decision.choice(),
+                decision.canary_percent
+            ),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +68,7 @@ mod tests {
     use uuid::Uuid;
 
     use crate::domain::{
-        skill::{Policy, StagePolicy, decide},
+        skill::{Policy, StagePolicy, decide, foresee},
         stage::Stage,
     };
 
@@ -72,12 +81,18 @@ mod tests {
             change(&mut policy);
             decide(&policy, run_id, Stage::Discover, asked).explanation()
         };
+        let open = Policy {
+            canary_percent: 5,
+            ..Policy::default()
+        };
+        let open = foresee(&open, Stage::Publish, None).explanation();
         let said = [
             say(None, |_| ()),
             say(Some("own"), |_| ()),
             say(Some("other"), |policy| policy.shadow_mode = true),
             say(None, |policy| policy.canary_percent = 87),
             say(None, |policy| (policy.canary_percent, policy.shadow_mode) = (86, true)),
+            say(None, |policy| policy.canary_percent = 0),
             say(None, |policy| policy.use_skills = false),
             say(None, |policy| {
                 let stage = StagePolicy {
@@ -86,6 +101,7 @@ mod tests {
                 };
                 policy.stages.insert(Stage::Discover, stage);
             }),
+            open,
         ];
         insta::assert_snapshot!(said.join("\n"), @r"
         discover goes by skill speckit (the default).
@@ -93,8 +109,10 @@ mod tests {
         discover goes by skill speckit (the default, in place of other, which isn't allowed); the built-in code is run in its shadow and compared.
         discover goes by skill speckit (the default), since the run stands at 86 in the canary, below 87.
         discover goes by the built-in code and not by skill speckit (the default), since the run stands at 86 in the canary, not below 86; the skill is run in its shadow and compared.
+        discover goes by the built-in code and not by skill speckit (the default), since no run goes by skills while the canary is at 0.
         discover goes by the built-in code, since skills are switched off.
         discover goes by the built-in code, since skills are switched off for it.
+        publish goes by skill speckit (the default) for 5 % of runs and by the built-in code for the others: name a run to see its way.
         ");
     }
 }

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-pub use decide::{decide, foresee};
-pub use explain::explain_open;
+pub use decide::{Foreseen, decide, foresee};
 pub use name::{check_name, is_name};
 pub use policy::{Policy, SPECKIT, StagePolicy, canary_percent};
 

@@ -93,7 +93,7 @@ impl Policy {
     pub fn check(&self) -> Result<(), Error> {
         canary_percent(i64::from(self.canary_percent))?;
         if self.allowed_skills.is_empty() {
-            let message = "no skill would be allowed: name at least one, or switch skills off with use_skills";
+            let message = "no skill would be allowed: name at least one, such as speckit; to use none, switch skills off instead";
             return Err(Error::invalid("allowed_skills", "NO_SKILL_ALLOWED", message));
         }
         for (field, skills) in [

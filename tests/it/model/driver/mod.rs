@@ -13,6 +13,7 @@ use moorline_server::{
         preflight::{self, Preflight},
         retry::Policy,
         run::{Agent, Options, Phase},
+        skill,
     },
     flow::{Flow, Timers, accept, cancel, claim, expire, gate, leave, register, report, retry, seed, start},
 };
@@ -57,7 +58,11 @@ impl Server {
         };
         // Its groups end with the last clone of it.
         let flow = Flow::start(pool, Arc::new(InMemory::new()), timers, "codex_auth_", &TaskTracker::new());
-        seed::seed(&flow, 1, "codex_auth_", "gemini_auth").await.expect("a shard");
+        let skills = skill::Policy {
+            use_skills: false,
+            ..skill::Policy::default()
+        };
+        seed::seed(&flow, 1, "codex_auth_", "gemini_auth", &skills).await.expect("a shard");
         let client = database.connect().await.expect("a connection");
         Self {
             flow,

@@ -189,6 +189,56 @@ async fn an_end_outlives_the_process_until_it_is_acknowledged() {
     assert_eq!(place.again().await.recovered, []);
 }
 
+fn foreseen() -> Finished {
+    Finished {
+        outcome: Some(Outcome::Result(JobResult::default())),
+        execution: None,
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_was_foreseen_is_sent_by_the_next_process() {
+    let (place, lease) = (Place::at(TempDir::new().expect("a folder")).await, Lease::new("job", 7));
+    place.ledger.open(&lease);
+    place.ledger.report(&lease, line());
+    assert!(place.ledger.foresee(&lease, foreseen()).await);
+    assert_eq!(sequences(&place.ledger), [1], "this process goes on");
+    assert!(!place.ledger.inventory()[0].finished);
+    // What comes afterwards takes the numbers that follow; the server has two, and word of one got lost.
+    place.ledger.report(&lease, line());
+    place.ledger.report(&lease, line());
+    let place = place.again().await;
+    let held = place.ledger.inventory();
+    assert_eq!((held[0].finished, held[0].last_sequence), (false, 1));
+    assert_eq!(sequences(&place.ledger), [1], "its number isn't known before the server's welcome");
+    assert!(!place.ledger.kept(&lease, 2));
+    let mut sent = BTreeMap::new();
+    let end = place.ledger.next(&mut sent).expect("an end");
+    assert_eq!((end.sequence, end.news), (3, Some(News::Finished(foreseen()))));
+    assert!(!place.ledger.kept(&lease, 2), "a later welcome changes nothing");
+    assert_eq!(sequences(&place.ledger), [3]);
+    assert!(place.ledger.acknowledge(&lease, 3));
+    patient(place.cleared()).await;
+    assert_eq!(place.again().await.recovered, []);
+}
+
+#[tokio::test]
+async fn an_end_takes_the_place_of_the_one_that_was_foreseen() {
+    let (place, lease) = (Place::at(TempDir::new().expect("a folder")).await, Lease::new("job", 7));
+    place.ledger.open(&lease);
+    assert!(place.ledger.foresee(&lease, foreseen()).await);
+    assert!(place.ledger.finish(&lease, Finished::default()).await);
+    let place = place.again().await;
+    let end = place.ledger.next(&mut BTreeMap::new()).expect("an end");
+    assert_eq!((end.sequence, end.news), (1, Some(News::Finished(Finished::default()))));
+    place.ledger.forget(&lease);
+    assert!(
+        !place.ledger.foresee(&lease, foreseen()).await,
+        "of a forgotten lease nothing is kept"
+    );
+    patient(place.cleared()).await;
+}
+
 #[tokio::test]
 async fn nothing_is_sent_of_an_end_that_is_not_on_the_disk_yet() {
     let (ledger, lease) = (Ledger::default(), Lease::new("job", 7));

@@ -70,6 +70,26 @@ impl Site {
         std::fs::write(folder.private().join("at-work.json"), noted.to_string()).unwrap();
     }
 
+    /// The same of a leg.
+    fn noted_leg(&self, job: &str, token: i64, leg: &str) {
+        self.noted(job, token);
+        let file = RunFolder::below(self.dir.path(), &format!("run-{job}"), job)
+            .private()
+            .join("at-work.json");
+        let mut noted: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        noted["leg"] = leg.into();
+        std::fs::write(file, noted.to_string()).unwrap();
+    }
+
+    /// A container of a leg.
+    fn container_of(&self, job: &str, token: i64, volume: &str, leg: &str) {
+        self.container(job, token, "w", volume);
+        let mut shelf = self.shelf.0.lock().unwrap();
+        let container = shelf.last_mut().unwrap();
+        container.id = format!("{job}-{token}-{leg}");
+        container.labels.insert(Leg::LABEL.to_owned(), leg.to_owned());
+    }
+
     async fn find(&self) -> Claims {
         find(&self.config, &self.shelf, &self.recovered).await.unwrap()
     }
@@ -99,6 +119,37 @@ async fn a_job_with_offer_container_and_note_is_gone_on_with() {
         ("a-7", "c0ffee")
     );
     assert!(claims.is_empty());
+}
+
+#[tokio::test]
+async fn of_a_jobs_legs_the_one_that_was_noted_last_is_gone_on_with() {
+    let mut site = Site::new();
+    site.job("a", 7, v1::Stage::Submit);
+    site.container_of("a", 7, "v", "skill");
+    site.container_of("a", 7, "v", "fallback");
+    site.container_of("a", 7, "v", "shadow");
+    for leg in ["fallback", "skill"] {
+        site.noted_leg("a", 7, leg);
+        let kept = site.find().await.kept();
+        assert_eq!(
+            (kept[0].adopted.container.id.as_str(), kept[0].adopted.at_work.leg.name()),
+            (&*format!("a-7-{leg}"), leg)
+        );
+    }
+    // Of a worker that knew of no legs: the built-in way, which has no container here.
+    site.noted("a", 7);
+    assert_eq!(site.why_not().await, Some("the agent that was noted last is gone"));
+    site.container("a", 7, "w", "v");
+    assert_eq!(site.why_not().await, None);
+}
+
+#[tokio::test]
+async fn a_program_that_has_no_login_is_gone_on_with_whatever_volume_the_worker_holds() {
+    let mut site = Site::new();
+    site.job("a", 7, v1::Stage::Submit);
+    site.noted_leg("a", 7, "program");
+    site.container_of("a", 7, "", "program");
+    assert_eq!(site.why_not().await, None);
 }
 
 #[tokio::test]

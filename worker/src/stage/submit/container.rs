@@ -2,43 +2,41 @@
 
 use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use moorline_proto::v1;
 use moorline_telemetry::{
     step,
     trace::{self, Place},
 };
 use secrecy::SecretString;
 
-use super::{AtWork, Submit, log, prompt, running::Running};
+use super::{AtWork, Submit, log};
 use crate::{
     collect,
     engine::{ContainerSpec, Limits, VolumeMount},
     git::Base,
-    stage::Error,
+    stage::{Context, Error, Leg, attempt, running::Running},
     told::Told,
     volume::guard::{Kind, Mode, Use},
 };
 
-/// Longest time of the agent where the offer names none.
-const LONGEST: Duration = Duration::from_secs(7200);
 /// What lies between the agent's own limit and the stage's deadline, so that the limit comes first. Once the agent has ended there is no
 /// deadline: its log and patch are stored whenever the server takes them.
 pub const AFTERWARDS: Duration = Duration::from_secs(60);
 
 impl Submit<'_> {
     /// Starts the agent. From here on another process of this worker could go on.
-    pub(super) async fn start(&self, base: &Base, phase: &v1::TaskPhase, capacity: u32, place: &Place) -> Result<(Running, AtWork), Error> {
+    pub(super) async fn start(&self, base: &Base, prompt: &str, capacity: u32, place: &Place) -> Result<(Running, AtWork), Error> {
         let ctx = self.ctx;
         if ctx.stop.is_cancelled() {
             return Err(Error::Stopped("not_started"));
         }
-        self.write_prompt(&prompt::write(&self.spec.feature_key, phase))
-            .map_err(|error| self.unusable(&error))?;
+        self.write_prompt(prompt).map_err(|error| self.unusable(&error))?;
         let started = ctx.engine.start(&self.container(capacity, place)).await;
         let running = Running::new(ctx, started.map_err(|error| self.engine_fault(&error))?);
-        let at_work = AtWork::new(ctx.offer.lease_token, base, self.began.clone());
-        // Not before the start: a container that was made and never started would look like one that has ended.
-        if let Err(error) = at_work.write(&ctx.folder) {
+        let at_work = AtWork::new(ctx, base, self.leg, self.output_before);
+        // Not before the start: a container that was made and never started would look like one that has ended. A shadow's is nobody's to go on with.
+        if self.leg != Leg::Shadow
+            && let Err(error) = at_work.write(&ctx.folder)
+        {
             running.end().await;
             return Err(self.unusable(&error));
         }
@@ -62,7 +60,6 @@ impl Submit<'_> {
         let (ctx, config, folder) = (self.ctx, &self.ctx.config, &self.ctx.folder);
         let agent_home = folder.home.join(self.agent.home_folder());
         let text = |path: &std::path::Path| SecretString::from(path.display().to_string());
-        let label = |name: &str, value: String| (format!("moorline.{name}"), value);
         let mut env = BTreeMap::from([
             ("LANG".to_owned(), SecretString::from("C.UTF-8")),
             // Nobody could answer.
@@ -78,19 +75,11 @@ impl Submit<'_> {
             env.insert(trace::VARIABLE.to_owned(), SecretString::from(place.to_string()));
         }
         ContainerSpec {
-            name: format!("moorline-{}-{}", ctx.offer.job_id, ctx.offer.lease_token),
+            name: self.leg.container(&ctx.offer.job_id, ctx.offer.lease_token),
             image: config.job_image.clone(),
             argv: self.guarded(&agent_home, capacity),
             env,
-            labels: BTreeMap::from([
-                label("run", ctx.offer.run_id.clone()),
-                label("job", ctx.offer.job_id.clone()),
-                label("attempt", ctx.offer.attempt.to_string()),
-                label("lease", ctx.offer.lease_token.to_string()),
-                label("volume", self.volume.clone().unwrap_or_default()),
-                label("worker", config.name.clone()),
-                (collect::ROOT.to_owned(), config.work_root.display().to_string()),
-            ]),
+            labels: labels(ctx, self.leg, self.volume.as_deref()),
             run_dir: Some(folder.root.clone()),
             workdir: Some(folder.repo.clone()),
             volume: self.volume.clone().map(|volume| VolumeMount {
@@ -102,7 +91,7 @@ impl Submit<'_> {
                 memory_bytes: config.job_memory_bytes,
                 cpu_millis: config.job_cpu_millis,
                 pids: config.job_pids,
-                time: self.agent_time(),
+                time: time_left(ctx),
             },
             network: config.job_network.clone(),
             stdin: Some(folder.root.join("prompt.md")),
@@ -126,15 +115,6 @@ impl Submit<'_> {
         lock.guard(agent_home, argv)
     }
 
-    /// What is left of the job's time, less what comes after the agent: its own limit should be what ends it, with its log stored,
-    /// rather than the worker's.
-    fn agent_time(&self) -> Duration {
-        let offered = self.ctx.offer.timeout.and_then(|timeout| Duration::try_from(timeout).ok());
-        let all = offered.filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
-        let left = all.saturating_sub(self.began.elapsed().unwrap_or_default());
-        left - AFTERWARDS.min(left / 10)
-    }
-
     fn write_prompt(&self, prompt: &str) -> std::io::Result<()> {
         // Made anew or not at all: nothing that is there already is written through.
         let mut file = std::fs::File::create_new(self.ctx.folder.root.join("prompt.md"))?;
@@ -142,4 +122,26 @@ impl Submit<'_> {
         file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
         file.write_all(prompt.as_bytes())
     }
+}
+
+/// What is left of the job's time, less what comes after the agent: its own limit should be what ends it, with its log stored,
+/// rather than the worker's.
+pub(super) fn time_left(ctx: &Context) -> Duration {
+    let left = attempt::left(ctx);
+    left - AFTERWARDS.min(left / 10)
+}
+
+/// Labels that name run, job, attempt, lease and leg.
+pub(crate) fn labels(ctx: &Context, leg: Leg, volume: Option<&str>) -> BTreeMap<String, String> {
+    let label = |name: &str, value: String| (format!("moorline.{name}"), value);
+    BTreeMap::from([
+        label("run", ctx.offer.run_id.clone()),
+        label("job", ctx.offer.job_id.clone()),
+        label("attempt", ctx.offer.attempt.to_string()),
+        label("lease", ctx.offer.lease_token.to_string()),
+        label("volume", volume.unwrap_or_default().to_owned()),
+        label("worker", ctx.config.name.clone()),
+        (Leg::LABEL.to_owned(), leg.name().to_owned()),
+        (collect::ROOT.to_owned(), ctx.config.work_root.display().to_string()),
+    ])
 }

@@ -2,34 +2,29 @@
 
 use moorline_proto::v1::{FailureClass, PreflightRung};
 
-use super::{Submit, running::STILL_RUNNING};
+use super::Submit;
 use crate::{
     agent::Fault,
     engine, preflight,
-    redact::chain,
-    stage::{Error, failure},
+    stage::{
+        Error, failure,
+        fault::{self, SAID},
+        running::{End, STILL_RUNNING},
+    },
 };
 
-/// Longest text of the agent's in a message, in characters.
-const SAID: usize = 400;
-
 impl Submit<'_> {
-    /// The engine's errors say themselves what to do.
     pub(super) fn engine_fault(&self, error: &engine::Error) -> Error {
-        use engine::Error as Engine;
-        let (code, class) = match error {
-            Engine::ImageMissing { .. } => ("IMAGE_MISSING", FailureClass::Environment),
-            Engine::Unreachable { .. } => ("ENGINE_UNREACHABLE", FailureClass::Environment),
-            Engine::ImageNotAllowed { .. } => ("IMAGE_NOT_ALLOWED", FailureClass::Environment),
-            Engine::NetworkMissing { .. } => ("NETWORK_MISSING", FailureClass::Environment),
-            Engine::ProgramMissing { .. } => ("AGENT_CLI_MISSING", FailureClass::Environment),
-            Engine::VolumeMissing { .. } => ("VOLUME_MISSING", FailureClass::Login),
-            Engine::VolumeInUse { .. } => ("VOLUME_IN_USE", FailureClass::Environment),
-            Engine::Fenced { .. } => ("FENCED", FailureClass::Environment),
-            Engine::VolumeUnusable { .. } => ("VOLUME_UNUSABLE", FailureClass::Environment),
-            Engine::Other { .. } => ("ENGINE_FAILED", FailureClass::Environment),
-        };
-        Error::Failed(failure(code, class, self.redactor.line(&chain(error), SAID)))
+        fault::of_engine(error, &self.redactor)
+    }
+
+    /// Why there is no exit to judge.
+    pub(super) fn no_exit(&self, end: End) -> Error {
+        match end {
+            End::Stopped(how) => Error::Stopped(how),
+            End::Engine(error) => self.engine_fault(&error),
+            End::DiskFull(how) | End::Excess(how) => self.disk_full(how),
+        }
     }
 
     /// The job took more of the disk than it may.

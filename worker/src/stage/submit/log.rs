@@ -12,11 +12,11 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Submit, lines::Lines, progress::Throttle, told::Told};
+use super::{Submit, progress::Throttle, told::Told};
 use crate::{
     agent::{Agent, Transcript},
     redact::Redactor,
-    stage::{Outlet, RunFolder},
+    stage::{Lines, Outlet, RunFolder},
 };
 
 /// How often the output is looked at.
@@ -42,6 +42,16 @@ pub(super) fn stderr(folder: &RunFolder) -> PathBuf {
     folder.artifacts.join("codex.stderr")
 }
 
+/// The agent's log without secrets, as it is stored.
+pub(super) fn artifact(folder: &RunFolder) -> PathBuf {
+    folder.private().join("codex.jsonl")
+}
+
+/// The job's output, where another leg has written to it before this one: what of it has been sent can't be sent otherwise any more.
+pub(super) fn output(folder: &RunFolder) -> PathBuf {
+    folder.private().join("output.jsonl")
+}
+
 /// One agent's output.
 pub(super) struct Log {
     agent: Arc<dyn Agent>,
@@ -51,9 +61,10 @@ pub(super) struct Log {
     /// What the container writes.
     raw: PathBuf,
     stderr: PathBuf,
-    /// The same without secrets.
+    /// The same without secrets, after what earlier legs have written.
     path: PathBuf,
     clean: File,
+    before: u64,
     lines: Lines,
     /// Bytes that were read of what the container writes, that were taken as whole lines, and that were written without secrets.
     offset: u64,
@@ -73,16 +84,23 @@ pub(super) struct Log {
 impl Log {
     /// Begins at the beginning, also where the agent was `adopted`: what it has said so far is the state that is needed.
     pub(super) fn open(submit: &Submit<'_>, adopted: bool) -> io::Result<Self> {
-        let folder = &submit.ctx.folder;
-        let path = folder.private().join("codex.jsonl");
+        let (folder, before) = (&submit.ctx.folder, submit.output_before);
+        let path = match before {
+            0 => artifact(folder),
+            _ => output(folder),
+        };
+        let mut clean = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+        clean.set_len(before)?;
+        clean.seek(SeekFrom::End(0))?;
         Ok(Self {
             agent: submit.agent.clone(),
             outlet: submit.ctx.outlet.clone(),
             redactor: submit.redactor.clone(),
             raw: raw(folder),
             stderr: stderr(folder),
-            clean: File::create(&path)?,
+            clean,
             path,
+            before,
             folder: folder.clone(),
             lines: Lines::default(),
             offset: 0,
@@ -189,11 +207,11 @@ impl Log {
     fn put(&mut self, clean: &str) -> io::Result<()> {
         if self.gap {
             // What could not be written whole may have left a part of a line.
-            if self.clean.stream_position()? > self.kept {
+            if self.clean.stream_position()? > self.before + self.kept {
                 self.clean.write_all(b"\n")?;
             }
             self.clean.write_all(self.own_up().as_bytes())?;
-            self.kept = self.clean.stream_position()?;
+            self.kept = self.clean.stream_position()? - self.before;
             (self.gap, self.gap_said) = (false, true);
         }
         self.clean.write_all(clean.as_bytes())?;
@@ -212,8 +230,9 @@ impl Log {
         }
     }
 
-    /// Ends the file with what is left and with standard error, and returns what was said.
-    pub(super) fn finish(mut self) -> (Transcript, String) {
+    /// Ends the file with what is left and with standard error, and returns what was said. What this agent has written of it alone is in the file
+    /// `artifact` then.
+    pub(super) fn finish(mut self, artifact: &Path) -> (Transcript, String) {
         let stderr = tail(&self.folder, &self.stderr, 0, STDERR).unwrap_or_default();
         let mut left = self.lines.rest();
         if self.full {
@@ -244,10 +263,21 @@ impl Log {
             true => self.put(&last),
             false => self.clean.write_all(last.as_bytes()),
         };
-        if let Err(error) = ended.and_then(|()| self.clean.sync_all()) {
+        let ended = ended.and_then(|()| self.clean.sync_all());
+        if let Err(error) = ended.and_then(|()| self.cut_out(artifact)) {
             tracing::warn!(%error, "the agent's log could not be written to its end");
         }
         (self.transcript, stderr)
+    }
+}
+
+impl Log {
+    fn cut_out(&mut self, to: &Path) -> io::Result<()> {
+        if self.before > 0 {
+            self.clean.seek(SeekFrom::Start(self.before))?;
+            io::copy(&mut self.clean, &mut File::create(to)?)?;
+        }
+        Ok(())
     }
 }
 

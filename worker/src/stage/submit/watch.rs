@@ -6,13 +6,15 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Submit,
-    log::Log,
-    running::{End, Running},
+    log::{Log, artifact},
 };
 use crate::{
     agent::{Fault, Transcript},
     engine::Exit,
-    stage::Error,
+    stage::{
+        Error, Leg,
+        running::{End, Running},
+    },
     volume::steward::Outcome,
 };
 
@@ -35,7 +37,7 @@ impl Submit<'_> {
             exit
         };
         let (exit, ()) = tokio::join!(waiting, log.follow(&ended));
-        let (transcript, stderr) = log.finish();
+        let (transcript, stderr) = log.finish(&artifact(&ctx.folder));
         followed.cancel();
         let code = exit.as_ref().ok().map(|exit| format!("{exit:?}"));
         let told = self.told();
@@ -48,10 +50,9 @@ impl Submit<'_> {
                 }
                 if matches!(end, End::DiskFull(_)) {
                     drop(follow.await);
-                    let stored = ctx.outlet.upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl");
-                    drop(stored.await);
+                    drop(self.store_log().await);
                 }
-                return Err(end.of(self));
+                return Err(self.no_exit(end));
             }
         };
         if let Some(refusal) = self.kept_out(exit, &stderr) {
@@ -64,10 +65,7 @@ impl Submit<'_> {
             // The artifact below has all of it.
             tracing::warn!(code = %failure.code, "the agent's output could not be sent while it worked: {}", failure.message);
         }
-        let stored = ctx
-            .outlet
-            .upload_artifact(ArtifactType::CodexLogs, &path, "application/jsonl")
-            .await;
+        let stored = self.store_log().await;
         // The agent's own failure says more than that of its log.
         if let Err(fault) = verdict {
             let fault = match adopted && self.went_with_its_engine(exit, &transcript).await {
@@ -76,8 +74,18 @@ impl Submit<'_> {
             };
             return Err(self.agent_fault(fault).await);
         }
-        stored.map_err(Error::Failed)?;
+        stored?;
         Ok(transcript)
+    }
+
+    /// Stores the agent's log. What becomes of that of a skill's agent is only known when its leg is at its end.
+    async fn store_log(&self) -> Result<(), Error> {
+        if self.leg == Leg::Skill {
+            return Ok(());
+        }
+        let file = artifact(&self.ctx.folder);
+        let stored = self.ctx.outlet.upload_artifact(ArtifactType::CodexLogs, &file, "application/jsonl");
+        stored.await.map(drop).map_err(Error::Failed)
     }
 
     /// Whether an agent that ended while no worker was there ended with the machine or its engine: that is not the agent's fault.

@@ -160,7 +160,14 @@ fn what_does_not_hang_on_the_canary_can_be_told_before_there_is_a_run() {
             use_skills,
             ..Policy::default()
         };
-        foresee(&policy, Stage::Discover, None).map(|decision| decision.execution_path)
+        match foresee(&policy, Stage::Discover, None) {
+            Foreseen::ForAnyRun(decision) => Some(decision.execution_path),
+            Foreseen::Open(decision) => {
+                assert_eq!(decision.execution_path, ExecutionPath::Skill);
+                None
+            }
+            Foreseen::Settled(decision) => panic!("there is no run: {decision:?}"),
+        }
     };
     assert_eq!(at(100, true), Some(ExecutionPath::Skill));
     assert_eq!(at(0, true), Some(ExecutionPath::DirectOnly));

@@ -37,6 +37,9 @@ impl Outlet for Ear {
     async fn download_artifact(&self, _: &str, _: &Path) -> Result<(), v1::Failure> {
         Ok(())
     }
+    async fn foresee(&self, _: v1::Finished) -> bool {
+        true
+    }
     async fn follow_output(&self, _: &Path, _: CancellationToken) -> Result<(), v1::Failure> {
         Ok(())
     }
@@ -63,6 +66,7 @@ fn opened(folder: RunFolder, most: u64, adopted: bool) -> Log {
         raw: raw(&folder),
         told: Told::open(&folder, adopted),
         clean: File::create(&path).unwrap(),
+        before: 0,
         path,
         folder,
         lines: Lines::default(),
@@ -82,7 +86,7 @@ async fn read(mut log: Log) -> (Transcript, String) {
     let (ended, path) = (CancellationToken::new(), log.path.clone());
     ended.cancel();
     log.follow(&ended).await;
-    let (transcript, _) = log.finish();
+    let (transcript, _) = log.finish(&path);
     (transcript, std::fs::read_to_string(path).unwrap())
 }
 
@@ -217,4 +221,25 @@ async fn a_disk_that_is_full_for_a_moment_costs_a_part_of_the_log_and_no_event()
         assert_eq!(kept.matches("moorline.truncated").count(), 1, "{kept}");
         assert_eq!(kept.ends_with("}\nlater\n"), again, "{kept}");
     }
+}
+
+#[tokio::test]
+async fn a_log_that_follows_anothers_leaves_that_alone_and_is_stored_by_itself() {
+    let dir = TempDir::new().unwrap();
+    let folder = RunFolder::below(dir.path(), "run-1", "job-1");
+    std::fs::create_dir_all(&folder.artifacts).unwrap();
+    folder.create_private().unwrap();
+    std::fs::write(raw(&folder), format!("{DONE}\n")).unwrap();
+    let mut log = opened(folder.clone(), MOST, false);
+    // As `open` does it, also where a worker goes on that has written more before.
+    std::fs::write(&log.path, "of the first\nand more").unwrap();
+    (log.clean, log.before) = (File::options().read(true).write(true).open(&log.path).unwrap(), 13);
+    log.clean.set_len(13).unwrap();
+    log.clean.seek(SeekFrom::End(0)).unwrap();
+    let (ended, path) = (CancellationToken::new(), log.path.clone());
+    ended.cancel();
+    log.follow(&ended).await;
+    log.finish(&artifact(&folder));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), format!("of the first\n{DONE}\n"));
+    assert_eq!(std::fs::read_to_string(artifact(&folder)).unwrap(), format!("{DONE}\n"));
 }

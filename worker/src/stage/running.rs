@@ -1,17 +1,15 @@
-//! The agent's container while it runs: whatever happens to the engine or the job, it doesn't outlive the job. It may outlive the worker.
+//! A job's container while it runs, an agent's or a skill's: whatever happens to the engine or the job, it doesn't outlive the job. It may outlive
+//! the worker.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use moorline_proto::v1::{self, FailureClass};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Submit, space::Space};
+use super::{AgentEnded, Context, STOP_GRACE, space::Space};
 use crate::{
     engine::{self, Container, Engine, Exit},
-    holding::Holding,
     redact::chain,
-    stage::{Context, Error, Owner, STOP_GRACE, failure},
 };
 
 /// How long an engine that fails is asked again to end a container.
@@ -27,74 +25,86 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 pub(crate) const STILL_RUNNING: &str = "still_running";
 
 /// Why there is no exit to judge.
-pub(super) enum End {
+pub(crate) enum End {
     /// The job was told to stop.
     Stopped(&'static str),
     /// The engine failed.
     Engine(engine::Error),
     /// It took more of the disk than it may; what it took to stop it.
     DiskFull(&'static str),
+    /// It wrote more than is read of it; what it took to stop it.
+    Excess(&'static str),
 }
 
 impl End {
     /// Whether the container could not be ended.
-    pub(super) fn still_runs(&self) -> bool {
-        matches!(self, Self::Stopped(STILL_RUNNING) | Self::DiskFull(STILL_RUNNING))
-    }
-
-    pub(super) fn of(self, submit: &Submit<'_>) -> Error {
-        match self {
-            Self::Stopped(how) => Error::Stopped(how),
-            Self::Engine(error) => submit.engine_fault(&error),
-            Self::DiskFull(how) => submit.disk_full(how),
-        }
+    pub(crate) fn still_runs(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped(STILL_RUNNING) | Self::DiskFull(STILL_RUNNING) | Self::Excess(STILL_RUNNING)
+        )
     }
 }
 
 /// A container that is stopped and removed if the stage is given up, and left alone if the worker goes: the next one of its name adopts it.
-pub(super) struct Running {
+pub(crate) struct Running {
     engine: Arc<dyn Engine>,
     container: Option<Container>,
     space: Space,
     leaving: CancellationToken,
-    ended: CancellationToken,
+    /// Told when it has ended by itself, where what comes after it is to have no deadline.
+    ended: Option<AgentEnded>,
 }
 
 impl Running {
-    pub(super) fn new(ctx: &Context, container: Container) -> Self {
+    /// One whose work is stored however long that takes.
+    pub(crate) fn new(ctx: &Context, container: Container) -> Self {
+        let mut running = Self::cheap(ctx, container);
+        running.ended = Some(ctx.agent_ended.clone());
+        running
+    }
+
+    /// One whose work can be done again: the stage's deadline holds on.
+    pub(crate) fn cheap(ctx: &Context, container: Container) -> Self {
         Self {
             engine: ctx.engine.clone(),
             container: Some(container),
             space: Space::of(ctx),
             leaving: ctx.leaving.clone(),
-            ended: ctx.agent_ended.clone(),
+            ended: None,
         }
     }
 
     /// Waits for its end, and brings it about when the job is told to stop, its disk is full or the engine fails. The ended container stays, with its exit
     /// code, until the job's end is on record: a worker that is killed before that finds it there.
-    pub(super) async fn attend(mut self, stop: &CancellationToken) -> Result<Exit, End> {
+    pub(crate) async fn attend(self, stop: &CancellationToken) -> Result<Exit, End> {
+        self.attend_until(stop, std::future::pending()).await
+    }
+
+    /// The same for one that may write so much and no more: `excess` passes when it has written more.
+    pub(crate) async fn attend_until(mut self, stop: &CancellationToken, excess: impl Future<Output = ()>) -> Result<Exit, End> {
         let ended = match self.container.clone() {
-            Some(container) => self.wait(&container, stop).await,
+            Some(container) => self.wait(&container, stop, excess).await,
             None => Err(End::Stopped("stopped")),
         };
         self.container = None;
         let over = match &ended {
             Ok(_) => true,
-            Err(end) => matches!(end, End::DiskFull(_)) && !end.still_runs(),
+            Err(end) => matches!(end, End::DiskFull(_) | End::Excess(_)) && !end.still_runs(),
         };
-        if over {
-            self.ended.cancel();
+        if let Some(ended) = self.ended.as_ref().filter(|_| over) {
+            ended.set();
         }
         ended
     }
 
-    async fn wait(&self, container: &Container, stop: &CancellationToken) -> Result<Exit, End> {
+    async fn wait(&self, container: &Container, stop: &CancellationToken, excess: impl Future<Output = ()>) -> Result<Exit, End> {
         let waited = tokio::select! {
             biased;
             exit = self.engine.wait(container) => exit,
             () = stop.cancelled() => return Err(End::Stopped(self.halt(container).await)),
             () = self.space.overflow(container) => return Err(End::DiskFull(self.halt(container).await)),
+            () = excess => return Err(End::Excess(self.halt(container).await)),
         };
         match waited {
             // What it wrote at last is looked at before anything reads it.
@@ -128,7 +138,7 @@ impl Running {
     }
 
     /// Stops and removes it now.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         if let Some(container) = self.container.take() {
             end(self.engine.as_ref(), &container, Duration::ZERO).await;
         }
@@ -147,69 +157,26 @@ impl Drop for Running {
     }
 }
 
-/// Removes the job's containers, once its end is on record: those of this lease and of older ones. Stops them before, if they run at all.
-pub async fn clear(ctx: &Context) {
+/// Removes the job's containers, once its end is on record: those of this lease and of older ones. Stops them before, if they run at all. Returns
+/// whether all are gone.
+pub async fn clear(ctx: &Context) -> bool {
     let labels = [("moorline.job", &ctx.offer.job_id), ("moorline.worker", &ctx.config.name)];
     match ctx.engine.list(&labelled(labels)).await {
         Ok(left) => {
+            let mut gone = true;
             for container in left {
-                end(ctx.engine.as_ref(), &container, STOP_GRACE).await;
+                gone &= end(ctx.engine.as_ref(), &container, STOP_GRACE).await;
             }
+            gone
         }
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "the job's container could not be looked for; the next job of its login removes it")
+            tracing::warn!(error = %chain(&error), "the job's container could not be looked for; the next job of its login removes it");
+            false
         }
     }
 }
 
-impl Submit<'_> {
-    /// Ends whatever else uses the login. A login serves one job at a time, and this is that job: what is there was left by one that could not
-    /// be ended in its time.
-    pub(super) async fn free_volume(&self) -> Result<(), Error> {
-        let Some(volume) = &self.volume else { return Ok(()) };
-        let engine = self.ctx.engine.as_ref();
-        let left = match engine.list(&labelled([("moorline.volume", volume)])).await {
-            Ok(left) => left,
-            Err(error) => {
-                // An engine that can't do this can't check the login either, and the check says best what is the matter.
-                self.preflight().await?;
-                return Err(self.engine_fault(&error));
-            }
-        };
-        // Where a login serves more than one, the worker's other jobs work on.
-        let at_work = self.ctx.holding.as_ref().map(Holding::agents).unwrap_or_default();
-        for container in left.into_iter().filter(|container| !is_of(container, &at_work, &self.ctx.offer)) {
-            let label = |name: &str| container.labels.get(name).map(String::as_str).unwrap_or_default();
-            tracing::warn!(
-                container = %container.id,
-                of_run = label("moorline.run"),
-                of_job = label("moorline.job"),
-                of_worker = label("moorline.worker"),
-                %volume,
-                "a container with this job's login was left behind: it is stopped and removed before the job starts"
-            );
-            if !end(engine, &container, STOP_GRACE).await {
-                let message = format!(
-                    "the container {} still runs with the volume {volume} mounted, and the engine could not end it: remove it by hand, then retry \
-                     the run",
-                    container.id
-                );
-                return Err(Error::Failed(failure("VOLUME_IN_USE", FailureClass::Environment, message)));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether it is the container of another job of these.
-fn is_of(container: &Container, at_work: &[Owner], offer: &v1::Offer) -> bool {
-    let label = |name: &str| container.labels.get(name).map(String::as_str);
-    let of =
-        |owner: &Owner| label("moorline.job") == Some(&owner.job_id) && label("moorline.lease") == Some(&owner.lease_token.to_string());
-    at_work.iter().any(|owner| owner.job_id != offer.job_id && of(owner))
-}
-
-fn labelled<const N: usize>(labels: [(&str, &String); N]) -> BTreeMap<String, String> {
+pub(super) fn labelled<const N: usize>(labels: [(&str, &String); N]) -> BTreeMap<String, String> {
     labels.map(|(name, value)| (name.to_owned(), value.clone())).into()
 }
 
@@ -247,4 +214,4 @@ pub(crate) async fn end(engine: &dyn Engine, container: &Container, grace: Durat
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

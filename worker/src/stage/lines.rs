@@ -5,11 +5,11 @@ const LONGEST: usize = 8 << 20;
 
 /// What has come of a line that has not ended.
 #[derive(Debug, Default)]
-pub(super) struct Lines(Vec<u8>);
+pub(crate) struct Lines(Vec<u8>);
 
 impl Lines {
     /// Takes a piece in, and returns the lines that it ends, with their ends. Each byte is looked at once and moved once.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
         let end = piece.iter().rposition(|byte| *byte == b'\n').map(|at| self.0.len() + at + 1);
         self.0.extend_from_slice(piece);
         let end = end.or_else(|| (self.0.len() > LONGEST).then_some(self.0.len()))?;
@@ -18,7 +18,7 @@ impl Lines {
     }
 
     /// What is left without an end.
-    pub(super) fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
 }
