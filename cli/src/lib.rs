@@ -23,6 +23,7 @@ mod resume;
 mod route;
 mod run;
 mod shard;
+mod skill;
 mod table;
 mod time;
 mod view;
@@ -58,6 +59,7 @@ async fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Exit, Error> {
         Command::Volume(command) => volume::execute(command, &cli.global, console).await,
         Command::Preflight(args) => preflight::execute(args, &cli.global, console).await,
         Command::Worker(command) => worker::execute(command, &cli.global, console).await,
+        Command::Skill(command) => skill::execute(command, &cli.global, console).await,
         Command::Route(args) => route::execute(args, &cli.global, console).await,
         Command::Completions { shell } => completions::execute(*shell, console),
         Command::Dev(args) => dev::execute(args, console).await,

@@ -11,6 +11,7 @@ mod logins;
 mod proxy;
 mod route;
 mod samples;
+mod skills;
 mod tables;
 mod volumes;
 mod watch;

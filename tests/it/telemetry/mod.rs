@@ -225,7 +225,11 @@ fn check_lines(scene: &Scene) {
         let ended = line["message"] == "job succeeded";
         let expected: (Value, Value, Value) = match line["job_id"].is_null() {
             true => (Value::Null, Value::Null, Value::Null),
-            false => ("speckit".into(), "direct_only".into(), if ended { false.into() } else { Value::Null }),
+            false => (
+                "speckit".into(),
+                "direct_only".into(),
+                if ended { false.into() } else { Value::Null },
+            ),
         };
         assert_eq!(way, (&expected.0, &expected.1, &expected.2), "{line}");
     }
@@ -274,7 +278,12 @@ async fn check_metrics(scene: &Scene) {
         one("moorline_claim_latency_seconds_count", &[("stage", stage), ("queue", queue)]);
         one(
             "moorline_stage_executions_total",
-            &[("stage", stage), ("skill", "speckit"), ("execution_path", "direct_only"), ("outcome", "succeeded")],
+            &[
+                ("stage", stage),
+                ("skill", "speckit"),
+                ("execution_path", "direct_only"),
+                ("outcome", "succeeded"),
+            ],
         );
         one("moorline_job_duration_seconds_count", &[("stage", stage), ("status", "succeeded")]);
     }
