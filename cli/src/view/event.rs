@@ -41,7 +41,6 @@ pub enum What {
         failure: Option<Failure>,
         reason: Option<String>,
     },
-    // Boxed, since most events are much smaller.
     JobChanged(Box<JobChanged>),
     Preflight(Preflight),
     CredentialAudit(CredentialAudit),
