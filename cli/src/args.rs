@@ -15,7 +15,7 @@ use crate::{
     console::Format,
     dev, exit,
     names::{self, Named},
-    preflight, route, run, shard, time, volume, worker,
+    preflight, route, run, shard, skill, time, volume, worker,
 };
 
 /// Moorline: runs of coding agents, routed by hash to shards that each hold one login.
@@ -69,6 +69,9 @@ pub enum Command {
     /// Show workers, and drain them.
     #[command(subcommand)]
     Worker(worker::Command),
+    /// Check skills.
+    #[command(subcommand)]
+    Skill(skill::Command),
     /// Say which shard a key goes to, and why.
     Route(route::Args),
     /// Print a completion script for a shell.
@@ -102,7 +105,9 @@ impl Command {
         match self {
             Self::Preflight(_) => true,
             Self::Volume(command) => command.asks_a_worker(),
-            Self::Run(_) | Self::Shard(_) | Self::Worker(_) | Self::Route(_) | Self::Completions { .. } | Self::Dev(_) => false,
+            Self::Run(_) | Self::Shard(_) | Self::Worker(_) | Self::Skill(_) | Self::Route(_) | Self::Completions { .. } | Self::Dev(_) => {
+                false
+            }
         }
     }
 }

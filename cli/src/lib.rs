@@ -7,10 +7,11 @@
 //! - [`args`]: the command line; a module per noun (`run`, `shard`, `volume`, …), a file per verb
 //! - `client`: calls to the server; `resume`: streams that survive a lost connection
 //! - [`console`]: where output goes and in which form; `view`: what is shown; `table`, `names`, `time`: how
-//! - `dev`: everything in one process
+//! - `dev`: everything in one process; [`bundle`]: the skills that it lays out for its workers
 //! - `error`: what can go wrong and what to do about it; [`exit`]: the exit codes
 
 pub mod args;
+pub mod bundle;
 mod client;
 mod completions;
 pub mod console;
@@ -23,6 +24,7 @@ mod resume;
 mod route;
 mod run;
 mod shard;
+mod skill;
 mod table;
 mod time;
 mod view;
@@ -57,6 +59,7 @@ async fn dispatch(cli: &Cli, console: &mut Console<'_>) -> Result<Exit, Error> {
         Command::Shard(command) => shard::execute(command, &cli.global, console).await,
         Command::Volume(command) => volume::execute(command, &cli.global, console).await,
         Command::Preflight(args) => preflight::execute(args, &cli.global, console).await,
+        Command::Skill(command) => skill::execute(command, console).await,
         Command::Worker(command) => worker::execute(command, &cli.global, console).await,
         Command::Route(args) => route::execute(args, &cli.global, console).await,
         Command::Completions { shell } => completions::execute(*shell, console),

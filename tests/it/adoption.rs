@@ -131,6 +131,7 @@ fn start(config: &Config) -> Process {
         ("MOORLINE_WORK_ROOT", config.work_root.display().to_string()),
         ("MOORLINE_VOLUME_ROOT", config.volume_root.display().to_string()),
         ("MOORLINE_ENGINE", format!("{:?}", config.engine).to_lowercase()),
+        ("MOORLINE_SKILLS_ROOT", config.skills_root.display().to_string()),
         ("SPEC_AUTOMATION_JOB_IMAGE", config.job_image.clone()),
         ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
         ("MOORLINE_SPECKIT_PROGRAM", config.speckit_program.clone()),

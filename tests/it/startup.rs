@@ -30,6 +30,7 @@ impl Site {
             ("MOORLINE_SERVER", "http://127.0.0.1:1".to_owned()),
             ("MOORLINE_WORK_ROOT", path("work")),
             ("MOORLINE_VOLUME_ROOT", path("volumes")),
+            ("MOORLINE_SKILLS_ROOT", path("skills")),
             ("MOORLINE_CODEX_PROGRAM", program("MOORLINE_CODEX_PROGRAM", "codex")),
             ("MOORLINE_SPECKIT_PROGRAM", program("MOORLINE_SPECKIT_PROGRAM", "specify")),
             ("CODEX_QUEUE", "codex-0".to_owned()),
@@ -40,6 +41,7 @@ impl Site {
             root,
             settings: settings.to_vec(),
         };
+        moorline::bundle::lay(&site.root.path().join("skills")).unwrap();
         fs::create_dir_all(site.volume()).unwrap();
         site.give(1000);
         site
@@ -70,6 +72,15 @@ impl Site {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// With skills that a script has changed in their root.
+    fn skills(self, script: &str) -> Self {
+        let script = format!("set -e; cd skills; chmod -R u+w .; {script}");
+        let mut command = Command::new("sh");
+        let done = command.arg("-c").arg(&script).current_dir(self.root.path()).status().unwrap();
+        assert!(done.success(), "{script}");
         self
     }
 
@@ -125,6 +136,18 @@ fn each_prerequisite_that_is_missing_stops_the_start_and_says_what_to_set() {
                 .file("asks.toml", "approval_policy = \"on-request\"\n")
                 .with("CODEX_TEMPLATE_PATH", "ROOT/asks.toml"),
         ),
+        ("skills missing", new().with("MOORLINE_SKILLS_ROOT", "ROOT/none")),
+        ("skill missing", new().skills("rm -r .codex/skills/speckit .agents/skills/speckit")),
+        ("skill in one mirror", new().skills("rm -r .agents/skills/speckit")),
+        ("skill not the same", new().skills("echo >> .agents/skills/speckit/SKILL.md; chmod -x .agents/skills/speckit/scripts/stage")),
+        (
+            "skill broken",
+            new().skills("for mirror in .codex .agents; do echo '# Only text' > $mirror/skills/speckit/SKILL.md; done"),
+        ),
+        (
+            "skill unwell",
+            new().skills("for mirror in .codex .agents; do printf '#!/bin/sh\\necho no python >&2; exit 3\\n' > $mirror/skills/speckit/scripts/health; done"),
+        ),
         ("settings broken", new().file("volumes/codex_auth_0/config.toml", "a = 1\na = 2\n")),
     ];
     let said: String = cases.map(|(what, site)| format!("{what}\n{}", site.missing(what))).concat();
@@ -151,6 +174,18 @@ fn each_prerequisite_that_is_missing_stops_the_start_and_says_what_to_set() {
     - codex_policy: CODEX_TEMPLATE_PATH names ROOT/none.toml, which can't be read (No such file or directory (os error 2)): set a TOML file that the worker may read, or unset it
     template asks
     - codex_policy: CODEX_TEMPLATE_PATH names ROOT/asks.toml, which does not set approval_policy to "never": nobody can answer an agent that asks, so write approval_policy = "never", or leave the key out
+    skills missing
+    - speckit_skill: the skill speckit is not in the worker's root ROOT/none: take a job image that has it (now moorline-job; with local processes it is this machine), put it into .codex/skills and .agents/skills there, or set MOORLINE_SKILLS_ROOT to the folder that has these
+    skill missing
+    - speckit_skill: the skill speckit is not in the worker's root ROOT/skills: take a job image that has it (now moorline-job; with local processes it is this machine), put it into .codex/skills and .agents/skills there, or set MOORLINE_SKILLS_ROOT to the folder that has these
+    skill in one mirror
+    - speckit_skill: the skill speckit of the worker's root ROOT/skills can't be used: it is missing from .agents/skills: copy it there from .codex/skills, with its modes
+    skill not the same
+    - speckit_skill: the skill speckit of the worker's root ROOT/skills can't be used: SKILL.md is not the same in both mirrors: copy the one that is right to the other, with its modes; scripts/stage is executable in .codex/skills alone: give it the same mode in both
+    skill broken
+    - speckit_skill: the skill speckit of the worker's root ROOT/skills can't be used: SKILL.md does not begin with front matter: begin it with a line `---`, then `name:` and `description:`, then a line `---`
+    skill unwell
+    - speckit_skill: the skill speckit of the worker's root ROOT/skills can't be used: its health check scripts/health ended with code 3 (no python): mend what it says, or take the skill out of the root
     settings broken
     - codex_policy: config.toml in the volume codex_auth_0 is no TOML (duplicate key in line 2): mend the file in the volume, or remove it
     "#);
@@ -197,6 +232,7 @@ fn all_that_is_missing_is_told_at_once_and_also_without_an_engine() {
         site.with("MOORLINE_CODEX_PROGRAM", "no-such-codex")
             .with("MOORLINE_SPECKIT_PROGRAM", "no-such-specify")
             .with("CODEX_TEMPLATE_PATH", "ROOT/none.toml")
+            .with("MOORLINE_SKILLS_ROOT", "ROOT/none")
             .with("GEMINI_API_KEY", "")
             .with("CODEX_QUEUE", "codex-7")
     };
@@ -207,7 +243,7 @@ fn all_that_is_missing_is_told_at_once_and_also_without_an_engine() {
     let said = lacking(Site::new()).missing("much");
     assert_eq!(
         names(&said),
-        ["queues", "codex_cli", "speckit_cli", "codex_policy", "embedding"],
+        ["queues", "codex_cli", "speckit_cli", "codex_policy", "speckit_skill", "embedding"],
         "{said}"
     );
     let docker = lacking(Site::new())
@@ -254,6 +290,8 @@ fn check_shows_everything_and_leaves_the_policy_in_the_volume() {
             "speckit_cli",
             "codex_policy",
             "codex_login",
+            "speckit_skill",
+            "skills",
             "embedding"
         ],
         "{said}"
@@ -266,6 +304,88 @@ fn check_shows_everything_and_leaves_the_policy_in_the_volume() {
     assert_eq!(bad.status.code(), Some(78));
     assert!(shown.contains("failed  embedding  ") && shown.contains("ok      git  "), "{shown}");
     assert!(missing.contains("- embedding: ") && !missing.contains("- git"), "{missing}");
+}
+
+#[test]
+fn another_skill_that_is_broken_is_told_and_stops_nothing() {
+    let broken = "rm .agents/skills/conventional-commits/SKILL.md; mkdir .codex/skills/other";
+    let site = Site::new().skills(broken);
+    let shown = |site: &Site| {
+        let output = site.run(&["check"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let lines = said.lines().filter(|line| line.contains("skill"));
+        lines
+            .map(|line| format!("{}\n", line.replace(&site.root.path().display().to_string(), "ROOT")))
+            .collect::<String>()
+    };
+    let shard = shown(&site);
+    let default = site.with("CODEX_QUEUE", "").with("CODEX_VOLUME_NAME", "");
+    let empty = Site::new()
+        .with("CODEX_QUEUE", "")
+        .with("CODEX_VOLUME_NAME", "")
+        .with("MOORLINE_SKILLS_ROOT", "ROOT/none");
+    insta::assert_snapshot!([shard, shown(&default), shown(&empty)].join("\n"), @"
+    ok      speckit_skill  speckit 1.0.0 in ROOT/skills
+    failed  skills  conventional-commits: SKILL.md is missing from .agents/skills: copy it there from .codex/skills, with its modes | other: it is missing from .agents/skills: copy it there from .codex/skills, with its modes; its folder has no SKILL.md: write one, with front matter and text
+
+    failed  skills  conventional-commits: SKILL.md is missing from .agents/skills: copy it there from .codex/skills, with its modes | other: it is missing from .agents/skills: copy it there from .codex/skills, with its modes; its folder has no SKILL.md: write one, with front matter and text
+
+    failed  skills  there are none in ROOT/none where jobs run: stages that go by skills are left to other workers; set MOORLINE_SKILLS_ROOT, or take a job image that has some
+    ");
+}
+
+#[test]
+fn programs_of_a_skill_that_jobs_may_not_run_stop_the_start() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("not looked at: jobs run as the user of these tests, who owns the skills");
+    }
+    let shut = "chmod 700 .codex/skills/speckit/scripts/stage .agents/skills/speckit/scripts/stage";
+    let said = Site::new().skills(shut).missing("skill shut");
+    assert!(said.contains("scripts/stage can't be run by the user of jobs: give it"), "{said}");
+}
+
+#[test]
+fn skills_of_a_job_image_are_looked_at_where_jobs_run() {
+    // Who is not root has to be the user of jobs.
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let user = if uid.is_root() {
+        "1000:1000".to_owned()
+    } else {
+        format!("{}:{}", uid.as_raw(), gid.as_raw())
+    };
+    let docker = || {
+        let site = Site::new().with("MOORLINE_ENGINE", "docker").with("MOORLINE_SKILLS_ROOT", "");
+        site.with("SPEC_AUTOMATION_JOB_IMAGE", &program("MOORLINE_TEST_JOB_IMAGE", "moorline-job"))
+            .with("MOORLINE_JOB_USER", &user)
+    };
+    let output = docker().with("CODEX_QUEUE", "").with("CODEX_VOLUME_NAME", "").run(&["check"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "this test needs a Docker engine and the job image: {said}"
+    );
+    assert!(
+        said.contains("ok      skills  conventional-commits 1.") && said.contains("speckit 1."),
+        "{said}"
+    );
+    let said = docker()
+        .with("MOORLINE_SKILLS_ROOT", "/opt/nowhere")
+        .missing("no skills in the image");
+    let image = program("MOORLINE_TEST_JOB_IMAGE", "moorline-job");
+    let skill = said.lines().find(|line| line.starts_with("- speckit_skill: ")).unwrap_or_default();
+    assert!(
+        skill.contains("/opt/nowhere") && skill.contains(&image) && skill.contains("MOORLINE_SKILLS_ROOT"),
+        "{said}"
+    );
+    let said = docker()
+        .with("SPEC_AUTOMATION_JOB_IMAGE", "moorline-test-no-such-image:1")
+        .missing("no image");
+    assert!(
+        said.contains("the image moorline-test-no-such-image:1 is not on this machine"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -298,6 +418,12 @@ async fn a_running_workers_profile_is_shown_by_the_server() {
     let profile = shown.profile.unwrap();
     let tools: Vec<_> = profile.tools.iter().map(|tool| (tool.name.as_str(), tool.supported)).collect();
     assert_eq!(tools, [("codex", true), ("speckit", true)]);
+    let skills: Vec<_> = profile
+        .skills
+        .iter()
+        .map(|skill| (skill.name.as_str(), skill.ready, skill.stages.len()))
+        .collect();
+    assert_eq!(skills, [("conventional-commits", true, 1), ("speckit", true, 3)]);
     assert_eq!(profile.policy.unwrap().approval_policy, "never");
     let embedding = profile.embedding.unwrap();
     assert_eq!(
@@ -313,6 +439,8 @@ async fn a_running_workers_profile_is_shown_by_the_server() {
     let shown = fleet.app.fleet().get_worker(ask("default-1")).await.unwrap().into_inner();
     let profile = shown.profile.unwrap();
     assert_eq!((profile.tools.len(), profile.embedding, profile.policy), (0, None, None));
+    // But the stages that it does may go by skills.
+    assert_eq!(profile.skills.len(), 2);
     let nobody = fleet.app.fleet().get_worker(ask("nobody")).await.unwrap_err();
     assert_eq!(nobody.code(), tonic::Code::NotFound);
     fleet.stop().await;

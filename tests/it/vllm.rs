@@ -134,6 +134,7 @@ impl Operator {
             ("SPEC_WORKFLOW_USE_SKILLS", "off".to_owned()),
             ("MOORLINE_ENGINE", "process".to_owned()),
             ("MOORLINE_WORK_ROOT", folder("work")),
+            ("MOORLINE_SKILLS_ROOT", moorline_tests::skills::root().display().to_string()),
             ("MOORLINE_CODEX_PROGRAM", program("MOORLINE_CODEX_PROGRAM", "codex")),
             ("MOORLINE_SPECKIT_PROGRAM", program("MOORLINE_SPECKIT_PROGRAM", "specify")),
             ("DEFAULT_EMBEDDING_PROVIDER", "none".to_owned()),

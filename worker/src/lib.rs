@@ -56,6 +56,7 @@ pub mod stage;
 pub mod startup;
 pub mod tasks;
 pub mod told;
+pub mod tree;
 pub mod variables;
 pub mod volume;
 

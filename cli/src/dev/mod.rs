@@ -82,7 +82,7 @@ const SERVER_GRACE: Duration = Duration::from_secs(60);
 /// Starts everything and stops it when asked to, or when a part of it ends.
 pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Error> {
     logs::begin()?;
-    let plan = Plan::new(args)?;
+    let mut plan = Plan::new(args)?;
     args.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let key = args.api_key_stdin.then(key::read).transpose()?;
     let asked = Asked::listen().context("can't listen for signals")?;
@@ -95,7 +95,7 @@ pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Err
     let mut server = tokio::spawn(running.finished());
 
     let played = tokio::select! {
-        played = play(&plan, args, (&endpoint, http), key, &asked, console) => played,
+        played = play(&mut plan, args, (&endpoint, http), key, &asked, console) => played,
         ended = &mut server => return Err(server_ended(ended).into()),
     };
     stop_server.cancel();
@@ -114,7 +114,7 @@ pub async fn execute(args: &Args, console: &mut Console<'_>) -> Result<Exit, Err
 
 /// Everything between the server's start and its end.
 async fn play(
-    plan: &Plan,
+    plan: &mut Plan,
     args: &Args,
     (endpoint, http): (&str, Option<SocketAddr>),
     key: Option<secrecy::SecretString>,
@@ -123,6 +123,7 @@ async fn play(
 ) -> Result<(), Error> {
     let engine = engine::connect::choose(&plan.worker).await.context("no engine can be used")?;
     let info = engine.info().await.context("no engine can be used")?;
+    plan.lay_skills(info.kind)?;
     let shards = volumes::shards(endpoint, args.gemini).await?;
     if !volumes::are_as_asked(&shards, args.shards, &args.volume_prefix) {
         console.note(format!(

@@ -23,6 +23,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// What all workers have in common.
     pub worker: Worker,
+    /// Whether the folder of skills is this one's to fill, for jobs on this machine.
+    own_skills: bool,
     server: moorline_server::Config,
 }
 
@@ -41,6 +43,7 @@ impl Plan {
         if env::var_os("MOORLINE_VOLUME_ROOT").is_none() {
             worker.volume_root = data_dir.join("volumes");
         }
+        let own_skills = env::var_os("MOORLINE_SKILLS_ROOT").is_none_or(|root| root.is_empty());
         // Trying things needs no key of a provider; who wants one says so.
         if env::var_os("DEFAULT_EMBEDDING_PROVIDER").is_none_or(|provider| provider.is_empty()) {
             worker.embedding = Embedding::none();
@@ -66,12 +69,31 @@ impl Plan {
             // Names of their own, for all volumes.
             server.gemini_volume = format!("{}gemini", args.volume_prefix);
         }
-        Ok(Self { data_dir, worker, server })
+        Ok(Self {
+            data_dir,
+            worker,
+            own_skills,
+            server,
+        })
     }
 
     /// Settings of the server.
     pub fn server(&self) -> moorline_server::Config {
         self.server.clone()
+    }
+
+    /// Lays this release's skills out where jobs run as processes of this machine. A job image has its own.
+    pub fn lay_skills(&mut self, engine: &str) -> Result<(), Error> {
+        if engine == "docker" || !self.own_skills {
+            return Ok(());
+        }
+        let root = self.data_dir.join("skills");
+        crate::bundle::lay(&root).map_err(|source| Error::File {
+            doing: format!("lay skills into {}", root.display()),
+            source,
+        })?;
+        self.worker.skills_root = root;
+        Ok(())
     }
 
     /// Settings of every worker: one a shard, and one for everything that isn't Codex work.
@@ -177,6 +199,22 @@ mod tests {
         };
         assert_eq!(graces(plan(&["--grace", "7s"])), [7]);
         assert_eq!(graces(plan(&[])), [30]);
+    }
+
+    #[test]
+    fn jobs_on_this_machine_find_the_skills_of_this_release() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let words = ["dev", "--data-dir", &folder.path().display().to_string()];
+        let mut plan = Plan::new(&Only::try_parse_from(words).expect("arguments").args).expect("a plan");
+        plan.lay_skills("docker").expect("nothing to do");
+        assert_eq!(plan.worker.skills_root, Path::new("/opt/moorline"));
+        plan.lay_skills("process").expect("skills");
+        assert_eq!(plan.worker.skills_root, folder.path().join("skills"));
+        assert!(
+            moorline_worker::skill::Registry::read(&plan.worker.skills_root)
+                .find("speckit")
+                .is_some()
+        );
     }
 
     #[test]

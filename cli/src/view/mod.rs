@@ -15,6 +15,7 @@ mod run;
 mod shard;
 mod startup;
 mod volume;
+mod way;
 mod worker;
 
 pub use artifact::{Artifact, Artifacts};
@@ -29,6 +30,7 @@ pub use run::{CreatedRun, Run, RunDetail, Runs};
 pub use shard::{Shard, Shards};
 pub use startup::WorkerDetail;
 pub use volume::{Cleaned, ListedVolume, Volume, VolumeDetail, Volumes};
+pub use way::{Decision, Execution};
 pub use worker::{Drained, Workers};
 
 /// A text that the contract leaves empty when it is unset.

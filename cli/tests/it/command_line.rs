@@ -21,6 +21,7 @@ async fn help_lists_commands_and_exit_codes() {
       volume       Show, check, renew and clean up the volumes that hold logins
       preflight    Check the login that a run needs
       worker       Show workers, and drain them
+      skill        Check skills
       route        Say which shard a key goes to, and why
       completions  Print a completion script for a shell
       dev          Start a server, its workers and a database in this process, for trying things

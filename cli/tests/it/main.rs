@@ -11,6 +11,7 @@ mod logins;
 mod proxy;
 mod route;
 mod samples;
+mod skill_check;
 mod tables;
 mod volumes;
 mod watch;

@@ -43,6 +43,8 @@ pub fn succeeded() -> v1::Run {
         finished_at: at(76),
         updated_at: at(76),
         last_event_sequence: 7,
+        skill_policy_version: 3,
+        stage_decisions: [v1::Stage::Discover, v1::Stage::Submit, v1::Stage::Publish].map(decision).into(),
         ..Default::default()
     }
 }
@@ -69,8 +71,62 @@ pub fn not_logged_in() -> v1::Failure {
     }
 }
 
+/// What was decided of a stage that goes by the default skill.
+pub fn decision(stage: v1::Stage) -> v1::StageDecision {
+    v1::StageDecision {
+        stage: stage.into(),
+        selected_skill: "speckit".into(),
+        execution_path: v1::ExecutionPath::Skill.into(),
+        use_skills: true,
+        fallback_enabled: true,
+        source: v1::SkillSource::Default.into(),
+        canary_percent: 100,
+        canary_bucket: 42,
+        policy_version: 3,
+        ..Default::default()
+    }
+}
+
+/// How that stage went: discover by the skill, submit by the built-in code since the skill failed, publish by the skill and in the shadow.
+pub fn execution(stage: v1::Stage) -> v1::StageExecution {
+    let fell_back = stage == v1::Stage::Submit;
+    let path = if fell_back {
+        v1::ExecutionPath::DirectFallback
+    } else {
+        v1::ExecutionPath::Skill
+    };
+    let failure = v1::Failure {
+        code: "SKILL_FAILED".into(),
+        message: "the skill ended with 3\u{1b}[31m".into(),
+        class: v1::FailureClass::Job.into(),
+        details: Default::default(),
+    };
+    let shadow = v1::ShadowOutcome {
+        execution_path: v1::ExecutionPath::DirectOnly.into(),
+        status: v1::ShadowStatus::Drift.into(),
+        files: 1,
+        artifact_id: ARTIFACT.into(),
+        detail: "1 file differs".into(),
+        duration_ms: 900,
+    };
+    v1::StageExecution {
+        stage: stage.into(),
+        selected_skill: "speckit".into(),
+        execution_path: path.into(),
+        used_skills: true,
+        used_fallback: fell_back,
+        shadow_mode_requested: stage == v1::Stage::Publish,
+        duration_ms: 9_800,
+        skill_failure: fell_back.then_some(failure),
+        skill_digest: "5e".repeat(32),
+        shadow: (stage == v1::Stage::Publish).then_some(shadow),
+    }
+}
+
 pub fn jobs() -> Vec<v1::Job> {
     let job = |stage: v1::Stage, queue: &str, worker: &str, result| v1::Job {
+        decision: Some(decision(stage)),
+        execution: Some(execution(stage)),
         job_id: JOB.into(),
         run_id: RUN.into(),
         stage: stage.into(),
@@ -335,7 +391,28 @@ pub fn profile() -> v1::StartupProfile {
             approval_policy: "never".into(),
             template: "built-in".into(),
         }),
-        skills: Vec::new(),
+        skills: vec![
+            v1::StartupSkill {
+                name: "review".into(),
+                description: "Looks at a patch.".into(),
+                detail: ".agents/skills lacks it: copy it there\u{1b}[31m".into(),
+                ..Default::default()
+            },
+            v1::StartupSkill {
+                name: "speckit".into(),
+                description: "Works on a feature's folder.".into(),
+                version: "1.0.0".into(),
+                digest: "5e".repeat(32),
+                stages: [v1::Stage::Discover, v1::Stage::Submit]
+                    .map(|stage| v1::SkillStage {
+                        stage: stage.into(),
+                        kind: v1::SkillKind::Executable.into(),
+                    })
+                    .into(),
+                ready: true,
+                detail: String::new(),
+            },
+        ],
     }
 }
 
@@ -359,7 +436,7 @@ pub fn events() -> Vec<v1::RunEvent> {
             worker_name: worker.into(),
             hold_reason: hold.into(),
             failure: None,
-            decision: None,
+            decision: (status == v1::JobStatus::Queued).then(|| decision(v1::Stage::Submit)),
             execution: None,
         })
     };

@@ -136,6 +136,7 @@ impl Site {
             ("MOORLINE_ENGINE", "process".to_owned()),
             ("MOORLINE_WORK_ROOT", root("work")),
             ("MOORLINE_VOLUME_ROOT", root("volumes")),
+            ("MOORLINE_SKILLS_ROOT", moorline_tests::skills::root().display().to_string()),
             ("MOORLINE_CODEX_PROGRAM", program("MOORLINE_CODEX_PROGRAM", "codex")),
             ("MOORLINE_SPECKIT_PROGRAM", program("MOORLINE_SPECKIT_PROGRAM", "specify")),
             ("DEFAULT_EMBEDDING_PROVIDER", "none".to_owned()),

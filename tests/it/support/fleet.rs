@@ -6,6 +6,7 @@ use moorline_proto::v1;
 use moorline_tests::{
     model::ScriptedModel,
     repo::{Builder, SampleRepository},
+    skills,
 };
 use moorline_worker::{
     config::{Config, EngineChoice},
@@ -123,6 +124,10 @@ impl Fleet {
             work_root: self.root.path().to_owned(),
             engine: self.engine,
             volume_root: self.root.path().join("volumes"),
+            skills_root: match self.engine {
+                EngineChoice::Docker => "/opt/moorline".into(),
+                _ => skills::root(),
+            },
             job_image: program("MOORLINE_TEST_JOB_IMAGE", "moorline-job"),
             login_check_image: None,
             codex_program: match self.engine {

@@ -149,6 +149,7 @@ pub fn worker_variables(config: &Config) -> Vec<(&'static str, String)> {
         ("CODEX_VOLUME_NAME", config.volume.clone().unwrap_or_default()),
         ("MOORLINE_WORK_ROOT", config.work_root.display().to_string()),
         ("MOORLINE_VOLUME_ROOT", config.volume_root.display().to_string()),
+        ("MOORLINE_SKILLS_ROOT", config.skills_root.display().to_string()),
         ("MOORLINE_ENGINE", "process".to_owned()),
         ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
         ("MOORLINE_SPECKIT_PROGRAM", config.speckit_program.clone()),

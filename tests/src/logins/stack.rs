@@ -157,6 +157,7 @@ impl Stack {
             ("CODEX_VOLUME_NAME", volume.to_owned()),
             ("MOORLINE_WORK_ROOT", config.work_root.display().to_string()),
             ("MOORLINE_VOLUME_ROOT", config.volume_root.display().to_string()),
+            ("MOORLINE_SKILLS_ROOT", config.skills_root.display().to_string()),
             ("MOORLINE_ENGINE", engine.to_owned()),
             ("SPEC_AUTOMATION_JOB_IMAGE", config.job_image.clone()),
             ("MOORLINE_CODEX_PROGRAM", config.codex_program.clone()),
@@ -295,6 +296,10 @@ fn config(options: &Options, model: &ScriptedModel, root: &Path, server: SocketA
         work_root: root.to_owned(),
         volume_root: root.join("volumes"),
         engine: options.engine,
+        skills_root: match options.engine {
+            EngineChoice::Docker => "/opt/moorline".into(),
+            _ => crate::skills::root(),
+        },
         job_image: variable("MOORLINE_TEST_JOB_IMAGE", "moorline-job"),
         codex_program: match options.engine {
             EngineChoice::Docker => "codex".to_owned(),

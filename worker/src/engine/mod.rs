@@ -13,10 +13,16 @@ mod limit;
 pub mod process;
 pub mod user;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use secrecy::{SecretSlice, SecretString};
+
+use crate::tree::{Tree, Whole};
 
 /// Bytes that won't print.
 pub type SecretVec = SecretSlice<u8>;
@@ -291,6 +297,13 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Runs a short command to its end, or to `spec.limits.time`, and returns what it printed. Leaves nothing behind, neither a
     /// container nor its output in the engine's log files. `input` becomes standard input, `/dev/null` when there is none.
     async fn capture(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error>;
+
+    /// What is in folders below a root, where containers of an image would see it: in that image or, for an engine that knows none, on this
+    /// machine. Nothing is run. Folders that aren't there hold nothing.
+    async fn read_folders(&self, image: &str, root: &Path, folders: &[&str], whole: Whole) -> Result<Tree, Error> {
+        let _ = (image, folders, whole);
+        Ok(Tree::empty(root))
+    }
 
     /// Reads a file of a volume into memory; `None` when it doesn't exist. Its content passes through no log and no container output.
     async fn read_volume_file(&self, volume: &str, path: &str) -> Result<Option<SecretVec>, Error>;

@@ -3,8 +3,16 @@
 //! A skill lies in two mirrors, `.codex/skills/<name>` and `.agents/skills/<name>`, which are alike byte for byte. Those of the root
 //! ([`crate::config::Config::skills_root`]) are looked at once at start, where jobs run; those of a repository when a run needs one.
 
+pub mod check;
 pub(crate) mod envelope;
+mod files;
+mod format;
+mod front_matter;
+mod health;
+mod judge;
 mod log;
+mod mirrors;
+pub mod mistake;
 pub(crate) mod program;
 mod registry;
 pub mod repository;
@@ -13,7 +21,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use moorline_proto::v1;
 
-pub use self::registry::Registry;
+pub use self::{
+    format::is_name,
+    registry::{Found, Registry},
+};
 use crate::stage::failure;
 
 /// Where skills lie below a root or a checkout. What is in them is the same.
@@ -64,7 +75,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It isn't there.
-    #[error("the skill {name} is not in {place}: put it into both {} and {} there, or choose another skill", MIRRORS[0], MIRRORS[1])]
+    #[error("the skill {name} is not in {place}: put it into both {} and {} there", MIRRORS[0], MIRRORS[1])]
     Missing {
         /// Its name.
         name: String,
@@ -93,3 +104,6 @@ impl Error {
         failure(code, v1::FailureClass::Job, self.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod machine;
 mod mounts;
 mod network;
 mod queues;
+mod skills;
 mod tools;
 mod versions;
 mod volume;
@@ -69,19 +70,26 @@ pub async fn check(config: &Arc<Config>, engine: Result<&Arc<dyn Engine>, &engin
             None => agent::without_engine(config, kind),
         }
     };
+    let skills = async {
+        match engine {
+            Some(engine) => skills::check(config, engine, kind).await,
+            None => (Vec::new(), Arc::default()),
+        }
+    };
     let embedding = async {
         match kind {
             Kind::Default => None,
             Kind::Codex | Kind::Gemini => Some(embedding::check(config).await),
         }
     };
-    let (git, agent, embedding) = tokio::join!(timed(machine::git(config)), agent, embedding);
+    let (git, agent, (skill_checks, skills), embedding) = tokio::join!(timed(machine::git(config)), agent, skills, embedding);
     let mut checks = vec![engine_check, timed(async { machine::work_root(config) }).await, git];
     if kind != Kind::Default {
         checks.push(Check::at_once(machine::job_user(config, info.as_ref())));
     }
     checks.push(Check::at_once(queues::check(config)));
     checks.extend(agent.checks);
+    checks.extend(skill_checks);
     let embedding = embedding.map(|(check, found)| {
         checks.push(check);
         found
@@ -100,13 +108,13 @@ pub async fn check(config: &Arc<Config>, engine: Result<&Arc<dyn Engine>, &engin
         embedding,
         tools: agent.tools,
         policy: agent.policy,
-        skills: Vec::new(),
+        skills: skills.profile(),
     };
     match missing.is_empty() {
         true => Ok(Ready {
             profile,
             holding: agent.holding,
-            skills: Arc::default(),
+            skills,
         }),
         false => Err(Error::NotReady {
             missing,

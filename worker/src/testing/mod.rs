@@ -16,6 +16,14 @@ pub(crate) use self::{
     server::{Line, Server, calm, patient},
 };
 
+/// Lays the skills of this repository into a root.
+pub(crate) fn lay_skills(root: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/skills");
+    std::fs::create_dir_all(root).expect("a root");
+    let script = "mkdir -p .codex .agents; cp -r \"$1\" .codex/skills; cp -r \"$1\" .agents/skills; chmod -R a+rX .";
+    sh(root, &format!("set -- '{}'; {script}", from.display()));
+}
+
 /// Runs a script; it must succeed.
 pub(crate) fn sh(dir: &Path, script: &str) -> String {
     let output = Command::new("sh").arg("-euc").arg(script).current_dir(dir).output().expect("sh");

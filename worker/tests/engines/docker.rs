@@ -1,6 +1,11 @@
 //! What only Docker has.
 
-use moorline_worker::engine::{Engine, Error, Exit, docker::DockerEngine};
+use std::path::Path;
+
+use moorline_worker::{
+    engine::{Engine, Error, Exit, docker::DockerEngine},
+    tree::{Entry, Whole},
+};
 
 use crate::world::{USER, World, eventually, image};
 
@@ -89,4 +94,40 @@ async fn names(part: &str) -> Vec<String> {
     let found = docker.list_containers(Some(options)).await.unwrap();
     let names = found.into_iter().flat_map(|container| container.names.unwrap_or_default());
     names.filter(|name| name.contains(part)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_an_image_are_read_without_running_anything_of_it() {
+    let Some(world) = World::docker().await else { return };
+    let whole = Whole {
+        name: "os-release",
+        most: 4096,
+    };
+    let folders = ["lib/no-such-folder", "share/doc/base-files", "bin"];
+    let tree = world
+        .engine
+        .read_folders(&image(), Path::new("/usr"), &folders, whole)
+        .await
+        .unwrap();
+    assert!(!tree.names(Path::new("share/doc/base-files"), 9).unwrap().is_empty());
+    assert_eq!(tree.follow(Path::new("lib/no-such-folder")).unwrap().1, Entry::Missing);
+    // /usr/bin/sh is a link to dash beside it.
+    let (at, found) = tree.follow(Path::new("bin/sh")).unwrap();
+    assert!(
+        at != Path::new("bin/sh")
+            && matches!(
+                found,
+                Entry::File {
+                    executable: true,
+                    size: 1..
+                }
+            ),
+        "{at:?} {found:?}"
+    );
+    assert!(tree.content(&at).unwrap().whole.is_none());
+    let none = world
+        .engine
+        .read_folders("moorline-test-no-such-image:1", Path::new("/usr"), &["bin"], whole)
+        .await;
+    assert!(matches!(none, Err(Error::ImageMissing { .. })), "{none:?}");
 }

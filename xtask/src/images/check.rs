@@ -40,6 +40,7 @@ fn check(docker: &Docker, paths: &Paths, target: Target, image: &str) -> Result<
     }
     if target != Target::Server {
         pins::check(docker, paths, image)?;
+        skills(docker, image)?;
     }
     for program in target.programs() {
         let said = output(docker, image, &[program, "--version"])?;
@@ -97,6 +98,18 @@ fn folders(docker: &Docker, target: Target, image: &str) -> Result<()> {
             "{folder} in {image} is {found}, not 1000:1000 {mode}"
         );
     }
+    Ok(())
+}
+
+/// Alike in both mirrors, and the one that workers need in good health.
+fn skills(docker: &Docker, image: &str) -> Result<()> {
+    let [one, other] = ["/opt/moorline/.codex/skills", "/opt/moorline/.agents/skills"];
+    let differ = output(docker, image, &["diff", "-r", one, other])?;
+    ensure!(
+        differ.is_empty(),
+        "the skills of {image} are not the same in both mirrors: {differ}"
+    );
+    output(docker, image, &[&format!("{one}/speckit/scripts/health")])?;
     Ok(())
 }
 

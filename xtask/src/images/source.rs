@@ -1,7 +1,8 @@
-//! What images are built from: the Dockerfile and all that it copies from `deploy/images`.
+//! What images are built from: the Dockerfile, all that it copies from `deploy/images`, and the skills.
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -12,8 +13,12 @@ use crate::{checksum, paths::Paths};
 
 /// The folder, in the checkout and in the context of a build.
 const FOLDER: &str = "deploy/images";
+/// The skills. Every file of them is in the images, and what may be run stays so.
+const SKILLS: &str = "deploy/skills";
 /// What builds may find there and what isn't the project's: programs and wheels that somebody has put there.
 const NOT_OURS: [&str; 2] = ["bin", "wheels"];
+/// What Python leaves of a try.
+const TRIED: &str = "__pycache__";
 
 /// The files that images are built from.
 #[derive(Debug)]
@@ -26,7 +31,16 @@ impl Source {
     /// Those of this checkout.
     pub fn find(paths: &Paths) -> Result<Self> {
         let mut files = Vec::new();
-        gather(&paths.root.join(FOLDER), &mut files)?;
+        // Text for people changes no image.
+        let images = |name: &str, folder: bool| {
+            if folder {
+                !NOT_OURS.contains(&name)
+            } else {
+                !name.ends_with(".md")
+            }
+        };
+        gather(&paths.root.join(FOLDER), &images, &mut files)?;
+        gather(&paths.root.join(SKILLS), &|name, folder| !folder || name != TRIED, &mut files)?;
         files.sort();
         let root = paths.root.clone();
         Ok(Self { root, files })
@@ -37,6 +51,11 @@ impl Source {
         let mut all = Vec::new();
         for file in self.files.iter().map(PathBuf::as_path).chain(further.iter().copied()) {
             all.push(self.name(file));
+            let mode = fs::metadata(file)
+                .with_context(|| format!("could not look at {}", file.display()))?
+                .permissions()
+                .mode();
+            all.push(if mode & 0o100 == 0 { "-" } else { "x" }.to_owned());
             all.push(checksum::of_file(file)?);
         }
         let mut digest = checksum::of_texts(all.iter().map(String::as_str));
@@ -68,18 +87,16 @@ impl Source {
     }
 }
 
-fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Files below a folder, of those that are wanted by their names and by whether they are folders.
+fn gather(folder: &Path, wanted: &impl Fn(&str, bool) -> bool, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))?;
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name();
-        if !entry.file_type()?.is_dir() {
-            // Text for people changes no image.
-            if !name.to_string_lossy().ends_with(".md") {
-                files.push(entry.path());
-            }
-        } else if !NOT_OURS.iter().any(|not_ours| name == *not_ours) {
-            gather(&entry.path(), files)?;
+        let (name, is_folder) = (entry.file_name(), entry.file_type()?.is_dir());
+        match wanted(&name.to_string_lossy(), is_folder) {
+            true if is_folder => gather(&entry.path(), wanted, files)?,
+            true => files.push(entry.path()),
+            false => {}
         }
     }
     Ok(())
@@ -112,6 +129,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let images = folder.path().join(FOLDER);
         fs::create_dir_all(images.join("job/wheels")).unwrap();
+        let skill = folder.path().join(SKILLS).join("a");
+        fs::create_dir_all(skill.join("__pycache__")).unwrap();
+        fs::write(skill.join("SKILL.md"), "1").unwrap();
         fs::write(images.join("Dockerfile"), "FROM a").unwrap();
         fs::write(images.join("job/codex.txt"), "1").unwrap();
         let digest = || Source::find(&paths(folder.path())).unwrap().digest(&[]).unwrap();
@@ -119,12 +139,19 @@ mod tests {
         assert_eq!(first.len(), 12);
         fs::write(images.join("README.md"), "read me").unwrap();
         fs::write(images.join("job/wheels/a.whl"), "verified by its checksum anyway").unwrap();
+        fs::write(skill.join("__pycache__/a.pyc"), "tried").unwrap();
         assert_eq!(digest(), first);
         fs::write(images.join("job/codex.txt"), "2").unwrap();
         let second = digest();
         assert_ne!(second, first);
         fs::rename(images.join("job/codex.txt"), images.join("job/codecs.txt")).unwrap();
-        assert_ne!(digest(), second);
+        let third = digest();
+        assert_ne!(third, second);
+        fs::write(skill.join("SKILL.md"), "2").unwrap();
+        let fourth = digest();
+        assert_ne!(fourth, third);
+        fs::set_permissions(skill.join("SKILL.md"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_ne!(digest(), fourth);
     }
 
     #[test]
@@ -132,6 +159,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let images = folder.path().join(FOLDER);
         fs::create_dir_all(&images).unwrap();
+        fs::create_dir_all(folder.path().join(SKILLS)).unwrap();
         fs::write(images.join("Dockerfile"), "FROM a").unwrap();
         let program = folder.path().join("program");
         fs::write(&program, "binary").unwrap();

@@ -229,6 +229,10 @@ fn config(choice: EngineChoice, issuer: &Issuer, model: &ScriptedModel, root: &P
         work_root: root.to_owned(),
         volume_root: root.join("volumes"),
         engine: choice,
+        skills_root: match choice {
+            EngineChoice::Docker => "/opt/moorline".into(),
+            _ => crate::skills::root(),
+        },
         job_image: variable("MOORLINE_TEST_JOB_IMAGE", "moorline-job"),
         codex_program: match choice {
             EngineChoice::Docker => "codex".to_owned(),

@@ -2,6 +2,7 @@
 
 mod capture;
 mod error;
+mod folders;
 mod left;
 mod policy;
 mod spec;
@@ -9,7 +10,7 @@ mod temporary;
 mod volume;
 mod wait;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -23,7 +24,10 @@ use secrecy::SecretString;
 pub use self::policy::Policy;
 use self::temporary::Temporary;
 use super::{Captured, Container, ContainerSpec, Engine, EngineInfo, Error, Exit, SecretVec, VolumeFacts, user::User};
-use crate::variables::DOCKER_HOST;
+use crate::{
+    tree::{Tree, Whole},
+    variables::DOCKER_HOST,
+};
 
 /// The oldest API that has all that is used here.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -176,6 +180,10 @@ impl Engine for DockerEngine {
     async fn capture(&self, spec: &ContainerSpec, input: Option<&SecretString>) -> Result<Captured, Error> {
         self.require_volume(spec).await?;
         self.run_short(spec, input).await
+    }
+
+    async fn read_folders(&self, image: &str, root: &Path, folders: &[&str], whole: Whole) -> Result<Tree, Error> {
+        self.folders_of_image(image, root, folders, whole).await
     }
 
     async fn read_volume_file(&self, volume: &str, path: &str) -> Result<Option<SecretVec>, Error> {

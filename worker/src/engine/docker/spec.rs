@@ -75,6 +75,21 @@ pub(super) fn look(image: &str, volume: &str, read_only: bool) -> ContainerCreat
     }
 }
 
+/// A container that is never started either: the engine's archive calls read the image's own files through it.
+pub(super) fn still(image: &str) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(vec!["true".to_owned()]),
+        labels: Some(HashMap::from([(KIND.to_owned(), SHORT.to_owned())])),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            log_config: Some(no_log()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
 /// A listed container, without the labels that are the engine's own.
 pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
     let labels = summary.labels.unwrap_or_default().into_iter();

@@ -27,6 +27,7 @@ use super::{
     Captured, Container, ContainerSpec, Engine, EngineInfo, Error, Exit, SecretVec, VolumeFacts, limit,
     user::{User, is_root},
 };
+use crate::tree::{Tree, Whole};
 
 /// Variable that marks every process of a container with the container's folder, so that none escapes by leaving the session.
 const MARK: &str = "MOORLINE_CONTAINER";
@@ -142,6 +143,10 @@ impl Engine for ProcessEngine {
             Some(program) => Err(Error::ProgramMissing { program }),
             None => Ok(captured),
         }
+    }
+
+    async fn read_folders(&self, _: &str, root: &Path, _: &[&str], whole: Whole) -> Result<Tree, Error> {
+        Tree::of_folder(root, whole).map_err(|source| other(&format!("read {}", root.display()), source))
     }
 
     async fn read_volume_file(&self, volume: &str, path: &str) -> Result<Option<SecretVec>, Error> {

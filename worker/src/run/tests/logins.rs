@@ -13,7 +13,7 @@ use crate::{
     embedding::Settings as Embedding,
     holding::Holding,
     stage::Owner,
-    testing::{CODE, Issuer, Person},
+    testing::{CODE, Issuer, Person, lay_skills},
 };
 
 const VOLUME: &str = "codex_auth_0";
@@ -45,6 +45,8 @@ impl Held {
         config.codex_issuer = Some(issuer.url.clone());
         let revoke = format!("{}/oauth/revoke", issuer.url).into();
         config.codex_env.insert("CODEX_REVOKE_TOKEN_URL_OVERRIDE".to_owned(), revoke);
+        config.skills_root = dir.path().join("skills");
+        lay_skills(&config.skills_root);
         change(&mut config);
         let folder = |name: &str| dir.path().join(name);
         let engine: Arc<dyn Engine> =
