@@ -41,7 +41,7 @@ pub enum What {
         failure: Option<Failure>,
         reason: Option<String>,
     },
-    JobChanged(JobChanged),
+    JobChanged(Box<JobChanged>),
     Preflight(Preflight),
     CredentialAudit(CredentialAudit),
     ArtifactStored(Artifact),
@@ -103,7 +103,7 @@ impl From<Kind> for What {
                 failure: run.failure.map(Failure::from),
                 reason: set(run.reason),
             },
-            Kind::JobChanged(job) => Self::JobChanged(JobChanged {
+            Kind::JobChanged(job) => Self::JobChanged(Box::new(JobChanged {
                 job_id: job.job_id,
                 stage: names::of::<v1::Stage>(job.stage),
                 attempt: job.attempt,
@@ -114,7 +114,7 @@ impl From<Kind> for What {
                 failure: job.failure.map(Failure::from),
                 decision: job.decision.map(Decision::from),
                 execution: job.execution.map(Execution::from),
-            }),
+            })),
             Kind::Preflight(check) => Self::Preflight(check.into()),
             Kind::ArtifactStored(artifact) => Self::ArtifactStored(artifact.into()),
             Kind::Diagnostics(found) => Self::Diagnostics(RunDiagnostics {

@@ -475,3 +475,98 @@ fn numbered<const N: usize>(kinds: [Kind; N]) -> Vec<v1::RunEvent> {
     };
     (1..).zip(kinds).map(event).collect()
 }
+
+/// A version of the policy of skills.
+pub fn policy(version: i64) -> v1::SkillPolicy {
+    let stage = |stage: v1::Stage, use_skills, skill: &str| v1::StagePolicy {
+        stage: stage.into(),
+        use_skills,
+        skill: skill.to_owned(),
+    };
+    v1::SkillPolicy {
+        version,
+        use_skills: true,
+        stages: vec![
+            stage(v1::Stage::Discover, true, ""),
+            stage(v1::Stage::Submit, true, "own"),
+            stage(v1::Stage::Publish, false, ""),
+        ],
+        default_skill: "speckit".to_owned(),
+        allowed_skills: vec!["own".to_owned(), "speckit".to_owned()],
+        canary_percent: 25,
+        shadow_mode: true,
+        fallback_enabled: true,
+        changed_by: "anonymous".to_owned(),
+        reason: "slowly".to_owned(),
+        created_at: at(60),
+        ..Default::default()
+    }
+}
+
+/// Two forms of the skills that workers have.
+pub fn fleet_skills() -> Vec<v1::FleetSkill> {
+    let stage = |stage: v1::Stage| v1::SkillStage {
+        stage: stage.into(),
+        kind: v1::SkillKind::Executable.into(),
+    };
+    let speckit = v1::StartupSkill {
+        name: "speckit".to_owned(),
+        description: "Works through a Spec Kit task list.".to_owned(),
+        version: "1.0.0".to_owned(),
+        digest: "5e".repeat(32),
+        stages: vec![stage(v1::Stage::Discover), stage(v1::Stage::Publish)],
+        ready: true,
+        detail: String::new(),
+    };
+    let broken = v1::StartupSkill {
+        name: "own".to_owned(),
+        version: String::new(),
+        ready: false,
+        detail: "it isn't in .agents/skills: copy it there".to_owned(),
+        ..speckit.clone()
+    };
+    let form = |skill, workers: &[&str], allowed| v1::FleetSkill {
+        skill: Some(skill),
+        workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+        allowed,
+    };
+    vec![form(broken, &["default-2"], false), form(speckit, &["codex-0", "default-1"], true)]
+}
+
+/// What would be chosen for a run: one stage settled and recorded, one that hangs on the canary.
+pub fn resolutions() -> Vec<v1::StageResolution> {
+    let decision = v1::StageDecision {
+        stage: v1::Stage::Discover.into(),
+        selected_skill: "speckit".to_owned(),
+        execution_path: v1::ExecutionPath::Skill.into(),
+        use_skills: true,
+        fallback_enabled: true,
+        source: v1::SkillSource::Default.into(),
+        canary_percent: 25,
+        canary_bucket: 7,
+        policy_version: 4,
+        ..Default::default()
+    };
+    let settled = v1::StageResolution {
+        explanation: "discover goes by skill speckit (the default).".to_owned(),
+        workers: 2,
+        recorded: Some(v1::StageDecision {
+            execution_path: v1::ExecutionPath::DirectOnly.into(),
+            policy_version: 3,
+            ..decision.clone()
+        }),
+        decision: Some(decision.clone()),
+    };
+    let open = v1::StageResolution {
+        decision: Some(v1::StageDecision {
+            stage: v1::Stage::Submit.into(),
+            execution_path: v1::ExecutionPath::Unspecified.into(),
+            canary_bucket: -1,
+            ..decision
+        }),
+        explanation: "submit goes by skill speckit (the default) for 25 % of runs.".to_owned(),
+        workers: 0,
+        recorded: None,
+    };
+    vec![settled, open]
+}

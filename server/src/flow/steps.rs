@@ -67,6 +67,9 @@ pub(super) fn tell(run: &Run, jobs: &[Job], before: Before, events: &[Event]) {
                     // A job that is queued already is parked or let go.
                     let moved = *status != job::Status::Queued || index >= before.jobs;
                     of_job(run, jobs, job, *status, (*hold_reason, moved), failure.as_ref());
+                    if moved && *status == job::Status::Queued {
+                        of_replaced(run, job);
+                    }
                 }
             }
             Event::Preflight(check) => of_check(run, jobs, check),
@@ -165,6 +168,15 @@ fn count_way(job: &Job, outcome: &'static str) {
     if let Some(shadow) = execution.shadow {
         metrics::SHADOWS.count([stage.into(), shadow.status.to_string().into()]);
     }
+}
+
+/// Says that the stage has another skill than the one that was asked for.
+fn of_replaced(run: &Run, job: &Job) {
+    let Some(decision) = job.decision().filter(|decision| !decision.replaced_skill.is_empty()) else {
+        return;
+    };
+    let (replaced, selected) = (decision.replaced_skill.as_str(), decision.selected_skill.as_str());
+    step!(warn, about_job(run, job), replaced_skill = replaced, selected_skill = selected; "skill {replaced} isn't allowed: {selected} takes its place");
 }
 
 fn of_check(run: &Run, jobs: &[Job], check: &Preflight) {
