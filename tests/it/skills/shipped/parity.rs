@@ -13,7 +13,7 @@ use proptest::{
 use self::reader::{Reader, direct_checklist, direct_tasks};
 
 /// Texts that are tried of each kind.
-pub const CASES: u32 = 600;
+pub const CASES: u32 = 300;
 
 /// Runs both on as many texts, shrinks the first on which they differ, and returns how many were taken, not refused.
 pub fn compare(texts: impl Strategy<Value = Vec<u8>>) -> u32 {
