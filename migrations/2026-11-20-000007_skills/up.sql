@@ -25,13 +25,16 @@ alter table jobs
     add column skill text,
     add column decision jsonb,
     add column execution jsonb,
-    add constraint jobs_execution_check check (finished_at is null or decision is null or execution is not null);
+    -- Jobs from before have no decision: there is nothing to look through them for.
+    add constraint jobs_execution_check check (finished_at is null or decision is null or execution is not null) not valid;
 
--- A server that knows no skills ends jobs without saying which way they went: as far as anybody knows, as decided and with nothing used.
+-- A server that knows no skills ends jobs without saying which way they went. What it has offered itself, to a worker without skills, went the
+-- built-in way; of all else nobody knows more than what was decided.
 create function jobs_execution() returns trigger language plpgsql as $$
 begin
     new.execution = jsonb_build_object('stage', new.stage, 'selected_skill', new.decision -> 'selected_skill',
-        'execution_path', new.decision -> 'execution_path', 'used_skills', false, 'used_fallback', false,
+        'execution_path', case when new.skill is null and new.started_at is not null and new.status in ('succeeded', 'failed')
+            then '"direct_only"'::jsonb else new.decision -> 'execution_path' end, 'used_skills', false, 'used_fallback', false,
         'shadow_mode_requested', new.decision -> 'shadow_mode',
         'duration_ms', coalesce(trunc(1000 * extract(epoch from new.finished_at - new.started_at)), 0)::bigint);
     return new;
@@ -137,7 +140,7 @@ begin
     returning jobs.*;
 end $$;
 
--- Old servers pass no skills of their workers: they claim what needs none.
+-- Servers of the release before pass no skills of their workers: they are given what needs none.
 create or replace function claim_jobs(in_queue text, instances uuid[], workers text[], accept_within double precision)
 returns setof jobs
 language sql

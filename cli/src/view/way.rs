@@ -52,7 +52,13 @@ impl Decision {
     /// A few words for people: `skill speckit`, `direct_only`, and whether a shadow was asked for.
     pub fn words(&self) -> String {
         let shadow = if self.shadow_mode { ", shadow" } else { "" };
-        format!("{}{shadow}", way(&self.execution_path, &self.selected_skill))
+        let replaced = self.replaced_skill.as_ref();
+        let replaced = replaced.map(|skill| format!(" in place of {}, which isn't allowed", one_line(skill)));
+        format!(
+            "{}{}{shadow}",
+            way(&self.execution_path, &self.selected_skill),
+            replaced.unwrap_or_default()
+        )
     }
 }
 

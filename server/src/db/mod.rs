@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 pub mod batch;
+mod columns;
 pub mod commands;
 pub mod constraint;
 pub mod credential_audits;

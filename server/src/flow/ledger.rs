@@ -122,9 +122,13 @@ impl Ledger {
     /// # Errors
     ///
     /// When it can't be written as JSON.
-    pub fn went(&mut self, job: &Job, said: Execution, succeeded: bool) -> Result<(), Error> {
+    pub fn went(&mut self, job: &Job, said: Option<Execution>, succeeded: bool) -> Result<(), Error> {
         let decision = job.decision();
-        let (execution, wrong) = self.attempt(job, decision.as_ref(), succeeded).said(said);
+        let attempt = self.attempt(job, decision.as_ref(), succeeded);
+        let (execution, wrong) = match said {
+            Some(said) => attempt.said(said),
+            None => (attempt.unknowing(), Vec::new()),
+        };
         if !wrong.is_empty() {
             let (run_id, job_id, worker, wrong) = (self.run.id, job.id, job.worker_name.as_deref(), wrong.join(" "));
             warn!(%run_id, %job_id, stage = %job.stage, worker, wrong, path = %execution.execution_path,
@@ -153,9 +157,9 @@ impl Ledger {
     /// When the failure can't be written as JSON.
     pub fn end_job(&mut self, id: Uuid, status: job::Status, failure: Option<&Failure>) -> Result<(), Error> {
         let failure = failure.map(serde_json::to_value).transpose()?;
-        let unsaid = self.job(id).filter(|job| job.execution.is_none()).and_then(|job| {
-            let decision = job.decision()?;
-            Some(self.attempt(job, Some(&decision), false).unsaid())
+        let unsaid = self.job(id).filter(|job| job.execution.is_none()).map(|job| {
+            let decision = job.decision();
+            self.attempt(job, decision.as_ref(), false).unsaid()
         });
         let unsaid = unsaid.map(serde_json::to_value).transpose()?;
         let now = self.now;

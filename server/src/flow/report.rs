@@ -126,9 +126,8 @@ pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64, sequenc
             ledger.store(Also::Audit(audit));
         }
         News::Ended(end, execution) => {
-            if let Some(said) = execution {
-                ledger.went(&job, *said, matches!(end, End::Succeeded(_)))?;
-            }
+            let succeeded = matches!(end, End::Succeeded(_));
+            ledger.went(&job, execution.map(|said| *said), succeeded)?;
             match end {
                 End::Succeeded(outcome) => finish::succeeded(ledger, &job, outcome)?,
                 End::Failed(failure) => finish::failed(ledger, &job, failure)?,

@@ -321,6 +321,7 @@ fn begin(routing: &Routing, policy: Option<&Policy>, timers: Timers, asked: &Ask
             .into());
     }
     let choices = &request.options.stage_skills;
+    skill::check_stages(run::stages(request.force_phase), choices)?;
     policy.map_or(Ok(()), |policy| skill::check(policy, choices))?;
     let decisions = policy.map(|policy| skill::decide(policy, asked.id, run::stages(request.force_phase), choices));
     let stage = first_stage(request);

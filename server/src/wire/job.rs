@@ -12,9 +12,14 @@ use crate::{
     domain::{
         self,
         job::{self, Failure, FailureClass},
+        line,
         stage::{Checklist, Discovered, Outcome, Published, Submitted, Task, TaskPhase},
     },
 };
+
+/// Most names in a list of a result, and longest name in characters: what a worker says may be a repository's words.
+const LIST_MAX: usize = 1000;
+const NAME_MAX: usize = 200;
 
 /// A job as a message. `lacking` is the skill that it waits for since no worker has it.
 pub fn message(job: &Job, lacking: Option<&str>) -> v1::Job {
@@ -96,7 +101,7 @@ pub fn outcome(wire: v1::JobResult) -> Result<Outcome, domain::Error> {
                 base_ref: wire.base_ref,
                 base_commit: wire.base_commit,
                 phase: wire.phase.map(task_phase),
-                checklists: wire.checklists.into_iter().map(checklist).collect(),
+                checklists: wire.checklists.into_iter().take(LIST_MAX).map(checklist).collect(),
             }),
             v1::job_result::Result::Submit(wire) => Outcome::Submit(Submitted {
                 codex_task_id: wire.codex_task_id,
@@ -108,7 +113,7 @@ pub fn outcome(wire: v1::JobResult) -> Result<Outcome, domain::Error> {
                 deletions: wire.deletions,
                 input_tokens: wire.input_tokens,
                 output_tokens: wire.output_tokens,
-                tasks_done: wire.tasks_done,
+                tasks_done: names(wire.tasks_done),
             }),
             v1::job_result::Result::Publish(wire) => Outcome::Publish(Published {
                 branch_name: wire.branch_name,
@@ -175,14 +180,19 @@ fn task_phase(wire: v1::TaskPhase) -> TaskPhase {
         number: wire.number,
         title: wire.title,
         tasks: wire.tasks.into_iter().map(task).collect(),
-        depends_on: wire.depends_on,
+        depends_on: names(wire.depends_on),
     }
 }
 
 fn checklist(wire: v1::Checklist) -> Checklist {
     Checklist {
-        name: wire.name,
-        total: wire.total,
-        done: wire.done,
+        name: line::short(&wire.name, NAME_MAX),
+        total: wire.total.max(0),
+        done: wire.done.clamp(0, wire.total.max(0)),
     }
+}
+
+/// Names that a worker has read somewhere.
+fn names(names: Vec<String>) -> Vec<String> {
+    names.iter().take(LIST_MAX).map(|name| line::short(name, NAME_MAX)).collect()
 }

@@ -207,13 +207,17 @@ async fn whoever_ends_an_attempt_it_has_a_record() {
     let app = TestApp::with_skills(Policy::default()).await;
     let mut worker = ScriptedWorker::default_worker(&app, "w").await;
 
-    // Of an old worker, which says nothing; the stages after it are skipped.
+    // Of an old worker, which knows no skills and says nothing; the stages after it are skipped.
     let old = app.create("001-a").await;
     let offer = accepted(&mut worker).await;
     worker.report(&offer, 1, finished(no_work())).await;
     assert_eq!(worker.acknowledged().await, Some(1));
-    let all_unsaid = [Succeeded, Skipped, Skipped].map(|status| (status, ExecutionPath::Skill, false));
-    assert_eq!(ways(&app, &old.run_id).await, all_unsaid);
+    let unsaid = [
+        (Succeeded, ExecutionPath::DirectOnly, false),
+        (Skipped, ExecutionPath::Skill, false),
+        (Skipped, ExecutionPath::Skill, false),
+    ];
+    assert_eq!(ways(&app, &old.run_id).await, unsaid);
 
     // Cancelled before anybody took it.
     let cancelled = app.create("002-b").await;

@@ -15,6 +15,7 @@ use super::Job;
 use crate::{
     db::{
         Connection,
+        columns::{job_columns, run_columns},
         runs::Run,
         schema::{jobs, runs, worker_instances},
         statement::Statement,
@@ -33,8 +34,13 @@ pub struct Slot<'a> {
 
 /// The run of each claimed job is looked up by its key, whatever the statistics say. The function sees what was committed after this
 /// statement had begun, and the statement itself doesn't: then the run is missing, while its job is claimed.
-const CLAIM: &str = "select job.*, run.* from claim_jobs(?, ?, ?, ?, ?) as job
-    left join lateral (select * from runs where runs.id = job.run_id limit 1) as run on true";
+const CLAIM: &str = concat!(
+    "select ",
+    job_columns!("job"),
+    ", ",
+    run_columns!("run"),
+    " from claim_jobs(?, ?, ?, ?, ?) as job left join lateral (select * from runs where runs.id = job.run_id limit 1) as run on true"
+);
 
 /// Claims jobs of a queue, one for each slot at most: each gets the next lease token before anybody hears of it. `accept_within` is how many
 /// seconds an offer stands. The slots' workers are alike in their skills: `skills` holds `skill:stage` for each stage that one of theirs is
@@ -87,7 +93,7 @@ fn offered((mut job, run, worker_name): (Job, Run, Option<String>)) -> Offered {
 
 /// Gives offers back that nobody accepted: no attempt is spent.
 pub async fn release_expired_offers(connection: &mut Connection) -> QueryResult<Vec<Offered>> {
-    let rows: Vec<(Job, Run, Option<String>)> = Statement::<OfferedRow>::new(
+    let rows: Vec<(Job, Run, Option<String>)> = Statement::<OfferedRow>::new(concat!(
         "with lapsed as (
              select id, worker_name from jobs
              where finished_at is null and lease_instance_id is not null and status = 'queued' and lease_expires_at < now()
@@ -95,9 +101,13 @@ pub async fn release_expired_offers(connection: &mut Connection) -> QueryResult<
          released as (
              update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null
              from lapsed where jobs.id = lapsed.id returning jobs.*)
-         select released.*, runs.*, lapsed.worker_name
-         from released join lapsed using (id) join runs on runs.id = released.run_id",
-    )
+         select ",
+        job_columns!("released"),
+        ", ",
+        run_columns!("runs"),
+        ", lapsed.worker_name
+         from released join lapsed using (id) join runs on runs.id = released.run_id"
+    ))
     .load(connection)
     .await?;
     Ok(rows.into_iter().map(offered).collect())
@@ -111,7 +121,7 @@ pub async fn release_offers(
     seconds: f64,
 ) -> QueryResult<Vec<Offered>> {
     let (id, token) = only.unzip();
-    let rows: Vec<(Job, Run, Option<String>)> = Statement::<OfferedRow>::new(
+    let rows: Vec<(Job, Run, Option<String>)> = Statement::<OfferedRow>::new(concat!(
         "with offered as (
              select id, worker_name from jobs
              where finished_at is null and lease_instance_id = ? and status = 'queued'
@@ -120,9 +130,13 @@ pub async fn release_offers(
          released as (
              update jobs set lease_instance_id = null, lease_expires_at = null, worker_name = null, not_before = now() + make_interval(secs => ?)
              from offered where jobs.id = offered.id returning jobs.*)
-         select released.*, runs.*, offered.worker_name
-         from released join offered using (id) join runs on runs.id = released.run_id",
-    )
+         select ",
+        job_columns!("released"),
+        ", ",
+        run_columns!("runs"),
+        ", offered.worker_name
+         from released join offered using (id) join runs on runs.id = released.run_id"
+    ))
     .bind::<SqlUuid, _>(instance_id)
     .bind::<Nullable<SqlUuid>, _>(id)
     .bind::<Nullable<BigInt>, _>(token)

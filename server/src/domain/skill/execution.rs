@@ -15,6 +15,8 @@ use crate::domain::{
 const CODE_MAX: usize = 64;
 const MESSAGE_MAX: usize = 2048;
 const DETAILS_MAX: usize = 32;
+/// Longest line about a shadow, in characters.
+const DETAIL_MAX: usize = 512;
 
 /// An attempt that has ended, as the server knows it.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,14 @@ impl Attempt<'_> {
         }
     }
 
+    /// What is recorded of a worker that ended the attempt without a word of the way: it knows no skills, and has the built-in code alone.
+    pub fn unknowing(&self) -> Execution {
+        Execution {
+            execution_path: ExecutionPath::DirectOnly,
+            ..self.unsaid()
+        }
+    }
+
     /// What a worker says, as far as it can be true, and what of it could not.
     pub fn said(&self, said: Execution) -> (Execution, Vec<&'static str>) {
         use ExecutionPath::{DirectFallback, DirectOnly, Skill};
@@ -61,7 +71,8 @@ impl Attempt<'_> {
         let right = Execution {
             execution_path,
             used_skills: match execution_path {
-                Skill => said.used_skills,
+                // One that has done the stage's work was run.
+                Skill => said.used_skills || self.succeeded,
                 DirectFallback => true,
                 DirectOnly => false,
             },
@@ -84,7 +95,11 @@ impl Attempt<'_> {
                 .map(|shadow| self.shadow_of(execution_path, shadow)),
             ..unsaid
         };
-        let wrong = differences(&said, &right);
+        let mut wrong = differences(&said, &right);
+        // It has happened all the same.
+        if execution_path == DirectFallback && self.decision.is_some_and(|decision| !decision.fallback_enabled) {
+            wrong.push("fallback_enabled");
+        }
         (right, wrong)
     }
 
@@ -106,7 +121,7 @@ impl Attempt<'_> {
             status: said.status,
             files: said.files.max(0),
             artifact_id: said.artifact_id,
-            detail: cut(&said.detail),
+            detail: line::short(&said.detail, DETAIL_MAX),
             duration_ms: said.duration_ms.clamp(0, self.most_ms),
         }
     }
@@ -133,7 +148,7 @@ fn short_failure(failure: Failure) -> Failure {
 }
 
 fn cut(text: &str) -> String {
-    text.chars().take(MESSAGE_MAX).collect()
+    text.chars().filter(|c| !c.is_control() || *c == '\n').take(MESSAGE_MAX).collect()
 }
 
 /// A fallback always has a reason, also where the worker has kept it to itself.

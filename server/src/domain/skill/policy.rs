@@ -9,6 +9,7 @@ use crate::domain::{Error, stage::Stage};
 
 /// A version of the policy, stored as one document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// From 1; in a column of its own.
     #[serde(skip)]
@@ -35,6 +36,7 @@ pub struct Policy {
 
 /// What the policy says of one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StagePolicy {
     /// Whether skills are used for it.
     pub use_skills: bool,

@@ -29,6 +29,21 @@ pub(in crate::flow) fn check(policy: &Policy, choices: &Choices) -> Result<(), d
     }
 }
 
+/// Checks that a run has the stages that it asks for skills for.
+///
+/// # Errors
+///
+/// `INVALID_STAGE_SKILLS`.
+pub(in crate::flow) fn check_stages(stages: &[Stage], choices: &Choices) -> Result<(), domain::Error> {
+    match choices.keys().find(|stage| !stages.contains(stage)) {
+        Some(stage) => {
+            let message = format!("the run has no {stage}, which force_phase leaves out: take that stage out of stage_skills");
+            Err(domain::Error::invalid("options.stage_skills", "INVALID_STAGE_SKILLS", message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// What is decided for each stage of a run.
 pub(in crate::flow) fn decide(policy: &Policy, run_id: Uuid, stages: &[Stage], choices: &Choices) -> Vec<Decision> {
     let asked = |stage| choices.get(stage).map(String::as_str);
@@ -38,7 +53,7 @@ pub(in crate::flow) fn decide(policy: &Policy, run_id: Uuid, stages: &[Stage], c
         .collect()
 }
 
-/// A refusal of a choice, told apart: a skill that no worker has ever shown is more likely mistyped than not allowed.
+/// A refusal of a choice, told apart: a skill that no worker has shown is more likely mistyped than not allowed.
 pub(in crate::flow) async fn refused(flow: &Flow, error: Error) -> Error {
     let Error::Refused(refusal) = &error else { return error };
     let fact = |name: &str| {
@@ -58,7 +73,7 @@ pub(in crate::flow) async fn refused(flow: &Flow, error: Error) -> Error {
     match shown {
         Ok(false) => {
             let message = format!(
-                "no worker has ever shown a skill {skill:?}, nor is it allowed for {stage}: choose one of {allowed}; `moorline skill list` shows those that workers have"
+                "no worker has shown a skill {skill:?} at its latest start, nor is it allowed for {stage}: choose one of {allowed}; `moorline skill list` shows those that workers have"
             );
             domain::Error::invalid("options.stage_skills", "SKILL_UNKNOWN", message)
                 .with("stage", stage)

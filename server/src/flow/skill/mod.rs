@@ -9,7 +9,7 @@ mod view;
 
 pub use change::{Change, StageChange, change};
 pub use choice::Choices;
-pub(super) use choice::{check, decide, refused};
+pub(super) use choice::{check, check_stages, decide, refused};
 pub use policies::Policies;
 pub use resolve::{Resolution, Resolved, resolve};
 pub(super) use seed::seed;

@@ -22,10 +22,10 @@ const SETTINGS: &str = "settings";
 pub(in crate::flow) async fn seed(connection: &mut Connection, settings: &Policy) -> Result<(), Error> {
     // Of servers that start at the same moment one comes second here, and sees what the other has made.
     skill_policies::lock(connection).await?;
-    for (stage, skill) in replaced(settings) {
-        warn!(%stage, skill, default = settings.default_skill, "this stage's skill isn't allowed: the default takes its place until it is");
-    }
     let Some(version) = skill_policies::version(connection).await? else {
+        for (stage, skill) in replaced(settings) {
+            warn!(%stage, skill, default = settings.default_skill, "this stage's skill isn't allowed: the default takes its place until it is");
+        }
         let new = New {
             version: 1,
             policy: serde_json::to_value(settings)?,

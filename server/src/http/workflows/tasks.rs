@@ -64,7 +64,7 @@ pub struct Task {
     /// The way that it went or, before its end, is to go.
     #[schema(schema_with = maybe::<ExecutionPath>)]
     execution_path: Option<ExecutionPath>,
-    /// Whether a skill was run for the stage; null before the end.
+    /// Whether a skill was tried for the stage; null before the end.
     used_skills: Option<bool>,
     /// Whether the built-in code took over from a skill; null before the end.
     used_fallback: Option<bool>,
