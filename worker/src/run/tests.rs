@@ -242,6 +242,79 @@ async fn a_cancelled_job_stops_and_says_so() {
     assert_eq!(names(&[line.heard().await]), ["credit default 1"]);
 }
 
+/// The same offer by a skill that the worker doesn't have.
+fn by_skill(offer: v1::Offer) -> v1::Offer {
+    let mut decision = v1::StageDecision {
+        selected_skill: "speckit".to_owned(),
+        fallback_enabled: true,
+        ..Default::default()
+    };
+    decision.set_execution_path(v1::ExecutionPath::Skill);
+    v1::Offer {
+        decision: Some(decision),
+        ..offer
+    }
+}
+
+fn execution(report: &v1::Report) -> &v1::StageExecution {
+    match &report.news {
+        Some(News::Finished(v1::Finished {
+            execution: Some(execution),
+            ..
+        })) => execution,
+        other => panic!("no way is told: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_stopped_before_its_skill_says_how_far_it_went() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    line.until(is_credit).await;
+    line.send(Answer::Offer(by_skill(place.slow(7)))).await;
+    line.until(|frame| matches!(frame, Frame::Report(_))).await;
+    line.send(Answer::Cancel(v1::Cancel {
+        job_id: "job-1".to_owned(),
+        lease_token: 7,
+        reason: "the client asks".to_owned(),
+    }))
+    .await;
+    let end = line.finished().await;
+    let way = execution(&end);
+    assert_eq!((way.stage(), way.selected_skill.as_str()), (v1::Stage::Discover, "speckit"));
+    assert_eq!((way.execution_path(), way.used_skills), (v1::ExecutionPath::Skill, false));
+}
+
+#[tokio::test]
+async fn the_way_that_a_job_went_outlives_its_worker() {
+    let mut place = Place::new().await;
+    let mut line = place.server.welcomed().await;
+    line.until(is_credit).await;
+    line.send(Answer::Offer(by_skill(place.quick(7)))).await;
+    let end = line.finished().await;
+    assert!(matches!(outcome(&end), Outcome::Result(_)), "the built-in way took over: {end:?}");
+    let way = execution(&end).clone();
+    assert_eq!(
+        (way.execution_path(), way.used_skills, way.used_fallback),
+        (v1::ExecutionPath::DirectFallback, true, true)
+    );
+    assert_eq!(
+        way.skill_failure.as_ref().map(|failure| failure.code.as_str()),
+        Some("SKILL_MISSING")
+    );
+    place.killed().await;
+    drop(line);
+    place.start_again().await;
+    let mut line = place.server.line().await;
+    let keep = vec![v1::HeldJob {
+        last_sequence: end.sequence - 1,
+        ..line.hello.inventory[0].clone()
+    }];
+    line.send(Answer::Welcome(v1::Welcome { keep, ..calm() })).await;
+    let again = line.finished().await;
+    assert_eq!(execution(&again), &way);
+}
+
 #[tokio::test]
 async fn a_fenced_job_stops_and_reports_nothing() {
     let mut place = Place::new().await;

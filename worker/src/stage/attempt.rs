@@ -1,6 +1,6 @@
 //! One attempt of a stage: the way that was decided, and the built-in one where a skill fails by itself.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use moorline_proto::v1;
 use moorline_telemetry::step as tell;
@@ -25,12 +25,11 @@ const LEAST: Duration = Duration::from_secs(1);
 /// What is told of a skill's failure on a line of progress, in characters.
 const WHY: usize = 300;
 
-/// Takes the way of the offer. `by_skill` and `direct` are the stage's two legs, neither of which does anything before it is awaited.
-pub(super) async fn take<T>(
-    ctx: &Context,
-    by_skill: impl Future<Output = Result<T, Fault>>,
-    direct: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+/// A leg of a stage, which does nothing before it is awaited. Boxed: one within the other they would be too large for a thread's stack.
+pub(super) type Leg<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// Takes the way of the offer.
+pub(super) async fn take<T>(ctx: &Context, by_skill: Leg<'_, T, Fault>, direct: Leg<'_, T, Error>) -> Result<T, Error> {
     match Way::of(&ctx.offer) {
         Way::Direct => direct.await,
         Way::Skill { .. } => match tried(ctx, by_skill).await {
@@ -42,7 +41,7 @@ pub(super) async fn take<T>(
 }
 
 /// Lets a skill try, and tells how it went.
-pub(super) async fn tried<T>(ctx: &Context, by_skill: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+pub(super) async fn tried<T>(ctx: &Context, by_skill: Leg<'_, T, Fault>) -> Result<T, Fault> {
     ctx.course.skill_tried();
     let mut span = told::begin(ctx, "skill");
     if let Way::Skill { name, .. } = Way::of(&ctx.offer) {
@@ -72,7 +71,7 @@ pub(super) async fn tried<T>(ctx: &Context, by_skill: impl Future<Output = Resul
 }
 
 /// Takes the built-in way after a skill that failed so, if it may and there is time.
-pub(super) async fn fall_back<T>(ctx: &Context, of_skill: v1::Failure, direct: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn fall_back<T>(ctx: &Context, of_skill: v1::Failure, direct: Leg<'_, T, Error>) -> Result<T, Error> {
     ctx.course.skill_failed(&of_skill);
     let told = Told::of(&ctx.offer, &ctx.config.name);
     let (code, why) = (of_skill.code.as_str(), of_skill.message.as_str());

@@ -34,7 +34,12 @@ pub async fn run(ctx: &Context) -> Result<v1::DiscoverResult, Error> {
     let discover = Discover::new(ctx)?;
     let base = discover.fetch(None).await?;
     // The commit is the worker's to find: both ways look at the same one.
-    let found = attempt::take(ctx, discover.by_skill(&base, Leg::Program), discover.direct(&base)).await?;
+    let found = attempt::take(
+        ctx,
+        Box::pin(discover.by_skill(&base, Leg::Program)),
+        Box::pin(discover.direct(&base)),
+    )
+    .await?;
     let said = match &found.phase {
         Some(phase) => format!("phase {} ({}) has {} tasks left", phase.number, phase.title, phase.tasks.len()),
         None => "every task is done".to_owned(),
@@ -101,7 +106,6 @@ impl<'a> Discover<'a> {
     /// Reads the task list without a work tree.
     pub(super) async fn direct(&self, base: &Base) -> Result<Found, Error> {
         let (ctx, feature_key) = (self.ctx, &self.spec.feature_key);
-        ctx.outlet.progress(&format!("reading specs/{feature_key}/tasks.md")).await;
         let list = read(ctx, &self.git, base, feature_key).await?;
         Ok(Found {
             phase: list.next_phase(),

@@ -132,19 +132,19 @@ pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
     use v1::job_result::Result as Done;
     let mut published = None;
     let done = match ctx.offer.stage() {
-        v1::Stage::Discover => discover::run(&ctx).await.map(Done::Discover),
-        v1::Stage::Publish => publish::run(&ctx).await.map(|(done, texts)| {
+        v1::Stage::Discover => Box::pin(discover::run(&ctx)).await.map(Done::Discover),
+        v1::Stage::Publish => Box::pin(publish::run(&ctx)).await.map(|(done, texts)| {
             published = Some(texts);
             Done::Publish(done)
         }),
-        v1::Stage::Submit => submit::run(&ctx).await.map(Done::Submit),
+        v1::Stage::Submit => Box::pin(submit::run(&ctx)).await.map(Done::Submit),
         v1::Stage::Unspecified => {
             let message = "the worker doesn't know this stage: use a worker of the server's version";
             Err(Error::Failed(failure("UNKNOWN_STAGE", v1::FailureClass::Environment, message)))
         }
     };
     let done = done.map(|done| v1::JobResult { result: Some(done) });
-    shadow::beside(&ctx, &done, published).await;
+    Box::pin(shadow::beside(&ctx, &done, published)).await;
     done
 }
 
@@ -154,10 +154,10 @@ pub async fn run(ctx: Context) -> Result<v1::JobResult, Error> {
 ///
 /// Those of the stage.
 pub async fn resume(ctx: Context, adopted: submit::Adopted) -> Result<v1::JobResult, Error> {
-    let done = submit::resume(&ctx, adopted).await.map(|done| v1::JobResult {
+    let done = Box::pin(submit::resume(&ctx, adopted)).await.map(|done| v1::JobResult {
         result: Some(v1::job_result::Result::Submit(done)),
     });
-    shadow::beside(&ctx, &done, None).await;
+    Box::pin(shadow::beside(&ctx, &done, None)).await;
     done
 }
 

@@ -31,7 +31,12 @@ pub async fn run(ctx: &Context) -> Result<(v1::PublishResult, Published), Error>
     let publisher = Publisher::new(ctx)?;
     publisher.audit().await?;
     let patched = step(ctx, "apply", publisher.apply()).await?;
-    let texts = attempt::take(ctx, publisher.texts_by_skill(&patched, Leg::Program), publisher.direct_texts()).await?;
+    let texts = attempt::take(
+        ctx,
+        Box::pin(publisher.texts_by_skill(&patched, Leg::Program)),
+        Box::pin(publisher.direct_texts()),
+    )
+    .await?;
     let commit = step(ctx, "commit", publisher.commit(&patched, &texts)).await?;
     step(ctx, "push", publisher.push(&commit)).await?;
     let done = step(ctx, "pull_request", publisher.pull_request(commit, &texts)).await?;

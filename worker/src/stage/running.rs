@@ -102,9 +102,10 @@ impl Running {
         let waited = tokio::select! {
             biased;
             exit = self.engine.wait(container) => exit,
-            () = stop.cancelled() => return Err(End::Stopped(self.halt(container).await)),
-            () = self.space.overflow(container) => return Err(End::DiskFull(self.halt(container).await)),
-            () = excess => return Err(End::Excess(self.halt(container).await)),
+            () = stop.cancelled() => return Err(End::Stopped(self.halt(container, STOP_GRACE).await)),
+            () = self.space.overflow(container) => return Err(End::DiskFull(self.halt(container, STOP_GRACE).await)),
+            // It would go on writing.
+            () = excess => return Err(End::Excess(self.halt(container, Duration::ZERO).await)),
         };
         match waited {
             // What it wrote at last is looked at before anything reads it.
@@ -122,9 +123,9 @@ impl Running {
     }
 
     /// Stops it, and returns what it took.
-    async fn halt(&self, container: &Container) -> &'static str {
+    async fn halt(&self, container: &Container, grace: Duration) -> &'static str {
         let stopped = async {
-            self.engine.stop(container, STOP_GRACE).await?;
+            self.engine.stop(container, grace).await?;
             self.engine.wait(container).await
         };
         match timeout(STOP_GRACE + ENDING, stopped).await {

@@ -63,7 +63,7 @@ pub struct Adopted {
 /// `ENGINE_UNREACHABLE`, `ENGINE_FAILED`; the agent's faults (`AGENT_FAILED`, `AGENT_NO_OUTPUT`, `AGENT_TIMED_OUT`, `AGENT_DISK_FULL`, `RATE_LIMITED`,
 /// `REVOKED`, …); `NO_CHANGES`; the codes of skills (`SKILL_MISSING`, `SKILL_FAILED`, …), and `SKILL_AND_FALLBACK_FAILED`.
 pub async fn run(ctx: &Context) -> Result<v1::SubmitResult, Error> {
-    let done = attempt::take(ctx, by_skill::run(ctx), direct(ctx)).await;
+    let done = attempt::take(ctx, Box::pin(by_skill::run(ctx)), Box::pin(direct(ctx))).await;
     by_skill::store_log(ctx, done).await
 }
 
@@ -82,9 +82,9 @@ pub async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::SubmitResult,
     let before = adopted.at_work.skill_failure();
     match (leg, before, Way::of(&ctx.offer)) {
         (Leg::Skill | Leg::Program, ..) => {
-            let tried = attempt::tried(ctx, by_skill::resume(ctx, adopted)).await;
+            let tried = attempt::tried(ctx, Box::pin(by_skill::resume(ctx, adopted))).await;
             let done = match tried {
-                Err(Fault::Skill(failure)) => attempt::fall_back(ctx, failure, direct(ctx)).await,
+                Err(Fault::Skill(failure)) => attempt::fall_back(ctx, failure, Box::pin(direct(ctx))).await,
                 done => done.map_err(Fault::into_error),
             };
             by_skill::store_log(ctx, done).await
@@ -182,7 +182,7 @@ impl<'a> Submit<'a> {
 
     /// Lets the agent work by this prompt, from the check of its login to its patch.
     async fn work(&mut self, prompt: Prompt<'_>) -> Result<v1::SubmitResult, Error> {
-        let (at_work, transcript) = self.agent_works(prompt, None).await.map_err(Fault::into_error)?;
+        let (at_work, transcript) = Box::pin(self.agent_works(prompt, None)).await.map_err(Fault::into_error)?;
         self.finish(&at_work, &transcript).await
     }
 

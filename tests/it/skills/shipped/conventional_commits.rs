@@ -84,6 +84,16 @@ fn the_whole_of_it() {
 }
 
 #[test]
+fn texts_stay_within_what_is_taken_of_them() {
+    let files: Vec<String> = (0..500).map(|n| format!("src/{n}{}.rs", "🎯".repeat(50))).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let written = publish(&"🎯".repeat(200), &format!("BREAKING CHANGE: {}", "🎯".repeat(1980)), &files);
+    let length = |text: &Value| text.as_str().expect("a text").len();
+    assert!(length(&written["commit_message"]) <= 16 << 10);
+    assert!(length(&written["pull_request"]["body"]) <= 60 << 10);
+}
+
+#[test]
 fn a_request_that_is_not_for_it_is_refused() {
     let asked = request("conventional-commits", "discover", json!({}));
     let ended = call(&skill("conventional-commits").join("scripts/publish"), &asked.to_string());

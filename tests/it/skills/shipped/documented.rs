@@ -103,6 +103,15 @@ fn every_example_of_a_request_is_whole() {
             ["feature_id", "metadata", "payload", "requested_skill_id", "run_id", "stage"],
             "{name}"
         );
+        let mut payload = vec!["base_commit", "base_ref", "checkout", "repository"];
+        payload.extend(match request["stage"].as_str() {
+            Some("submit") => &["checklists", "phase"][..],
+            Some("publish") => &["branch_name", "patch", "phase", "tasks_done"][..],
+            _ => &[],
+        });
+        payload.sort_unstable();
+        let shown: Vec<_> = request["payload"].as_object().expect("an object").keys().collect();
+        assert_eq!(shown, payload, "{name}");
         let metadata: Vec<_> = request["metadata"].as_object().expect("an object").keys().collect();
         assert_eq!(metadata, ["attempt", "job_id", "policy_version", "protocol", "shadow"], "{name}");
     }

@@ -122,16 +122,23 @@ fn a_folder_with_nothing_but_tasks_is_enough() {
     ");
 }
 
+/// The bounds are the worker's.
 #[test]
-fn texts_stay_within_what_a_forge_takes() {
-    let tasks: String = (1..=300).map(|n| format!("- [ ] T{n:03} {}\n", "é".repeat(2000))).collect();
-    let written = publish(&[("specs/001-login/tasks.md", &format!("## Phase 1: Setup\n{tasks}"))], &["T001"]);
-    for text in [&written["commit_message"], &written["pull_request"]["body"]] {
-        let text = text.as_str().unwrap();
-        assert!(
-            text.chars().count() < 60_000 && text.contains("more\n"),
-            "{} characters",
-            text.chars().count()
-        );
-    }
+fn texts_stay_within_what_is_taken_of_them() {
+    let tasks: String = (1..=300).map(|n| format!("- [ ] T{n:03} {}\n", "🎯".repeat(2000))).collect();
+    let list = format!("## Phase 1: a\tb{}\n**Goal**: {}\n{tasks}", "🎯".repeat(190), "🎯".repeat(5000));
+    let spec = format!("# {}\n", "🎯".repeat(5000));
+    let (one, two) = ("specs/001-login/checklists/", "🎯".repeat(60));
+    let checklists: Vec<String> = (0..50).map(|n| format!("{one}{n}{two}.md")).collect();
+    let mut files: Vec<(&str, &str)> = checklists.iter().map(|file| (file.as_str(), "- [ ] a\n")).collect();
+    files.extend([("specs/001-login/tasks.md", list.as_str()), ("specs/001-login/spec.md", &spec)]);
+    let done: Vec<String> = (1..=150).map(|n| format!("T{n:03}")).collect();
+    let written = publish(&files, &done.iter().map(String::as_str).collect::<Vec<_>>());
+    let length = |text: &Value| text.as_str().expect("a text").len();
+    let (message, body) = (&written["commit_message"], &written["pull_request"]["body"]);
+    assert!((6 << 10..=16 << 10).contains(&length(message)), "{}", length(message));
+    assert!((36 << 10..=60 << 10).contains(&length(body)), "{}", length(body));
+    assert!(body.as_str().unwrap().contains("\n- and ") && message.as_str().unwrap().contains("\n- and "));
+    let title = written["pull_request"]["title"].as_str().unwrap();
+    assert!(title.starts_with("001-login: a b🎯") && title.chars().count() <= 256, "{title}");
 }

@@ -43,12 +43,12 @@ pub(super) async fn run_as(ctx: &Context, shadow: Option<Leg>) -> Result<v1::Sub
     skilled::tell(ctx, &chosen).await?;
     match &chosen.carrier {
         Carrier::Instructions => {
-            let (at_work, transcript) = submit.agent_works(Prompt::Skill(&chosen.skill), there).await?;
+            let (at_work, transcript) = Box::pin(submit.agent_works(Prompt::Skill(&chosen.skill), there)).await?;
             submit.finish(&at_work, &transcript).await.map_err(Fault::of_agent)
         }
         Carrier::Executable(program) => {
             submit.leg = shadow.unwrap_or(Leg::Program);
-            submit.program_works(&chosen, program, there).await
+            Box::pin(submit.program_works(&chosen, program, there)).await
         }
     }
 }

@@ -43,7 +43,7 @@ fn by_skill(skill: &Skill, spec: &JobSpec, phase: &TaskPhase) -> String {
     };
     let depends_on = match phase.depends_on.is_empty() {
         true => String::new(),
-        false => format!("\nIt builds on the phases {}, which are done.\n", phase.depends_on.join(", ")),
+        false => format!("\nThe list puts it behind these phases: {}.\n", phase.depends_on.join(", ")),
     };
     let values = [
         ("{skill}", skill.name.as_str()),

@@ -6,10 +6,11 @@ from .dependencies import phase_heading
 from .feature import Feature
 from .text import WHITESPACE, lines, one_line
 
-# Longest description that is quoted, in characters, and most tasks that are listed: forges take a text of 64 KiB.
-DESCRIPTION, TASKS = 300, 100
-# Longest goal and test that are quoted, in characters.
-QUOTE = 1000
+# Longest title, description, goal and test that are quoted, in characters.
+TITLE, DESCRIPTION, QUOTE = 256, 300, 1000
+# Most bytes of one list in a commit's message and in a pull request, and of the table of checklists: forges take 64 KiB, and Moorline
+# takes 16 KiB for a commit.
+COMMIT, BODY, TABLE = 6 << 10, 36 << 10, 8 << 10
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Work:
 
     def title(self) -> str:
         """One line: feature and phase, as the direct path has it."""
-        return f"{self.feature.key}: {self.phase['title'] if self.phase else 'changes by an agent'}"
+        return one_line(f"{self.feature.key}: {self.phase['title'] if self.phase else 'changes by an agent'}", TITLE)
 
     def tasks(self, done: bool) -> list[dict]:
         """Tasks of the phase that are done, or those that aren't."""
@@ -34,7 +35,7 @@ def commit(work: Work) -> str:
     parts = [work.title(), _sentence(work)]
     for heading, tasks in (("Done:", work.tasks(True)), ("Left open:", work.tasks(False))):
         if tasks:
-            parts.append("\n".join([heading, *_listed(tasks, lambda task: f"- {task['task_id']} {_short(task)}")]))
+            parts.append("\n".join([heading, *_fitting([f"- {task['task_id']} {_short(task)}" for task in tasks], COMMIT)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,14 +43,16 @@ def body(work: Work, checked: list[dict], run_id: str) -> str:
     """The pull request's text, in Markdown."""
     done, left = work.tasks(True), work.tasks(False)
     count = f" {len(done)} of {len(done) + len(left)} tasks are done." if work.phase else ""
+    about = _about(work)
     parts = ["## Summary", _sentence(work) + count]
-    parts += [f"**{name}**: {text}" for name, text in _about(work) if name == "Goal"]
+    if "Goal" in about:
+        parts.append(f"**Goal**: {about['Goal']}")
     if done or left:
-        parts += ["## Tasks", "\n".join(_listed(work.phase["tasks"], lambda task: _ticked(task, task in done)))]
+        parts += ["## Tasks", "\n".join(_fitting([_ticked(task, task in done) for task in work.phase["tasks"]], BODY))]
     if checked:
         rows = [f"| {_cell(one['name'])} | {one['done']} of {one['total']} |" for one in checked]
-        parts += ["## Checklists", "\n".join(["| checklist | checked |", "| --- | --- |", *rows])]
-    parts += ["## How to review", "\n".join(_review(work, left)), f"Made by Moorline, run `{run_id}`."]
+        parts += ["## Checklists", "\n".join(["| checklist | checked |", "| --- | --- |", *_fitting(rows, TABLE)])]
+    parts += ["## How to review", "\n".join(_review(work, about, left)), f"Made by Moorline, run `{run_id}`."]
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,33 +62,41 @@ def _sentence(work: Work) -> str:
     return f"Phase {work.phase['number']} of {name}." if work.phase else f"Work on {name}."
 
 
-def _review(work: Work, left: list[dict]) -> list[str]:
+def _review(work: Work, about: dict[str, str], left: list[dict]) -> list[str]:
     """Steps for the person who looks at it."""
     there = [name for name in ("spec.md", "plan.md", "tasks.md") if work.feature.text(name) is not None]
     steps = [f"- Read {', '.join(f'`{work.feature.path}/{name}`' for name in there)}: what was asked for, and how."] if there else []
-    steps += [f"- Independent test: {text}" for name, text in _about(work) if name == "Independent Test"]
+    if "Independent Test" in about:
+        steps.append(f"- Independent test: {about['Independent Test']}")
     steps.append("- Compare each ticked task with the files that it names.")
     if left:
         steps.append("- Tasks left open stay in the list; the next run takes them up.")
     return steps
 
 
-def _about(work: Work) -> list[tuple[str, str]]:
+def _about(work: Work) -> dict[str, str]:
     """Goal and test of the phase, as its task list has them."""
-    found, inside = [], False
+    found: dict[str, str] = {}
+    inside = False
     for line in lines(work.feature.text("tasks.md") or "") if work.phase else []:
         if line.startswith("## "):
             rest = phase_heading(line[3:].strip(WHITESPACE))
             inside = rest is not None and rest.partition(":")[0].strip(WHITESPACE) == work.phase["number"]
         for name in ("Goal", "Independent Test"):
             if inside and line.startswith(f"**{name}**:"):
-                found.append((name, one_line(line.partition(":")[2], QUOTE)))
+                found.setdefault(name, one_line(line.partition(":")[2], QUOTE))
     return found
 
 
-def _listed(tasks: list[dict], line) -> list[str]:
-    shown = [line(task) for task in tasks[:TASKS]]
-    return shown + [f"- and {len(tasks) - TASKS} more"] if len(tasks) > TASKS else shown
+def _fitting(listed: list[str], most: int) -> list[str]:
+    """The first of some lines that take no more than `most` bytes together, and how many more there are."""
+    taken = size = 0
+    for line in listed:
+        size += len(line.encode()) + 1
+        if size > most:
+            return [*listed[:taken], f"- and {len(listed) - taken} more"]
+        taken += 1
+    return listed
 
 
 def _ticked(task: dict, done: bool) -> str:
