@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
+use clap::Parser as _;
 use serde_json::{Value, json};
 
 use super::program::{Ended, call, skill};
@@ -91,6 +92,24 @@ fn the_front_matter_and_the_lines_of_code_are_those_of_the_skill() {
         assert!(code.contains(block), "no longer in the program:\n{block}");
     }
     assert!(code.lines().count() <= 120);
+}
+
+#[test]
+fn the_commands_are_ones_that_the_cli_takes() {
+    let document = document();
+    let blocks = document.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let commands: Vec<_> = blocks.flat_map(str::lines).filter(|line| line.starts_with("moorline ")).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands {
+        // Words in quotes are one.
+        let words = command.split('"').enumerate().flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().collect(),
+            _ => vec![part],
+        });
+        if let Err(error) = moorline::args::Cli::try_parse_from(words) {
+            panic!("{command}: {error}");
+        }
+    }
 }
 
 #[test]
