@@ -8,7 +8,6 @@ use crate::{args::Global, client, console::Console, error::Error, exit::Exit};
 
 /// Change which skills carry which stages. What isn't given stays as it is.
 #[derive(Debug, clap::Args)]
-#[group(id = "change", required = true, multiple = true, args = ["use_skills", "canary", "shadow", "fallback", "allow", "default", "stages", "repository_skills"])]
 pub struct Args {
     /// Whether skills are used at all.
     #[arg(long, value_name = "on|off", value_parser = switch())]
@@ -44,7 +43,17 @@ pub struct Args {
 
 /// Changes the policy.
 pub async fn execute(args: &Args, global: &Global, console: &mut Console<'_>) -> Result<Exit, Error> {
-    let answer = client::skills(global)?.update_skill_policy(request(args)).await?.into_inner();
+    let request = request(args);
+    let changes_nothing = UpdateSkillPolicyRequest {
+        expected_version: request.expected_version,
+        reason: request.reason.clone(),
+        ..Default::default()
+    };
+    if request == changes_nothing {
+        let message = "name at least one change, such as --canary 25: `moorline skill policy set --help` lists what can be changed";
+        return Err(Error::Usage(message.to_owned()));
+    }
+    let answer = client::skills(global)?.update_skill_policy(request).await?.into_inner();
     console.show(&answered(answer.policy)?)?;
     console.note("\nRuns that are created or retried from now on follow it; all others keep what was decided for them.")?;
     Ok(Exit::Ok)
