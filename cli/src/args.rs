@@ -69,7 +69,7 @@ pub enum Command {
     /// Show workers, and drain them.
     #[command(subcommand)]
     Worker(worker::Command),
-    /// Check skills.
+    /// Show and check skills, and say which of them carry which stages.
     #[command(subcommand)]
     Skill(skill::Command),
     /// Say which shard a key goes to, and why.

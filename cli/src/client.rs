@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use moorline_proto::v1::{
     fleet_service_client::FleetServiceClient, run_service_client::RunServiceClient, shard_service_client::ShardServiceClient,
+    skill_service_client::SkillServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -34,6 +35,11 @@ pub fn shards(global: &Global) -> Result<ShardServiceClient<Channel>, Error> {
 /// A client of the fleet service; see [`runs`].
 pub fn fleet(global: &Global) -> Result<FleetServiceClient<Channel>, Error> {
     Ok(FleetServiceClient::new(channel(global)?).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+/// A client of the skill service; see [`runs`].
+pub fn skills(global: &Global) -> Result<SkillServiceClient<Channel>, Error> {
+    Ok(SkillServiceClient::new(channel(global)?).max_decoding_message_size(LARGEST_ANSWER))
 }
 
 /// Where a server listens that nobody told otherwise.

@@ -4,9 +4,9 @@
 //! domain writes in upper case (`NOT_LOGGED_IN`). So a new value needs no line here.
 
 use moorline_proto::v1::{
-    Agent, ArtifactType, AuthFailurePolicy, CodexCredentialStatus, FailureClass, GithubCredentialStatus, HoldReason, JobStatus, LoginState,
-    Phase, PreflightRung, PreflightStatus, Provider, RetryMode, RouteReason, RunStatus, ShardStatus, ShardUnavailablePolicy, Stage,
-    VolumeStatus, WorkerStatus,
+    Agent, ArtifactType, AuthFailurePolicy, CodexCredentialStatus, DirectReason, ExecutionPath, FailureClass, GithubCredentialStatus,
+    HoldReason, JobStatus, LoginState, Phase, PreflightRung, PreflightStatus, Provider, RetryMode, RouteReason, RunStatus, ShadowStatus,
+    ShardStatus, ShardUnavailablePolicy, SkillKind, SkillSource, Stage, VolumeStatus, WorkerStatus,
 };
 
 /// An enum of the contract.
@@ -41,6 +41,8 @@ named! {
     ArtifactType, "ARTIFACT_TYPE_", false;
     AuthFailurePolicy, "AUTH_FAILURE_POLICY_", false;
     CodexCredentialStatus, "CODEX_CREDENTIAL_STATUS_", false;
+    DirectReason, "DIRECT_REASON_", false;
+    ExecutionPath, "EXECUTION_PATH_", false;
     FailureClass, "FAILURE_CLASS_", false;
     GithubCredentialStatus, "GITHUB_CREDENTIAL_STATUS_", false;
     HoldReason, "HOLD_REASON_", true;
@@ -53,8 +55,11 @@ named! {
     RetryMode, "RETRY_MODE_", false;
     RouteReason, "ROUTE_REASON_", false;
     RunStatus, "RUN_STATUS_", false;
+    ShadowStatus, "SHADOW_STATUS_", false;
     ShardStatus, "SHARD_STATUS_", false;
     ShardUnavailablePolicy, "SHARD_UNAVAILABLE_POLICY_", false;
+    SkillKind, "SKILL_KIND_", false;
+    SkillSource, "SKILL_SOURCE_", false;
     Stage, "STAGE_", false;
     VolumeStatus, "VOLUME_STATUS_", false;
     WorkerStatus, "WORKER_STATUS_", false;
@@ -95,9 +100,10 @@ mod tests {
             all::<FailureClass>(), all::<GithubCredentialStatus>(), all::<HoldReason>(), all::<JobStatus>(), all::<LoginState>(),
             all::<Phase>(), all::<PreflightRung>(), all::<PreflightStatus>(), all::<Provider>(), all::<RetryMode>(), all::<RouteReason>(),
             all::<RunStatus>(), all::<ShardStatus>(), all::<ShardUnavailablePolicy>(), all::<Stage>(), all::<VolumeStatus>(), all::<WorkerStatus>(),
+            all::<ExecutionPath>(), all::<SkillSource>(), all::<DirectReason>(), all::<ShadowStatus>(), all::<SkillKind>(),
         ].join("\n"), @"
         unspecified codex gemini
-        unspecified codex_logs codex_patch apply_output push_log pr_response run_summary retry_context
+        unspecified codex_logs codex_patch apply_output push_log pr_response run_summary retry_context skill_result shadow_drift shadow_patch shadow_logs
         unspecified fail wait
         unspecified valid invalid expires_soon
         unspecified job environment login lost_worker
@@ -117,6 +123,11 @@ mod tests {
         unspecified discover submit publish
         unspecified needs_auth ready error
         unspecified connected draining away
+        unspecified skill direct_fallback direct_only
+        unspecified run stage default
+        unspecified skills_off stage_off outside_canary
+        unspecified same drift not_compared
+        unspecified instructions executable
         ");
     }
 

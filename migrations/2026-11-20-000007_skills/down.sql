@@ -50,6 +50,9 @@ begin
     returning jobs.*;
 end $$;
 
+drop index jobs_need_idx;
+drop trigger jobs_execution on jobs;
+drop function jobs_execution();
 alter table jobs
     drop column skill,
     drop column decision,

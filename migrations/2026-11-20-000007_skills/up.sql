@@ -24,9 +24,31 @@ alter table runs add column stage_decisions jsonb;
 alter table jobs
     add column skill text,
     add column decision jsonb,
-    add column execution jsonb;
+    add column execution jsonb,
+    add constraint jobs_execution_check check (finished_at is null or decision is null or execution is not null);
+
+-- A server that knows no skills ends jobs without saying which way they went: as far as anybody knows, as decided and with nothing used.
+create function jobs_execution() returns trigger language plpgsql as $$
+begin
+    new.execution = jsonb_build_object('stage', new.stage, 'selected_skill', new.decision -> 'selected_skill',
+        'execution_path', new.decision -> 'execution_path', 'used_skills', false, 'used_fallback', false,
+        'shadow_mode_requested', new.decision -> 'shadow_mode',
+        'duration_ms', coalesce(trunc(1000 * extract(epoch from new.finished_at - new.started_at)), 0)::bigint);
+    return new;
+end $$;
+create trigger jobs_execution before update of finished_at on jobs for each row
+    when (new.finished_at is not null and new.decision is not null and new.execution is null) execute function jobs_execution();
+
+-- What waits, by what it needs of a worker: `skill:stage`, or nothing. Its order within that is the queue's, written in another way: the index of
+-- the whole queue can't take its place, nor it the other's, whatever the statistics say.
+create index jobs_need_idx on jobs (queue, (coalesce(skill || ':' || stage, '')), (-priority), fair_rank, id)
+    where finished_at is null and lease_instance_id is null and hold_reason is null;
 
 -- As before, for workers that are alike in their skills: `skills` holds `skill:stage` for each stage that each of theirs is ready for.
+--
+-- A claim must not depend on how much is queued, nor on how much of it these workers can't take. What the queue needs is looked up first, in one
+-- step for each need. Where these workers have it all, the queue is read in its order. Otherwise it is read need by need, and then more jobs are
+-- locked for a moment than are taken: who looks at them meanwhile goes on to others, or looks again.
 create function claim_jobs(in_queue text, instances uuid[], workers text[], skills text[], accept_within double precision)
 returns setof jobs
 language plpgsql
@@ -40,6 +62,9 @@ as $$
 declare
     -- For so long after it may begin a job waits for another worker than the one that it wants to avoid.
     patience constant interval := '30 seconds';
+    met constant text[] := array_append(claim_jobs.skills, '');
+    needs text[];
+    chosen uuid[];
 begin
     if exists (
         select from shards join auth_volumes on auth_volumes.name = shards.volume_name
@@ -49,19 +74,53 @@ begin
     then
         return;
     end if;
+    with recursive found as (
+        (select coalesce(skill || ':' || stage, '') as need from jobs
+            where queue = in_queue and finished_at is null and lease_instance_id is null and hold_reason is null
+            order by coalesce(skill || ':' || stage, '') limit 1)
+        union all
+        select next.need from found cross join lateral (
+            select coalesce(skill || ':' || stage, '') as need from jobs
+            where queue = in_queue and finished_at is null and lease_instance_id is null and hold_reason is null
+                and coalesce(skill || ':' || stage, '') > found.need
+            order by coalesce(skill || ':' || stage, '') limit 1) as next
+    )
+    select array_agg(need) from found into needs;
+    if needs is null then
+        return;
+    end if;
+    if needs <@ met then
+        select array_agg(free.id order by free.priority desc, free.fair_rank, free.id) into chosen from (
+            select id, priority, fair_rank from jobs
+            where queue = in_queue and finished_at is null and lease_instance_id is null and hold_reason is null and not_before <= now()
+                and coalesce(skill || ':' || stage, '') = any (met)
+                and (avoid_worker is null or not_before + patience < now() or avoid_worker <> any (claim_jobs.workers))
+            order by priority desc, fair_rank, id
+            limit cardinality(instances)
+            for update skip locked
+        ) as free;
+    else
+        select array_agg(free.id order by free.priority desc, free.fair_rank, free.id) into chosen from (
+            select of_need.* from unnest(needs) as need cross join lateral (
+                select id, priority, fair_rank from jobs
+                where queue = in_queue and finished_at is null and lease_instance_id is null and hold_reason is null and not_before <= now()
+                    and coalesce(skill || ':' || stage, '') = need
+                    and (avoid_worker is null or not_before + patience < now() or avoid_worker <> any (claim_jobs.workers))
+                order by -priority, fair_rank, id
+                limit cardinality(instances)
+                for update skip locked
+            ) as of_need
+            where need = any (met)
+            order by of_need.priority desc, of_need.fair_rank, of_need.id
+            limit cardinality(instances)
+        ) as free;
+    end if;
     return query
-    with free as (
-        select id, priority, fair_rank, case when not_before + patience >= now() then avoid_worker end as avoid_worker from jobs
-        where queue = in_queue and finished_at is null and lease_instance_id is null and hold_reason is null and not_before <= now()
-            and (skill is null or skill || ':' || stage = any (claim_jobs.skills))
-            and (avoid_worker is null or not_before + patience < now() or avoid_worker <> any (claim_jobs.workers))
-        order by priority desc, fair_rank, id
-        limit cardinality(instances)
-        for update skip locked
-    ), next as (
-        select *, row_number() over () as n from free
+    with next as (
+        select job.id, job.priority, job.fair_rank, free.n, case when not_before + patience >= now() then avoid_worker end as avoid_worker
+        from unnest(chosen) with ordinality as free (id, n) join jobs as job using (id)
     ), avoided as (
-        select array_agg(avoid_worker) filter (where avoid_worker is not null) as workers from free
+        select array_agg(avoid_worker) filter (where avoid_worker is not null) as workers from next
     ), slots as (
         select instance_id, worker_name,
             row_number() over (order by coalesce(worker_name = any ((select avoided.workers from avoided)::text[]), false), nth) as n

@@ -9,12 +9,17 @@ use std::{
 
 use moorline_telemetry::metric::{Unit, Value};
 
+use crate::domain::skill;
+
 moorline_telemetry::metrics! {
     RUNS: 1 = counter("moorline_run_transitions_total", ["status"], "Steps of runs, by the status that they went to.");
     RUN_DURATION: 1 = histogram("moorline_run_duration_seconds", Unit::Seconds, ["status"], "From a run's creation to its end.");
     JOBS: 4 = counter("moorline_job_transitions_total", ["stage", "queue", "status", "attempt"], "Steps of jobs, by the status that they went to; `offered` is a claim. Attempts from the third on are counted together.");
     JOB_DURATION: 4 = histogram("moorline_job_duration_seconds", Unit::Seconds, ["stage", "queue", "status", "attempt"], "From a worker's acceptance of a job to its end.");
     FAILURES: 3 = counter("moorline_job_failures_total", ["stage", "code", "class"], "Failed jobs, by code and by whose failure it is.");
+    EXECUTIONS: 4 = counter("moorline_stage_executions_total", ["stage", "skill", "execution_path", "outcome"], "Attempts of stages that have ended, by the chosen skill, the way that they went and their status. From the hundredth skill on they are counted together.");
+    EXECUTION_DURATION: 2 = histogram("moorline_stage_execution_duration_seconds", Unit::Seconds, ["stage", "execution_path"], "How long these took, as their workers say; those that never began are left out.");
+    SHADOWS: 2 = counter("moorline_stage_shadows_total", ["stage", "status"], "Comparisons of a stage's two ways: `same`, `drift` or `not_compared`.");
     CLAIM_WAIT: 2 = histogram("moorline_claim_latency_seconds", Unit::Seconds, ["stage", "queue"], "From the moment at which a job may begin to its claim.");
     PREFLIGHTS: 3 = counter("moorline_preflights_total", ["volume", "status", "rung"], "Login checks before jobs, by what they found.");
     PREFLIGHT_DURATION: 1 = histogram("moorline_preflight_duration_seconds", Unit::Seconds, ["volume"], "How long these checks took.");
@@ -49,20 +54,43 @@ moorline_telemetry::metrics! {
 
 /// The code of a failure as a label. Workers choose codes, so that their number has to have an end.
 pub fn code(code: &str) -> Value {
-    const MOST: usize = 200;
-    static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let plain = code.len() <= 64
-        && code
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if plain && !known.contains(code) && known.len() < MOST {
-        known.insert(code.to_owned());
+    static KNOWN: Known = Known::at_most(200);
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_code = code.len() <= 64 && code.bytes().all(plain);
+    KNOWN.label(code, is_code, "OTHER")
+}
+
+/// A skill as a label. Runs choose among those that are allowed, and what is allowed changes.
+pub fn skill(name: &str) -> Value {
+    static KNOWN: Known = Known::at_most(100);
+    KNOWN.label(name, skill::is_name(name), "other")
+}
+
+/// Values that a label has had so far; there is an end to them.
+struct Known {
+    most: usize,
+    values: Mutex<BTreeSet<String>>,
+}
+
+impl Known {
+    const fn at_most(most: usize) -> Self {
+        Self {
+            most,
+            values: Mutex::new(BTreeSet::new()),
+        }
     }
-    if known.contains(code) {
-        code.to_owned().into()
-    } else {
-        "OTHER".into()
+
+    /// The value itself, if it is one of the first ones, or else the one that stands for all others.
+    fn label(&self, value: &str, is_one: bool, other: &'static str) -> Value {
+        let mut known = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_one && !known.contains(value) && known.len() < self.most {
+            known.insert(value.to_owned());
+        }
+        if known.contains(value) {
+            value.to_owned().into()
+        } else {
+            other.into()
+        }
     }
 }
 
@@ -95,5 +123,16 @@ mod tests {
         }
         assert_eq!(code("ONE_TOO_MANY"), Value::from("OTHER"));
         assert_eq!(code("NO_CHANGES"), Value::from("NO_CHANGES"));
+    }
+
+    #[test]
+    fn skills_beyond_the_hundredth_are_counted_together() {
+        assert_eq!(skill("speckit"), Value::from("speckit"));
+        assert_eq!(skill("No Skill"), Value::from("other"));
+        for number in 0..200 {
+            skill(&format!("skill-{number}"));
+        }
+        assert_eq!(skill("one-too-many"), Value::from("other"));
+        assert_eq!(skill("speckit"), Value::from("speckit"));
     }
 }

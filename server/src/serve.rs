@@ -324,7 +324,7 @@ async fn serve(
             .register_encoded_file_descriptor_set(moorline_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (runs, shards, workers, fleet, skills) = api::services(sessions);
+    let services = api::Services::new(sessions);
     let service = tonic::transport::Server::builder()
         .layer(api::KnowCaller)
         .layer(api::Tell::Grpc)
@@ -332,11 +332,11 @@ async fn serve(
         .add_service(health_service)
         .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1()?)
         .add_service(reflection(tonic_reflection::server::Builder::configure()).build_v1alpha()?)
-        .add_service(runs)
-        .add_service(shards)
-        .add_service(workers)
-        .add_service(fleet)
-        .add_service(skills)
+        .add_service(services.runs)
+        .add_service(services.shards)
+        .add_service(services.workers)
+        .add_service(services.fleet)
+        .add_service(services.skills)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE)),
             drained(sessions),

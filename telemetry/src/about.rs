@@ -27,6 +27,14 @@ pub struct About<'a> {
     pub worker: Option<&'a str>,
     /// The run's trace.
     pub trace_id: Option<&'a str>,
+    /// The skill that was chosen for the job's stage.
+    pub skill: Option<&'a str>,
+    /// The way that the stage went or, before its end, is to go: `skill`, `direct_fallback` or `direct_only`.
+    pub execution_path: Option<&'a str>,
+    /// Whether the built-in code took over from a skill; none before the end.
+    pub used_fallback: Option<bool>,
+    /// `requested` where the other way is taken as well, and then what came of it, `same`, `drift` or `not_compared`.
+    pub shadow: Option<&'a str>,
 }
 
 impl<'a> About<'a> {
@@ -43,6 +51,10 @@ impl<'a> About<'a> {
             preflight: None,
             worker: None,
             trace_id: None,
+            skill: None,
+            execution_path: None,
+            used_fallback: None,
+            shadow: None,
         }
     }
 }
@@ -65,6 +77,10 @@ macro_rules! step {
             preflight = about.preflight,
             worker = about.worker,
             trace_id = about.trace_id,
+            skill = about.skill,
+            execution_path = about.execution_path,
+            used_fallback = about.used_fallback,
+            shadow = about.shadow,
             $($field = $value,)*
             $($message)+
         )

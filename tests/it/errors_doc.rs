@@ -42,7 +42,7 @@ fn produced() -> BTreeSet<String> {
 
 /// Upper-case names in the sources that are no codes: variables, and names of enums on the wire.
 fn is_no_code(name: &str) -> bool {
-    const PREFIXES: [&str; 19] = [
+    const PREFIXES: [&str; 21] = [
         "MOORLINE_",
         "CODEX_",
         "SPEC_",
@@ -55,7 +55,9 @@ fn is_no_code(name: &str) -> bool {
         "DYLD_",
         "CARGO_",
         "ARTIFACT_TYPE_",
+        "EXECUTION_PATH_",
         "PREFLIGHT_RUNG_",
+        "SHADOW_STATUS_",
         "PREFLIGHT_STATUS_",
         "STAGE_",
         "LC_",

@@ -43,6 +43,42 @@ async fn a_run_is_created_and_shown_as_proto3_json() {
         "repository": "octo/hello",
         "requestedBy": "anonymous",
         "runId": "<id>",
+        "skillPolicyVersion": "1",
+        "stageDecisions": [
+          {
+            "canaryBucket": "<number>",
+            "canaryPercent": 100,
+            "directReason": "DIRECT_REASON_SKILLS_OFF",
+            "executionPath": "EXECUTION_PATH_DIRECT_ONLY",
+            "fallbackEnabled": true,
+            "policyVersion": "1",
+            "selectedSkill": "speckit",
+            "source": "SKILL_SOURCE_DEFAULT",
+            "stage": "STAGE_DISCOVER"
+          },
+          {
+            "canaryBucket": "<number>",
+            "canaryPercent": 100,
+            "directReason": "DIRECT_REASON_SKILLS_OFF",
+            "executionPath": "EXECUTION_PATH_DIRECT_ONLY",
+            "fallbackEnabled": true,
+            "policyVersion": "1",
+            "selectedSkill": "speckit",
+            "source": "SKILL_SOURCE_DEFAULT",
+            "stage": "STAGE_SUBMIT"
+          },
+          {
+            "canaryBucket": "<number>",
+            "canaryPercent": 100,
+            "directReason": "DIRECT_REASON_SKILLS_OFF",
+            "executionPath": "EXECUTION_PATH_DIRECT_ONLY",
+            "fallbackEnabled": true,
+            "policyVersion": "1",
+            "selectedSkill": "speckit",
+            "source": "SKILL_SOURCE_DEFAULT",
+            "stage": "STAGE_PUBLISH"
+          }
+        ],
         "status": "RUN_STATUS_PENDING",
         "updatedAt": "<time>"
       }

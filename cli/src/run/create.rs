@@ -14,6 +14,7 @@ use crate::{
     exit::Exit,
     resume::Reconnect,
     run::{answered, watch},
+    skill::choice,
     time, view,
 };
 
@@ -68,6 +69,9 @@ pub struct Args {
     /// Fail it when a job has waited this long for a worker, such as 30m; the server's default when not given.
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
     queue_timeout: Option<Duration>,
+    /// Skill for a stage, in place of the one that the policy names; can be given for each.
+    #[arg(long = "skill", value_name = "STAGE=SKILL", value_parser = choice::parse)]
+    skills: Vec<v1::StageSkill>,
     /// Follow the run until it ends, as `run watch` does.
     #[arg(long)]
     watch: bool,
@@ -145,7 +149,7 @@ fn request(args: &Args) -> Result<v1::CreateRunRequest, Error> {
             agent_timeout: wire("--agent-timeout", args.agent_timeout)?,
             not_before: args.not_before,
             queue_timeout: wire("--queue-timeout", args.queue_timeout)?,
-            stage_skills: Vec::new(),
+            stage_skills: args.skills.clone(),
         }),
     })
 }

@@ -7,7 +7,7 @@ use crate::{
     names,
     table::one_line,
     time,
-    view::{Artifact, CredentialAudit, Failure, Preflight, set, shown},
+    view::{Artifact, CredentialAudit, Decision, Execution, Failure, Preflight, set, shown},
 };
 
 /// An event.
@@ -41,7 +41,7 @@ pub enum What {
         failure: Option<Failure>,
         reason: Option<String>,
     },
-    JobChanged(JobChanged),
+    JobChanged(Box<JobChanged>),
     Preflight(Preflight),
     CredentialAudit(CredentialAudit),
     ArtifactStored(Artifact),
@@ -67,6 +67,8 @@ pub struct JobChanged {
     pub worker_name: Option<String>,
     pub hold_reason: Option<String>,
     pub failure: Option<Failure>,
+    pub decision: Option<Decision>,
+    pub execution: Option<Execution>,
 }
 
 /// Queue, volume, shard, worker and login of a Codex run.
@@ -101,7 +103,7 @@ impl From<Kind> for What {
                 failure: run.failure.map(Failure::from),
                 reason: set(run.reason),
             },
-            Kind::JobChanged(job) => Self::JobChanged(JobChanged {
+            Kind::JobChanged(job) => Self::JobChanged(Box::new(JobChanged {
                 job_id: job.job_id,
                 stage: names::of::<v1::Stage>(job.stage),
                 attempt: job.attempt,
@@ -110,7 +112,9 @@ impl From<Kind> for What {
                 worker_name: set(job.worker_name),
                 hold_reason: names::of::<v1::HoldReason>(job.hold_reason),
                 failure: job.failure.map(Failure::from),
-            }),
+                decision: job.decision.map(Decision::from),
+                execution: job.execution.map(Execution::from),
+            })),
             Kind::Preflight(check) => Self::Preflight(check.into()),
             Kind::ArtifactStored(artifact) => Self::ArtifactStored(artifact.into()),
             Kind::Diagnostics(found) => Self::Diagnostics(RunDiagnostics {
@@ -182,7 +186,15 @@ impl JobChanged {
             (None, None) => format!(" on {}", self.queue),
         };
         let failure = self.failure.as_ref().map(|failure| format!(": {}", failure.line()));
-        format!("{}{place}{}{}", shown(self.status.as_ref()), shown(attempt), shown(failure))
+        let decided = self.decision.as_ref().map(Decision::words);
+        let way = self
+            .execution
+            .as_ref()
+            .map(Execution::words)
+            .or(decided)
+            .map(|way| format!(", {way}"));
+        let status = shown(self.status.as_ref());
+        format!("{status}{place}{}{}{}", shown(attempt), shown(way), shown(failure))
     }
 }
 
@@ -204,4 +216,37 @@ impl RunDiagnostics {
 
 fn stage_or_job(stage: &Option<String>) -> &str {
     stage.as_deref().unwrap_or("job")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jobs_end_says_which_way_it_went_and_why() {
+        let failure = |code: &str| v1::Failure {
+            code: code.into(),
+            message: "why".into(),
+            ..Default::default()
+        };
+        let event = v1::JobChanged {
+            stage: v1::Stage::Submit.into(),
+            attempt: 2,
+            status: v1::JobStatus::Failed.into(),
+            queue: "codex-1".into(),
+            worker_name: "w1".into(),
+            failure: Some(failure("SKILL_AND_FALLBACK_FAILED")),
+            execution: Some(v1::StageExecution {
+                selected_skill: "speckit".into(),
+                execution_path: v1::ExecutionPath::DirectFallback.into(),
+                skill_failure: Some(failure("SKILL_TIMED_OUT")),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let What::JobChanged(job) = What::from(Kind::JobChanged(event)) else {
+            panic!("it is of a job")
+        };
+        insta::assert_snapshot!(job.line(), @"failed on w1, attempt 2, direct_fallback from speckit (SKILL_TIMED_OUT): SKILL_AND_FALLBACK_FAILED: why");
+    }
 }

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use moorline_proto::v1::{self, job_result::Result as Outcome};
 use serde::Serialize;
 
-use crate::{names, table::one_line, time, view::set};
+use crate::{
+    names,
+    table::one_line,
+    time,
+    view::{Decision, Execution, set},
+};
 
 /// Why something failed.
 #[derive(Debug, Serialize)]
@@ -58,6 +63,9 @@ pub struct Job {
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
     pub expires_at: Option<String>,
+    pub decision: Option<Decision>,
+    pub execution: Option<Execution>,
+    pub waits_for_skill: Option<String>,
     /// What it waits for and until when, for people, while it is queued.
     #[serde(skip)]
     pub waits: Option<String>,
@@ -87,12 +95,24 @@ impl From<v1::Job> for Job {
             started_at: time::rfc3339(job.started_at.as_ref()),
             finished_at: time::rfc3339(job.finished_at.as_ref()),
             expires_at: time::rfc3339(job.expires_at.as_ref()),
+            decision: job.decision.map(Decision::from),
+            execution: job.execution.map(Execution::from),
+            waits_for_skill: set(job.waits_for_skill),
         }
+    }
+}
+
+impl Job {
+    /// The way that it went or, before its end, is to go, for people; nothing for one from before there were skills.
+    pub fn way(&self) -> String {
+        let went = self.execution.as_ref().map(Execution::words);
+        went.or_else(|| self.decision.as_ref().map(Decision::words)).unwrap_or_default()
     }
 }
 
 fn waits(job: &v1::Job) -> Option<String> {
     let held = names::of::<v1::HoldReason>(job.hold_reason).map(|reason| format!("held: {reason}"));
+    let lacking = set(job.waits_for_skill.clone()).map(|skill| format!("no connected worker of {} has the skill {skill}", job.queue));
     let later = |time: &&prost_types::Timestamp| job.created_at.as_ref().is_none_or(|created| time.seconds > created.seconds);
     let begins = job
         .not_before
@@ -103,7 +123,7 @@ fn waits(job: &v1::Job) -> Option<String> {
         .expires_at
         .as_ref()
         .map(|time| format!("fails if nobody takes it by {}", time::short(Some(time))));
-    let parts: Vec<String> = [held, begins, ends].into_iter().flatten().collect();
+    let parts: Vec<String> = [held, lacking, begins, ends].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -261,6 +281,11 @@ mod tests {
             hold_reason: v1::HoldReason::ShardOffline.into(),
             ..job.clone()
         };
+        let lacking = v1::Job {
+            queue: "default".into(),
+            waits_for_skill: "review".into(),
+            ..job.clone()
+        };
         let later = v1::Job {
             not_before: at(3_600),
             ..job.clone()
@@ -269,10 +294,11 @@ mod tests {
             status: v1::JobStatus::Running.into(),
             ..held.clone()
         };
-        let told = [job, held, later, running].map(|job| Job::from(job).waits.unwrap_or_default());
+        let told = [job, held, lacking, later, running].map(|job| Job::from(job).waits.unwrap_or_default());
         insta::assert_snapshot!(told.join("\n"), @r"
         fails if nobody takes it by 1970-01-02 00:00:00Z
         held: SHARD_OFFLINE; fails if nobody takes it by 1970-01-02 00:00:00Z
+        no connected worker of default has the skill review; fails if nobody takes it by 1970-01-02 00:00:00Z
         not before 1970-01-01 01:00:00Z; fails if nobody takes it by 1970-01-02 00:00:00Z
         ");
     }

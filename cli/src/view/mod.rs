@@ -13,8 +13,11 @@ mod preflight;
 mod route;
 mod run;
 mod shard;
+mod skill;
+mod skill_policy;
 mod startup;
 mod volume;
+mod way;
 mod worker;
 
 pub use artifact::{Artifact, Artifacts};
@@ -27,8 +30,11 @@ pub use preflight::{Checked, Preflight, Preflights, RunChecked};
 pub use route::Route;
 pub use run::{CreatedRun, Run, RunDetail, Runs};
 pub use shard::{Shard, Shards};
+pub use skill::{Resolution, Skills};
+pub use skill_policy::{SkillPolicies, SkillPolicy};
 pub use startup::WorkerDetail;
 pub use volume::{Cleaned, ListedVolume, Volume, VolumeDetail, Volumes};
+pub use way::{Decision, Execution};
 pub use worker::{Drained, Workers};
 
 /// A text that the contract leaves empty when it is unset.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     console::View,
     names, table, time,
-    view::{Artifact, CredentialAudit, Failure, Job, Preflight, set, shown},
+    view::{Artifact, CredentialAudit, Decision, Failure, Job, Preflight, set, shown, way},
 };
 
 /// A run.
@@ -45,6 +45,8 @@ pub struct Run {
     pub finished_at: Option<String>,
     pub updated_at: Option<String>,
     pub last_event_sequence: i64,
+    pub skill_policy_version: Option<i64>,
+    pub stage_decisions: Vec<Decision>,
     /// `created_at` and the time from start to end, for people.
     #[serde(skip)]
     times: [String; 2],
@@ -89,6 +91,8 @@ impl From<v1::Run> for Run {
             notes: set(run.notes),
             idempotency_key: set(run.idempotency_key),
             last_event_sequence: run.last_event_sequence,
+            skill_policy_version: Some(run.skill_policy_version).filter(|version| *version > 0),
+            stage_decisions: run.stage_decisions.into_iter().map(Decision::from).collect(),
         }
     }
 }
@@ -118,6 +122,14 @@ impl From<v1::RunOptions> for Options {
     }
 }
 
+impl Run {
+    /// What was decided of its stages, and by which policy, for people.
+    fn ways(&self) -> String {
+        let policy = self.skill_policy_version.map(|version| format!(" (policy {version})"));
+        format!("{}{}", way::of_run(&self.stage_decisions), shown(policy))
+    }
+}
+
 impl View for Run {
     fn table(&self, color: bool) -> String {
         let [created, took] = &self.times;
@@ -138,6 +150,7 @@ impl View for Run {
                 ("volume", shown(self.codex_volume.as_ref())),
                 ("preflight", shown(self.codex_preflight_status.as_ref())),
                 ("login check", shown(self.codex_preflight_message.as_ref())),
+                ("stages by", self.ways()),
                 ("notes", shown(self.notes.as_ref())),
                 ("created", created.clone()),
                 ("took", took.clone()),
@@ -216,11 +229,12 @@ impl View for RunDetail {
                     job.queue.clone(),
                     worker,
                     job.took.clone(),
+                    job.way(),
                     shown(said),
                 ]
             });
             parts.push(table::grid(
-                ["STAGE", "ATTEMPT", "STATUS", "QUEUE", "WORKER", "TOOK", "RESULT"],
+                ["STAGE", "ATTEMPT", "STATUS", "QUEUE", "WORKER", "TOOK", "WAY", "RESULT"],
                 rows,
                 color,
             ));
@@ -260,12 +274,23 @@ impl View for Runs {
                 run.repository.clone(),
                 run.feature_key.clone(),
                 queue,
+                way::of_run(&run.stage_decisions),
                 created,
                 took,
             ]
         });
         table::grid(
-            ["RUN ID", "STATUS", "PHASE", "REPOSITORY", "FEATURE", "QUEUE", "CREATED", "TOOK"],
+            [
+                "RUN ID",
+                "STATUS",
+                "PHASE",
+                "REPOSITORY",
+                "FEATURE",
+                "QUEUE",
+                "STAGES BY",
+                "CREATED",
+                "TOOK",
+            ],
             rows,
             color,
         )

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     console::View,
-    table,
+    names, table,
     view::{set, shown, worker::Worker},
 };
 
@@ -28,6 +28,7 @@ pub struct Profile {
     pub tools: Vec<Tool>,
     pub policy: Option<Policy>,
     pub embedding: Option<Embedding>,
+    pub skills: Vec<Skill>,
 }
 
 /// A prerequisite.
@@ -55,6 +56,27 @@ pub struct Tool {
 pub struct Policy {
     pub approval_policy: String,
     pub template: String,
+}
+
+/// A skill that was found where its jobs run.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the fields are those of the message `StartupSkill`, described there")]
+pub struct Skill {
+    pub name: String,
+    pub description: String,
+    pub version: Option<String>,
+    pub digest: Option<String>,
+    pub stages: Vec<SkillStage>,
+    pub ready: bool,
+    pub detail: Option<String>,
+}
+
+/// A stage that a skill can carry, and how.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "the fields are those of the message `SkillStage`, described there")]
+pub struct SkillStage {
+    pub stage: Option<String>,
+    pub kind: Option<String>,
 }
 
 /// Who makes embeddings.
@@ -95,7 +117,39 @@ impl From<v1::StartupProfile> for Profile {
                 dimension: Some(embedding.dimension).filter(|dimension| *dimension > 0),
                 probed: embedding.probed,
             }),
+            skills: profile.skills.into_iter().map(Skill::from).collect(),
         }
+    }
+}
+
+impl From<v1::StartupSkill> for Skill {
+    fn from(skill: v1::StartupSkill) -> Self {
+        let stage = |carried: v1::SkillStage| SkillStage {
+            stage: names::of::<v1::Stage>(carried.stage),
+            kind: names::of::<v1::SkillKind>(carried.kind),
+        };
+        Self {
+            name: skill.name,
+            description: skill.description,
+            version: set(skill.version),
+            digest: set(skill.digest),
+            stages: skill.stages.into_iter().map(stage).collect(),
+            ready: skill.ready,
+            detail: set(skill.detail),
+        }
+    }
+}
+
+impl Skill {
+    fn row(&self) -> [String; 5] {
+        let stages = self.stages.iter().map(|carried| shown(carried.stage.as_ref()));
+        [
+            self.name.clone(),
+            shown(self.version.as_ref()),
+            if self.ready { "ready" } else { "not ready" }.to_owned(),
+            stages.collect::<Vec<_>>().join(", "),
+            self.detail.clone().unwrap_or_else(|| self.description.clone()),
+        ]
     }
 }
 
@@ -145,6 +199,7 @@ impl View for WorkerDetail {
             tools,
             policy,
             embedding,
+            skills,
         } = &self.profile;
         let tool = |tool: &Tool| format!("{} {}", tool.name, tool.version);
         let policy = policy
@@ -171,6 +226,11 @@ impl View for WorkerDetail {
             ]
         });
         let checks = table::grid(["CHECK", "RESULT", "TOOK", "DETAIL"], checks, color);
-        format!("{}\n\n{checks}", table::card(rows, color))
+        let mut parts = vec![table::card(rows, color), checks];
+        if !skills.is_empty() {
+            let skills = skills.iter().map(Skill::row);
+            parts.push(table::grid(["SKILL", "VERSION", "STATE", "STAGES", "DETAIL"], skills, color));
+        }
+        parts.join("\n\n")
     }
 }

@@ -1,6 +1,7 @@
 //! A stand-in for the server: it answers from what a test puts in, over real gRPC.
 
 mod shards;
+mod skills;
 
 use std::{
     pin::Pin,
@@ -98,6 +99,7 @@ impl Fake {
             .add_service(v1::run_service_server::RunServiceServer::from_arc(fake.clone()))
             .add_service(v1::shard_service_server::ShardServiceServer::from_arc(fake.clone()))
             .add_service(v1::fleet_service_server::FleetServiceServer::from_arc(fake.clone()))
+            .add_service(v1::skill_service_server::SkillServiceServer::from_arc(fake.clone()))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
         tokio::spawn(server);
         Running {

@@ -12,6 +12,7 @@ mod proxy;
 mod route;
 mod samples;
 mod skill_check;
+mod skills;
 mod tables;
 mod volumes;
 mod watch;

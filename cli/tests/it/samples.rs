@@ -43,6 +43,8 @@ pub fn succeeded() -> v1::Run {
         finished_at: at(76),
         updated_at: at(76),
         last_event_sequence: 7,
+        skill_policy_version: 3,
+        stage_decisions: [v1::Stage::Discover, v1::Stage::Submit, v1::Stage::Publish].map(decision).into(),
         ..Default::default()
     }
 }
@@ -69,8 +71,62 @@ pub fn not_logged_in() -> v1::Failure {
     }
 }
 
+/// What was decided of a stage that goes by the default skill.
+pub fn decision(stage: v1::Stage) -> v1::StageDecision {
+    v1::StageDecision {
+        stage: stage.into(),
+        selected_skill: "speckit".into(),
+        execution_path: v1::ExecutionPath::Skill.into(),
+        use_skills: true,
+        fallback_enabled: true,
+        source: v1::SkillSource::Default.into(),
+        canary_percent: 100,
+        canary_bucket: 42,
+        policy_version: 3,
+        ..Default::default()
+    }
+}
+
+/// How that stage went: discover by the skill, submit by the built-in code since the skill failed, publish by the skill and in the shadow.
+pub fn execution(stage: v1::Stage) -> v1::StageExecution {
+    let fell_back = stage == v1::Stage::Submit;
+    let path = if fell_back {
+        v1::ExecutionPath::DirectFallback
+    } else {
+        v1::ExecutionPath::Skill
+    };
+    let failure = v1::Failure {
+        code: "SKILL_FAILED".into(),
+        message: "the skill ended with 3\u{1b}[31m".into(),
+        class: v1::FailureClass::Job.into(),
+        details: Default::default(),
+    };
+    let shadow = v1::ShadowOutcome {
+        execution_path: v1::ExecutionPath::DirectOnly.into(),
+        status: v1::ShadowStatus::Drift.into(),
+        files: 1,
+        artifact_id: ARTIFACT.into(),
+        detail: "1 file differs".into(),
+        duration_ms: 900,
+    };
+    v1::StageExecution {
+        stage: stage.into(),
+        selected_skill: "speckit".into(),
+        execution_path: path.into(),
+        used_skills: true,
+        used_fallback: fell_back,
+        shadow_mode_requested: stage == v1::Stage::Publish,
+        duration_ms: 9_800,
+        skill_failure: fell_back.then_some(failure),
+        skill_digest: "5e".repeat(32),
+        shadow: (stage == v1::Stage::Publish).then_some(shadow),
+    }
+}
+
 pub fn jobs() -> Vec<v1::Job> {
     let job = |stage: v1::Stage, queue: &str, worker: &str, result| v1::Job {
+        decision: Some(decision(stage)),
+        execution: Some(execution(stage)),
         job_id: JOB.into(),
         run_id: RUN.into(),
         stage: stage.into(),
@@ -335,7 +391,28 @@ pub fn profile() -> v1::StartupProfile {
             approval_policy: "never".into(),
             template: "built-in".into(),
         }),
-        skills: Vec::new(),
+        skills: vec![
+            v1::StartupSkill {
+                name: "review".into(),
+                description: "Looks at a patch.".into(),
+                detail: ".agents/skills lacks it: copy it there\u{1b}[31m".into(),
+                ..Default::default()
+            },
+            v1::StartupSkill {
+                name: "speckit".into(),
+                description: "Works on a feature's folder.".into(),
+                version: "1.0.0".into(),
+                digest: "5e".repeat(32),
+                stages: [v1::Stage::Discover, v1::Stage::Submit]
+                    .map(|stage| v1::SkillStage {
+                        stage: stage.into(),
+                        kind: v1::SkillKind::Executable.into(),
+                    })
+                    .into(),
+                ready: true,
+                detail: String::new(),
+            },
+        ],
     }
 }
 
@@ -359,7 +436,7 @@ pub fn events() -> Vec<v1::RunEvent> {
             worker_name: worker.into(),
             hold_reason: hold.into(),
             failure: None,
-            decision: None,
+            decision: (status == v1::JobStatus::Queued).then(|| decision(v1::Stage::Submit)),
             execution: None,
         })
     };
@@ -397,4 +474,99 @@ fn numbered<const N: usize>(kinds: [Kind; N]) -> Vec<v1::RunEvent> {
         event: Some(kind),
     };
     (1..).zip(kinds).map(event).collect()
+}
+
+/// A version of the policy of skills.
+pub fn policy(version: i64) -> v1::SkillPolicy {
+    let stage = |stage: v1::Stage, use_skills, skill: &str| v1::StagePolicy {
+        stage: stage.into(),
+        use_skills,
+        skill: skill.to_owned(),
+    };
+    v1::SkillPolicy {
+        version,
+        use_skills: true,
+        stages: vec![
+            stage(v1::Stage::Discover, true, ""),
+            stage(v1::Stage::Submit, true, "own"),
+            stage(v1::Stage::Publish, false, ""),
+        ],
+        default_skill: "speckit".to_owned(),
+        allowed_skills: vec!["own".to_owned(), "speckit".to_owned()],
+        canary_percent: 25,
+        shadow_mode: true,
+        fallback_enabled: true,
+        changed_by: "anonymous".to_owned(),
+        reason: "slowly".to_owned(),
+        created_at: at(60),
+        ..Default::default()
+    }
+}
+
+/// Two forms of the skills that workers have.
+pub fn fleet_skills() -> Vec<v1::FleetSkill> {
+    let stage = |stage: v1::Stage| v1::SkillStage {
+        stage: stage.into(),
+        kind: v1::SkillKind::Executable.into(),
+    };
+    let speckit = v1::StartupSkill {
+        name: "speckit".to_owned(),
+        description: "Works through a Spec Kit task list.".to_owned(),
+        version: "1.0.0".to_owned(),
+        digest: "5e".repeat(32),
+        stages: vec![stage(v1::Stage::Discover), stage(v1::Stage::Publish)],
+        ready: true,
+        detail: String::new(),
+    };
+    let broken = v1::StartupSkill {
+        name: "own".to_owned(),
+        version: String::new(),
+        ready: false,
+        detail: "it isn't in .agents/skills: copy it there".to_owned(),
+        ..speckit.clone()
+    };
+    let form = |skill, workers: &[&str], allowed| v1::FleetSkill {
+        skill: Some(skill),
+        workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+        allowed,
+    };
+    vec![form(broken, &["default-2"], false), form(speckit, &["codex-0", "default-1"], true)]
+}
+
+/// What would be chosen for a run: one stage settled and recorded, one that hangs on the canary.
+pub fn resolutions() -> Vec<v1::StageResolution> {
+    let decision = v1::StageDecision {
+        stage: v1::Stage::Discover.into(),
+        selected_skill: "speckit".to_owned(),
+        execution_path: v1::ExecutionPath::Skill.into(),
+        use_skills: true,
+        fallback_enabled: true,
+        source: v1::SkillSource::Default.into(),
+        canary_percent: 25,
+        canary_bucket: 7,
+        policy_version: 4,
+        ..Default::default()
+    };
+    let settled = v1::StageResolution {
+        explanation: "discover goes by skill speckit (the default).".to_owned(),
+        workers: 2,
+        recorded: Some(v1::StageDecision {
+            execution_path: v1::ExecutionPath::DirectOnly.into(),
+            policy_version: 3,
+            ..decision.clone()
+        }),
+        decision: Some(decision.clone()),
+    };
+    let open = v1::StageResolution {
+        decision: Some(v1::StageDecision {
+            stage: v1::Stage::Submit.into(),
+            execution_path: v1::ExecutionPath::Unspecified.into(),
+            canary_bucket: -1,
+            ..decision
+        }),
+        explanation: "submit goes by skill speckit (the default) for 25 % of runs.".to_owned(),
+        workers: 0,
+        recorded: None,
+    };
+    vec![settled, open]
 }

@@ -41,6 +41,7 @@ async fn create_shows_the_run_and_how_to_follow_it() {
     volume        codex_auth_1
     preflight     passed
     login check   Logged in using ChatGPT
+    stages by     skill speckit (policy 3)
     created       2026-01-02 03:04:05Z
     took          1m 15s
     --- stderr
@@ -67,16 +68,17 @@ async fn get_shows_a_run_with_its_jobs_and_artifacts() {
     volume        codex_auth_1
     preflight     passed
     login check   Logged in using ChatGPT
+    stages by     skill speckit (policy 3)
     created       2026-01-02 03:04:05Z
     took          1m 15s
 
     credentials  codex expires_soon, github scope_missing: GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo [31m
     looked at    2026-01-02 03:04:17Z
 
-    STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  RESULT
-    discover  1        succeeded  default  w0      10s   phase 2: Foundational (1 task)
-    submit    1        succeeded  codex-1  w1      10s   2 files, +30 -4
-    publish   1        succeeded  default  w0      10s   commit deadbeef, https://github.com/acme/site/pull/7
+    STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  WAY                                          RESULT
+    discover  1        succeeded  default  w0      10s   skill speckit                                phase 2: Foundational (1 task)
+    submit    1        succeeded  codex-1  w1      10s   direct_fallback from speckit (SKILL_FAILED)  2 files, +30 -4
+    publish   1        succeeded  default  w0      10s   skill speckit, shadow drift                  commit deadbeef, https://github.com/acme/site/pull/7
 
     ARTIFACT     ID                                    BYTES
     codex_patch  019a0000-0000-7000-8000-0000000000b1  5
@@ -137,6 +139,54 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
       "finished_at": "2026-01-02T03:05:21Z",
       "updated_at": "2026-01-02T03:05:21Z",
       "last_event_sequence": 7,
+      "skill_policy_version": 3,
+      "stage_decisions": [
+        {
+          "stage": "discover",
+          "selected_skill": "speckit",
+          "execution_path": "skill",
+          "use_skills": true,
+          "fallback_enabled": true,
+          "shadow_mode": false,
+          "source": "default",
+          "replaced_skill": null,
+          "direct_reason": null,
+          "canary_percent": 100,
+          "canary_bucket": 42,
+          "policy_version": 3,
+          "repository_skill": false
+        },
+        {
+          "stage": "submit",
+          "selected_skill": "speckit",
+          "execution_path": "skill",
+          "use_skills": true,
+          "fallback_enabled": true,
+          "shadow_mode": false,
+          "source": "default",
+          "replaced_skill": null,
+          "direct_reason": null,
+          "canary_percent": 100,
+          "canary_bucket": 42,
+          "policy_version": 3,
+          "repository_skill": false
+        },
+        {
+          "stage": "publish",
+          "selected_skill": "speckit",
+          "execution_path": "skill",
+          "use_skills": true,
+          "fallback_enabled": true,
+          "shadow_mode": false,
+          "source": "default",
+          "replaced_skill": null,
+          "direct_reason": null,
+          "canary_percent": 100,
+          "canary_bucket": 42,
+          "policy_version": 3,
+          "repository_skill": false
+        }
+      ],
       "jobs": [
         {
           "job_id": "019a0000-0000-7000-8000-0000000000a1",
@@ -170,7 +220,35 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
           "not_before": null,
           "started_at": "2026-01-02T03:04:06Z",
           "finished_at": "2026-01-02T03:04:16Z",
-          "expires_at": null
+          "expires_at": null,
+          "decision": {
+            "stage": "discover",
+            "selected_skill": "speckit",
+            "execution_path": "skill",
+            "use_skills": true,
+            "fallback_enabled": true,
+            "shadow_mode": false,
+            "source": "default",
+            "replaced_skill": null,
+            "direct_reason": null,
+            "canary_percent": 100,
+            "canary_bucket": 42,
+            "policy_version": 3,
+            "repository_skill": false
+          },
+          "execution": {
+            "stage": "discover",
+            "selected_skill": "speckit",
+            "execution_path": "skill",
+            "used_skills": true,
+            "used_fallback": false,
+            "shadow_mode_requested": false,
+            "duration_ms": 9800,
+            "skill_failure": null,
+            "skill_digest": "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e",
+            "shadow": null
+          },
+          "waits_for_skill": null
         },
         {
           "job_id": "019a0000-0000-7000-8000-0000000000a1",
@@ -197,7 +275,40 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
           "not_before": null,
           "started_at": "2026-01-02T03:04:06Z",
           "finished_at": "2026-01-02T03:04:16Z",
-          "expires_at": null
+          "expires_at": null,
+          "decision": {
+            "stage": "submit",
+            "selected_skill": "speckit",
+            "execution_path": "skill",
+            "use_skills": true,
+            "fallback_enabled": true,
+            "shadow_mode": false,
+            "source": "default",
+            "replaced_skill": null,
+            "direct_reason": null,
+            "canary_percent": 100,
+            "canary_bucket": 42,
+            "policy_version": 3,
+            "repository_skill": false
+          },
+          "execution": {
+            "stage": "submit",
+            "selected_skill": "speckit",
+            "execution_path": "direct_fallback",
+            "used_skills": true,
+            "used_fallback": true,
+            "shadow_mode_requested": false,
+            "duration_ms": 9800,
+            "skill_failure": {
+              "code": "SKILL_FAILED",
+              "message": "the skill ended with 3\u001b[31m",
+              "class": "job",
+              "details": {}
+            },
+            "skill_digest": "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e",
+            "shadow": null
+          },
+          "waits_for_skill": null
         },
         {
           "job_id": "019a0000-0000-7000-8000-0000000000a1",
@@ -220,7 +331,42 @@ async fn get_gives_programs_one_document_with_the_domains_names() {
           "not_before": null,
           "started_at": "2026-01-02T03:04:06Z",
           "finished_at": "2026-01-02T03:04:16Z",
-          "expires_at": null
+          "expires_at": null,
+          "decision": {
+            "stage": "publish",
+            "selected_skill": "speckit",
+            "execution_path": "skill",
+            "use_skills": true,
+            "fallback_enabled": true,
+            "shadow_mode": false,
+            "source": "default",
+            "replaced_skill": null,
+            "direct_reason": null,
+            "canary_percent": 100,
+            "canary_bucket": 42,
+            "policy_version": 3,
+            "repository_skill": false
+          },
+          "execution": {
+            "stage": "publish",
+            "selected_skill": "speckit",
+            "execution_path": "skill",
+            "used_skills": true,
+            "used_fallback": false,
+            "shadow_mode_requested": true,
+            "duration_ms": 9800,
+            "skill_failure": null,
+            "skill_digest": "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e",
+            "shadow": {
+              "execution_path": "direct_only",
+              "status": "drift",
+              "files": 1,
+              "artifact_id": "019a0000-0000-7000-8000-0000000000b1",
+              "detail": "1 file differs",
+              "duration_ms": 900
+            }
+          },
+          "waits_for_skill": null
         }
       ],
       "artifacts": [
@@ -265,9 +411,9 @@ async fn list_shows_runs() {
         ..Fake::default()
     };
     insta::assert_snapshot!(shown(fake, "run list").await, @"
-    RUN ID                                STATUS     PHASE     REPOSITORY  FEATURE    QUEUE    CREATED               TOOK
-    019a0000-0000-7000-8000-000000000002  failed     submit    acme/site   001-login  codex-1  2026-01-02 03:04:05Z  1m 15s
-    019a0000-0000-7000-8000-000000000001  succeeded  complete  acme/site   001-login  codex-1  2026-01-02 03:04:05Z  1m 15s
+    RUN ID                                STATUS     PHASE     REPOSITORY  FEATURE    QUEUE    STAGES BY      CREATED               TOOK
+    019a0000-0000-7000-8000-000000000002  failed     submit    acme/site   001-login  codex-1  skill speckit  2026-01-02 03:04:05Z  1m 15s
+    019a0000-0000-7000-8000-000000000001  succeeded  complete  acme/site   001-login  codex-1  skill speckit  2026-01-02 03:04:05Z  1m 15s
     ");
     insta::assert_snapshot!(shown(Fake::default(), "run list").await, @"No runs.");
 }
@@ -498,6 +644,8 @@ async fn a_worker_is_shown_with_what_it_has_checked() {
         "google, gemini-embedding-001, credential google_api_key, 3072 dimensions, by a real call",
         "412 ms",
         "failed",
+        "review            not ready                    .agents/skills lacks it: copy it there",
+        "speckit  1.0.0    ready      discover, submit  Works on a feature's folder.",
     ] {
         assert!(table.contains(said), "{said}: {table}");
     }
@@ -507,6 +655,7 @@ async fn a_worker_is_shown_with_what_it_has_checked() {
     assert_eq!(document["worker"]["name"], "w0");
     assert_eq!(document["profile"]["checks"][1]["duration_ms"], 412);
     assert_eq!(document["profile"]["embedding"]["credential_source"], "google_api_key");
+    assert_eq!(document["profile"]["skills"][1]["stages"][0]["kind"], "executable");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn events_are_lines_for_people_and_the_run_follows() {
     assert_eq!(seen.exit, Exit::Ok);
     insta::assert_snapshot!(seen.out, @"
     2026-01-02 03:04:06Z  run        running (phase submit)
-    2026-01-02 03:04:07Z  submit     queued on codex-1, held: SHARD_OFFLINE
+    2026-01-02 03:04:07Z  submit     queued on codex-1, held: SHARD_OFFLINE, skill speckit
     2026-01-02 03:04:08Z  submit     running on w1
     2026-01-02 03:04:09Z  preflight  passed (UNEXPIRED): Logged in using ChatGPT
     2026-01-02 03:04:10Z  logins     codex expires_soon, github scope_missing: GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo [31m
@@ -47,16 +47,17 @@ async fn events_are_lines_for_people_and_the_run_follows() {
     volume        codex_auth_1
     preflight     passed
     login check   Logged in using ChatGPT
+    stages by     skill speckit (policy 3)
     created       2026-01-02 03:04:05Z
     took          1m 15s
 
     credentials  codex expires_soon, github scope_missing: GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo [31m
     looked at    2026-01-02 03:04:17Z
 
-    STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  RESULT
-    discover  1        succeeded  default  w0      10s   phase 2: Foundational (1 task)
-    submit    1        succeeded  codex-1  w1      10s   2 files, +30 -4
-    publish   1        succeeded  default  w0      10s   commit deadbeef, https://github.com/acme/site/pull/7
+    STAGE     ATTEMPT  STATUS     QUEUE    WORKER  TOOK  WAY                                          RESULT
+    discover  1        succeeded  default  w0      10s   skill speckit                                phase 2: Foundational (1 task)
+    submit    1        succeeded  codex-1  w1      10s   direct_fallback from speckit (SKILL_FAILED)  2 files, +30 -4
+    publish   1        succeeded  default  w0      10s   skill speckit, shadow drift                  commit deadbeef, https://github.com/acme/site/pull/7
 
     ARTIFACT     ID                                    BYTES
     codex_patch  019a0000-0000-7000-8000-0000000000b1  5
@@ -70,8 +71,8 @@ async fn events_are_json_lines_for_programs() {
     let seen = moorline(&server.url, &format!("run watch {RUN} --output json")).await;
     insta::assert_snapshot!(seen.out, @r#"
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":1,"created_at":"2026-01-02T03:04:06Z","event":"run_changed","data":{"status":"running","phase":"submit","failure":null,"reason":null}}
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":2,"created_at":"2026-01-02T03:04:07Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"queued","queue":"codex-1","worker_name":null,"hold_reason":"SHARD_OFFLINE","failure":null}}
-    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":3,"created_at":"2026-01-02T03:04:08Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"running","queue":"codex-1","worker_name":"w1","hold_reason":null,"failure":null}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":2,"created_at":"2026-01-02T03:04:07Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"queued","queue":"codex-1","worker_name":null,"hold_reason":"SHARD_OFFLINE","failure":null,"decision":{"stage":"submit","selected_skill":"speckit","execution_path":"skill","use_skills":true,"fallback_enabled":true,"shadow_mode":false,"source":"default","replaced_skill":null,"direct_reason":null,"canary_percent":100,"canary_bucket":42,"policy_version":3,"repository_skill":false},"execution":null}}
+    {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":3,"created_at":"2026-01-02T03:04:08Z","event":"job_changed","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","attempt":1,"status":"running","queue":"codex-1","worker_name":"w1","hold_reason":null,"failure":null,"decision":null,"execution":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":4,"created_at":"2026-01-02T03:04:09Z","event":"preflight","data":{"status":"passed","rung":"UNEXPIRED","message":"Logged in using ChatGPT","exit_code":0,"checked_at":"2026-01-02T03:04:17Z","duration_seconds":0.25,"volume":"codex_auth_1","queue":"codex-1","worker_name":"w1","retry_after_seconds":null,"run_id":null}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":5,"created_at":"2026-01-02T03:04:10Z","event":"credential_audit","data":{"codex_status":"expires_soon","github_status":"scope_missing","checked_at":"2026-01-02T03:04:17Z","notes":"GITHUB_TOKEN of worker w1 may not open pull requests: give it the scope repo\u001b[31m"}}
     {"run_id":"019a0000-0000-7000-8000-000000000001","sequence":6,"created_at":"2026-01-02T03:04:11Z","event":"progress","data":{"job_id":"019a0000-0000-7000-8000-0000000000a1","stage":"submit","message":"edits\u001b[2J src/login.rs"}}
@@ -203,7 +204,7 @@ async fn a_run_is_created_and_followed_in_one_command() {
 
     Once the cause is mended: moorline run retry 019a0000-0000-7000-8000-000000000002
     ");
-    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"CreateRunRequest { repository: "acme/site", feature_key: "001-login", affinity_key: "", base_ref: "", task_id: "", codex_queue: "", force_phase: Submit, agent: Unspecified, notes: "", idempotency_key: "", options: Some(RunOptions { priority: -5, on_shard_unavailable: Unspecified, on_auth_failure: Wait, agent_timeout: Some(Duration { seconds: 1800, nanos: 0 }), not_before: Some(Timestamp { seconds: 1767323045, nanos: 0 }), queue_timeout: Some(Duration { seconds: 7200, nanos: 0 }) }) }"#);
+    insta::assert_snapshot!(server.fake.requests.lock().expect("unpoisoned")[0], @r#"CreateRunRequest { repository: "acme/site", feature_key: "001-login", affinity_key: "", base_ref: "", task_id: "", codex_queue: "", force_phase: Submit, agent: Unspecified, notes: "", idempotency_key: "", options: Some(RunOptions { priority: -5, on_shard_unavailable: Unspecified, on_auth_failure: Wait, agent_timeout: Some(Duration { seconds: 1800, nanos: 0 }), not_before: Some(Timestamp { seconds: 1767323045, nanos: 0 }), queue_timeout: Some(Duration { seconds: 7200, nanos: 0 }), stage_skills: [] }) }"#);
 }
 
 #[tokio::test]

@@ -28,20 +28,28 @@ pub(crate) const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 const PIECE: usize = 64 * 1024;
 
 /// The services of `moorline.v1`.
-pub fn services(
-    sessions: &Sessions,
-) -> (
-    RunServiceServer<run_service::Service>,
-    ShardServiceServer<shard_service::Service>,
-    WorkerServiceServer<worker_service::Service>,
-    FleetServiceServer<fleet_service::Service>,
-    SkillServiceServer<skill_service::Service>,
-) {
-    (
-        RunServiceServer::new(run_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
-        ShardServiceServer::new(shard_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
-        WorkerServiceServer::new(worker_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
-        FleetServiceServer::new(fleet_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
-        SkillServiceServer::new(skill_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
-    )
+pub struct Services {
+    /// For clients.
+    pub runs: RunServiceServer<run_service::Service>,
+    /// For those who look after logins.
+    pub shards: ShardServiceServer<shard_service::Service>,
+    /// For workers.
+    pub workers: WorkerServiceServer<worker_service::Service>,
+    /// For those who look after workers.
+    pub fleet: FleetServiceServer<fleet_service::Service>,
+    /// For those who decide which skills carry which stages.
+    pub skills: SkillServiceServer<skill_service::Service>,
+}
+
+impl Services {
+    /// The services on top of these sessions.
+    pub fn new(sessions: &Sessions) -> Self {
+        Self {
+            runs: RunServiceServer::new(run_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+            shards: ShardServiceServer::new(shard_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+            workers: WorkerServiceServer::new(worker_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+            fleet: FleetServiceServer::new(fleet_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+            skills: SkillServiceServer::new(skill_service::Service::new(sessions)).max_decoding_message_size(MESSAGE_MAX),
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl v1::run_service_server::RunService for Service {
             .map_err(status)?;
         Ok(Response::new(v1::GetRunResponse {
             run: Some(wire::run::message(&view.run, wire::run::failure_of(&view.jobs))),
-            jobs: view.jobs.iter().map(wire::job::message).collect(),
+            jobs: view.jobs.iter().map(|job| wire::job::message(job, view.lacking(job))).collect(),
             artifacts: view.artifacts.iter().map(wire::run::artifact).collect(),
             preflight: view.preflight.as_ref().map(wire::preflight::message),
             credential_audit: view.audit.map(wire::audit::stored),

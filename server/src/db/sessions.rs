@@ -5,12 +5,13 @@ use diesel::{
     QueryResult, QueryableByName,
     prelude::*,
     sql_query,
-    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{Connection, schema::worker_sessions};
+use crate::domain::stage::Stage;
 
 /// An open session of a worker's name.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -117,6 +118,29 @@ pub async fn mark_draining(connection: &mut Connection, id: Uuid) -> QueryResult
         .set(worker_sessions::draining_at.eq(diesel::dsl::now))
         .execute(connection)
         .await
+}
+
+/// Whether a connected worker of a queue that takes work has a skill ready for a stage.
+pub async fn have_skill(connection: &mut Connection, queue: &str, skill: &str, stage: Stage) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        found: bool,
+    }
+    let shown = serde_json::json!({ "skills": [{ "name": skill, "ready": true, "stages": [{ "stage": stage }] }] });
+    let found: Found = sql_query(
+        "select exists (
+            select from worker_sessions as session
+            join worker_instances as instance on instance.id = session.instance_id
+            join workers as worker on worker.name = instance.worker_name
+            where session.ended_at is null and session.draining_at is null and $1 = any (worker.queues) and worker.profile @> $2
+         ) as found",
+    )
+    .bind::<Text, _>(queue)
+    .bind::<Jsonb, _>(shown)
+    .get_result(connection)
+    .await?;
+    Ok(found.found)
 }
 
 /// A worker with its latest session.

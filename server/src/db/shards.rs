@@ -284,11 +284,12 @@ pub struct Routing {
 
 /// Reads how new runs are routed now, and which policy they follow, in one statement.
 pub async fn routing(connection: &mut Connection) -> QueryResult<Routing> {
+    type Line = (i32, Option<Shard>, DateTime<Utc>, Option<i64>);
     let now = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("clock_timestamp()");
     let policy = skill_policies::table
         .select(diesel::dsl::max(skill_policies::version))
         .single_value();
-    let rows: Vec<(i32, Option<Shard>, DateTime<Utc>, Option<i64>)> = routing_settings::table
+    let rows: Vec<Line> = routing_settings::table
         .left_join(shards::table.on(diesel::dsl::sql::<diesel::sql_types::Bool>("true")))
         .select((routing_settings::hash_modulo, Option::<Shard>::as_select(), now, policy))
         .load(connection)

@@ -147,20 +147,48 @@ impl Failure {
     }
 }
 
+/// What a job has waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait<'a> {
+    /// A worker with room.
+    NotTaken,
+    /// An end of its hold.
+    Held(HoldReason),
+    /// A worker that has this skill ready for the stage.
+    LacksSkill(&'a str, Stage),
+}
+
 /// Nobody took a job within its time in the queue. No attempt follows, since it would wait in the same queue.
-pub fn queue_timeout(queue: &str, waited: Duration, hold: Option<HoldReason>) -> Failure {
+pub fn queue_timeout(queue: &str, waited: Duration, wait: Wait<'_>) -> Failure {
     let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
-    let why = hold.map_or_else(|| "no worker took it".to_owned(), |hold| format!("it was held, {hold}"));
-    let remedy = match hold {
-        None => "start a worker that serves the queue, or one more".to_owned(),
-        Some(HoldReason::ShardOffline) => format!("start the shard's worker (`moorline shard show {queue}` shows whose it is)"),
-        Some(HoldReason::ShardDraining) => "let the shard take work again".to_owned(),
-        Some(HoldReason::WaitingAuth) => format!("renew the shard's login (`moorline shard show {queue}` shows its volume)"),
-        Some(HoldReason::CoolingDown) => "wait until the account's limit is over, or add a shard with another account".to_owned(),
-        Some(HoldReason::CheckingLogin) => format!("see why the shard's worker can't check its login (`moorline shard show {queue}`)"),
+    let why = match wait {
+        Wait::NotTaken => "no worker took it".to_owned(),
+        Wait::Held(hold) => format!("it was held, {hold}"),
+        Wait::LacksSkill(skill, stage) => format!("no connected worker of it has the skill {skill} ready for {stage}"),
+    };
+    let remedy = match wait {
+        Wait::NotTaken => "start a worker that serves the queue, or one more".to_owned(),
+        Wait::Held(HoldReason::ShardOffline) => format!("start the shard's worker (`moorline shard show {queue}` shows whose it is)"),
+        Wait::Held(HoldReason::ShardDraining) => "let the shard take work again".to_owned(),
+        Wait::Held(HoldReason::WaitingAuth) => format!("renew the shard's login (`moorline shard show {queue}` shows its volume)"),
+        Wait::Held(HoldReason::CoolingDown) => "wait until the account's limit is over, or add a shard with another account".to_owned(),
+        Wait::Held(HoldReason::CheckingLogin) => {
+            format!("see why the shard's worker can't check its login (`moorline shard show {queue}`)")
+        }
+        Wait::LacksSkill(..) => {
+            "give a worker of the queue that skill (`moorline worker show` tells what each one's skills lack), or have \
+             the policy choose another or none"
+                .to_owned()
+        }
     };
     let mut details = BTreeMap::from([("queue".to_owned(), queue.to_owned())]);
-    details.extend(hold.map(|hold| ("hold_reason".to_owned(), hold.to_string())));
+    match wait {
+        Wait::NotTaken => {}
+        Wait::Held(hold) => drop(details.insert("hold_reason".to_owned(), hold.to_string())),
+        Wait::LacksSkill(skill, stage) => {
+            details.extend([("skill".to_owned(), skill.to_owned()), ("stage".to_owned(), stage.to_string())]);
+        }
+    }
     Failure {
         code: "QUEUE_TIMEOUT".to_owned(),
         message: format!(
@@ -266,9 +294,13 @@ mod tests {
 
     #[test]
     fn a_job_that_waited_too_long_says_how_long_and_why_and_what_to_do() {
-        let holds = [None].into_iter().chain(HoldReason::VARIANTS.iter().copied().map(Some));
-        let told: Vec<String> = holds
-            .map(|hold| queue_timeout("codex-1", Duration::from_millis(3_600_900), hold))
+        let held = HoldReason::VARIANTS.iter().copied().map(Wait::Held);
+        let waits = [Wait::NotTaken]
+            .into_iter()
+            .chain(held)
+            .chain([Wait::LacksSkill("review", Stage::Submit)]);
+        let told: Vec<String> = waits
+            .map(|wait| queue_timeout("codex-1", Duration::from_millis(3_600_900), wait))
             .map(|failure| format!("{} {:?}", failure.message, failure.details))
             .collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
@@ -278,6 +310,7 @@ mod tests {
         the job waited 1h in queue codex-1 and it was held, WAITING_AUTH: renew the shard's login (`moorline shard show codex-1` shows its volume), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "WAITING_AUTH", "queue": "codex-1"}
         the job waited 1h in queue codex-1 and it was held, COOLING_DOWN: wait until the account's limit is over, or add a shard with another account, then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "COOLING_DOWN", "queue": "codex-1"}
         the job waited 1h in queue codex-1 and it was held, CHECKING_LOGIN: see why the shard's worker can't check its login (`moorline shard show codex-1`), then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"hold_reason": "CHECKING_LOGIN", "queue": "codex-1"}
+        the job waited 1h in queue codex-1 and no connected worker of it has the skill review ready for submit: give a worker of the queue that skill (`moorline worker show` tells what each one's skills lack), or have the policy choose another or none, then retry the run with `moorline run retry`; `--queue-timeout` gives new runs more time {"queue": "codex-1", "skill": "review", "stage": "submit"}
         "#);
     }
 

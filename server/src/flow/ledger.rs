@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{
@@ -28,7 +29,7 @@ use crate::{
         job::{self, Failure, HoldReason, Payload},
         preflight::Preflight,
         run,
-        skill::Decision,
+        skill::{Attempt, Decision, Execution},
         stage::Stage,
         volume::Seen,
     },
@@ -116,15 +117,50 @@ impl Ledger {
         }
     }
 
-    /// Ends a job; a parked one is no longer held.
+    /// Takes down which way a job went, as its worker says it at its end; what of that can't be true is put right, and logged.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written as JSON.
+    pub fn went(&mut self, job: &Job, said: Execution, succeeded: bool) -> Result<(), Error> {
+        let decision = job.decision();
+        let (execution, wrong) = self.attempt(job, decision.as_ref(), succeeded).said(said);
+        if !wrong.is_empty() {
+            let (run_id, job_id, worker, wrong) = (self.run.id, job.id, job.worker_name.as_deref(), wrong.join(" "));
+            warn!(%run_id, %job_id, stage = %job.stage, worker, wrong, path = %execution.execution_path,
+                "what a worker says of the way that a stage went can't be true, and is put right: update the worker");
+        }
+        let execution = serde_json::to_value(execution)?;
+        self.change_job(job.id, |job| job.execution = Some(execution));
+        Ok(())
+    }
+
+    fn attempt<'a>(&self, job: &Job, decision: Option<&'a Decision>, succeeded: bool) -> Attempt<'a> {
+        let since = |time: DateTime<Utc>| (self.now - time).num_milliseconds().max(0);
+        Attempt {
+            stage: job.stage,
+            decision,
+            took_ms: job.started_at.map_or(0, since),
+            most_ms: since(job.created_at),
+            succeeded,
+        }
+    }
+
+    /// Ends a job; a parked one is no longer held. Where no worker has said which way it went, that is filled in.
     ///
     /// # Errors
     ///
     /// When the failure can't be written as JSON.
     pub fn end_job(&mut self, id: Uuid, status: job::Status, failure: Option<&Failure>) -> Result<(), Error> {
         let failure = failure.map(serde_json::to_value).transpose()?;
+        let unsaid = self.job(id).filter(|job| job.execution.is_none()).and_then(|job| {
+            let decision = job.decision()?;
+            Some(self.attempt(job, Some(&decision), false).unsaid())
+        });
+        let unsaid = unsaid.map(serde_json::to_value).transpose()?;
         let now = self.now;
         self.move_job(id, |job| {
+            job.execution = job.execution.take().or(unsaid);
             job.status = status;
             job.failure = failure;
             job.finished_at = Some(now);

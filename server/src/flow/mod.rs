@@ -19,6 +19,7 @@ pub mod gauges;
 pub mod group;
 pub mod hints;
 mod known;
+mod lacking;
 pub mod leave;
 mod ledger;
 pub mod logs;

@@ -1,17 +1,20 @@
 //! Jobs that have waited in their queue for longer than they may: their runs fail, with the reason for the wait.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use diesel_async::AsyncConnection as _;
 use uuid::Uuid;
 
 use super::{
-    Error, Flow, advance,
+    Error, Flow, advance, lacking,
     ledger::{Ledger, Ledgers},
 };
 use crate::{
     db::jobs::{self, Job},
-    domain::{job, retry},
+    domain::{
+        job,
+        retry::{self, Wait},
+    },
 };
 
 /// Most jobs that one pass ends; the next pass ends more.
@@ -28,12 +31,13 @@ pub async fn fail(flow: &Flow) -> Result<(), Error> {
     if overdue.is_empty() {
         return Ok(());
     }
+    let lacking = lacking::skill(&mut connection, &overdue).await?;
     let run_ids: Vec<Uuid> = overdue.iter().map(|job| job.run_id).collect();
     let written = connection
         .transaction(async |connection| {
             let mut ledgers = Ledgers::lock(connection, &run_ids, flow.timers).await?;
             for ledger in &mut ledgers.0 {
-                end(ledger)?;
+                end(ledger, &lacking)?;
             }
             ledgers.0.retain(Ledger::is_touched);
             ledgers.write(connection).await
@@ -44,7 +48,7 @@ pub async fn fail(flow: &Flow) -> Result<(), Error> {
 }
 
 /// Ends the run's job, unless it was offered or has ended since it was found.
-fn end(ledger: &mut Ledger) -> Result<(), Error> {
+fn end(ledger: &mut Ledger, lacking: &HashSet<Uuid>) -> Result<(), Error> {
     let now = ledger.now;
     let is_overdue = |job: &&Job| {
         job.status == job::Status::Queued && job.lease_instance_id.is_none() && job.expires_at.is_some_and(|expires_at| expires_at < now)
@@ -53,7 +57,12 @@ fn end(ledger: &mut Ledger) -> Result<(), Error> {
         return Ok(());
     };
     let waited = (now - job.not_before.max(job.created_at)).to_std().unwrap_or(Duration::ZERO);
-    let failure = retry::queue_timeout(&job.queue, waited, job.hold_reason);
+    let wait = match (job.hold_reason, job.skill.as_deref().filter(|_| lacking.contains(&job.id))) {
+        (Some(hold), _) => Wait::Held(hold),
+        (None, Some(skill)) => Wait::LacksSkill(skill, job.stage),
+        (None, None) => Wait::NotTaken,
+    };
+    let failure = retry::queue_timeout(&job.queue, waited, wait);
     ledger.end_job(job.id, job::Status::Failed, Some(&failure))?;
     advance::fail(ledger, failure)
 }

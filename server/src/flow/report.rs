@@ -18,6 +18,7 @@ use crate::{
         event::Event,
         job::{self, Failure},
         preflight::Preflight,
+        skill::Execution,
         stage::Outcome,
         volume::Seen,
     },
@@ -34,6 +35,13 @@ pub enum News {
     Seen(String, Seen),
     /// The run's credentials, as the stage found them.
     Audit(Audit),
+    /// It has ended, and by which way, where the worker says.
+    Ended(End, Option<Box<Execution>>),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone)]
+pub enum End {
     /// It succeeded.
     Succeeded(Outcome),
     /// It failed.
@@ -117,9 +125,16 @@ pub(super) fn apply(ledger: &mut Ledger, job_id: Uuid, lease_token: i64, sequenc
             ledger.record(Event::CredentialAudit(audit.clone()));
             ledger.store(Also::Audit(audit));
         }
-        News::Succeeded(outcome) => finish::succeeded(ledger, &job, outcome)?,
-        News::Failed(failure) => finish::failed(ledger, &job, failure)?,
-        News::Stopped(how) => finish::stopped(ledger, &job, &how)?,
+        News::Ended(end, execution) => {
+            if let Some(said) = execution {
+                ledger.went(&job, *said, matches!(end, End::Succeeded(_)))?;
+            }
+            match end {
+                End::Succeeded(outcome) => finish::succeeded(ledger, &job, outcome)?,
+                End::Failed(failure) => finish::failed(ledger, &job, failure)?,
+                End::Stopped(how) => finish::stopped(ledger, &job, &how)?,
+            }
+        }
     }
     Ok(sequence)
 }

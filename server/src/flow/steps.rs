@@ -67,6 +67,9 @@ pub(super) fn tell(run: &Run, jobs: &[Job], before: Before, events: &[Event]) {
                     // A job that is queued already is parked or let go.
                     let moved = *status != job::Status::Queued || index >= before.jobs;
                     of_job(run, jobs, job, *status, (*hold_reason, moved), failure.as_ref());
+                    if moved && *status == job::Status::Queued {
+                        of_replaced(run, job);
+                    }
                 }
             }
             Event::Preflight(check) => of_check(run, jobs, check),
@@ -145,8 +148,35 @@ fn of_job(run: &Run, jobs: &[Job], job: &Job, status: job::Status, (hold, moved)
         let (avoids, after) = (job.avoid_worker.as_deref(), failure_before(jobs, job));
         return step!(info, about, status = name, hold_reason = hold, delay_ms = delay_ms, avoids = avoids, after = after; "job {name}");
     }
+    count_way(job, name);
     let duration_ms = took.map(|(.., took)| millis(took));
     step!(info, about, status = name, duration_ms = duration_ms, code = code, error = error; "job {name}");
+}
+
+/// Counts the way that an attempt went, once it has ended.
+fn count_way(job: &Job, outcome: &'static str) {
+    let Some(execution) = job.execution() else {
+        return;
+    };
+    let (stage, path) = (job.stage.to_string(), execution.execution_path.to_string());
+    let skill = metrics::skill(&execution.selected_skill);
+    metrics::EXECUTIONS.count([stage.clone().into(), skill, path.clone().into(), outcome.into()]);
+    if job.started_at.is_some() {
+        let took = Duration::from_millis(u64::try_from(execution.duration_ms).unwrap_or_default());
+        metrics::EXECUTION_DURATION.took(took, [stage.clone().into(), path.into()]);
+    }
+    if let Some(shadow) = execution.shadow {
+        metrics::SHADOWS.count([stage.into(), shadow.status.to_string().into()]);
+    }
+}
+
+/// Says that the stage has another skill than the one that was asked for.
+fn of_replaced(run: &Run, job: &Job) {
+    let Some(decision) = job.decision().filter(|decision| !decision.replaced_skill.is_empty()) else {
+        return;
+    };
+    let (replaced, selected) = (decision.replaced_skill.as_str(), decision.selected_skill.as_str());
+    step!(warn, about_job(run, job), replaced_skill = replaced, selected_skill = selected; "skill {replaced} isn't allowed: {selected} takes its place");
 }
 
 fn of_check(run: &Run, jobs: &[Job], check: &Preflight) {
@@ -218,6 +248,10 @@ fn describe(span: &mut Span, about: &About<'_>) {
         ("moorline.volume", about.volume.map(str::to_owned)),
         ("moorline.worker", about.worker.map(str::to_owned)),
         ("moorline.preflight", about.preflight.map(str::to_owned)),
+        ("moorline.skill", about.skill.map(str::to_owned)),
+        ("moorline.execution_path", about.execution_path.map(str::to_owned)),
+        ("moorline.used_fallback", about.used_fallback.map(|used| used.to_string())),
+        ("moorline.shadow", about.shadow.map(str::to_owned)),
     ];
     for (name, text) in texts {
         if let Some(text) = text {
@@ -243,7 +277,12 @@ fn about<'a>(run: &'a Run, traceparent: &'a str) -> About<'a> {
 }
 
 fn about_job<'a>(run: &'a Run, job: &'a Job) -> About<'a> {
+    let way = job.way();
     About {
+        skill: way.skill,
+        execution_path: way.execution_path,
+        used_fallback: way.used_fallback,
+        shadow: way.shadow,
         job_id: Some(&job.id),
         stage: Some(job.stage.into()),
         attempt: Some(job.attempt),

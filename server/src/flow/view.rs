@@ -1,10 +1,10 @@
 //! What clients and operators look at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{Error, Flow, ledger::not_found};
+use super::{Error, Flow, lacking, ledger::not_found};
 use crate::{
     db::{
         artifacts, credential_audits, events,
@@ -33,6 +33,15 @@ pub struct RunView {
     pub preflight: Option<preflights::Row>,
     /// What was last known of its credentials.
     pub audit: Option<credential_audits::Row>,
+    /// Those of its jobs that wait for a skill which no connected worker of their queue has.
+    pub lack_skill: HashSet<Uuid>,
+}
+
+impl RunView {
+    /// The skill that a job waits for since no connected worker of its queue has it.
+    pub fn lacking<'a>(&self, job: &'a Job) -> Option<&'a str> {
+        job.skill.as_deref().filter(|_| self.lack_skill.contains(&job.id))
+    }
 }
 
 /// Shows a run.
@@ -50,9 +59,11 @@ pub async fn run(flow: &Flow, id: Uuid) -> Result<RunView, Error> {
         (own, Some(volume), Some(_)) if differs(&own) => preflights::of_volume_until(&mut connection, volume, run.updated_at).await?,
         (own, ..) => own,
     };
+    let jobs = jobs::of_run(&mut connection, id).await?;
     Ok(RunView {
         preflight,
-        jobs: jobs::of_run(&mut connection, id).await?,
+        lack_skill: lacking::skill(&mut connection, &jobs).await?,
+        jobs,
         artifacts: artifacts::of_run(&mut connection, id).await?,
         audit: credential_audits::latest_of_run(&mut connection, id).await?,
         run,

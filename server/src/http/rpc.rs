@@ -81,11 +81,11 @@ pub fn path(method: &MethodDescriptor) -> String {
 
 /// One route a method.
 pub fn router(contract: Contract, sessions: &Sessions) -> Router {
-    let (runs, shards, _, fleet, skills) = api::services(sessions);
-    let services = Routes::new(runs)
-        .add_service(shards)
-        .add_service(fleet)
-        .add_service(skills)
+    let services = api::Services::new(sessions);
+    let services = Routes::new(services.runs)
+        .add_service(services.shards)
+        .add_service(services.fleet)
+        .add_service(services.skills)
         .prepare();
     let contract = Arc::new(contract);
     contract.methods().into_iter().fold(Router::new(), |router, method| {

@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// A job as a message.
-pub fn message(job: &Job) -> v1::Job {
+/// A job as a message. `lacking` is the skill that it waits for since no worker has it.
+pub fn message(job: &Job, lacking: Option<&str>) -> v1::Job {
     v1::Job {
         job_id: job.id.to_string(),
         run_id: job.run_id.to_string(),
@@ -37,6 +37,7 @@ pub fn message(job: &Job) -> v1::Job {
         expires_at: job.expires_at.filter(|_| job.status == job::Status::Queued).map(timestamp),
         decision: job.decision().map(skill::decision),
         execution: job.execution().map(skill::execution),
+        waits_for_skill: lacking.unwrap_or_default().to_owned(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         Timers,
         claim::Claimed,
         register::{Binding, Held, Hello, Registered},
-        report::News,
+        report::{End, News},
     },
 };
 
@@ -161,11 +161,15 @@ pub fn report(wire: v1::Report) -> Result<(Uuid, i64, i64, News), domain::Error>
         v1::report::News::Preflight(check) => News::Preflight(clean(preflight::check(check))?),
         v1::report::News::VolumeDiagnostics(seen) => News::Seen(seen.volume.clone(), clean(document::seen(seen, None))?),
         v1::report::News::CredentialAudit(audit) => News::Audit(clean(super::audit::audit(audit))?),
-        v1::report::News::Finished(finished) => match finished.outcome.ok_or_else(missing)? {
-            v1::finished::Outcome::Result(result) => News::Succeeded(clean(job::outcome(result)?)?),
-            v1::finished::Outcome::Failure(failure) => News::Failed(clean(job::failure_of(failure))?),
-            v1::finished::Outcome::Stopped(stopped) => News::Stopped(stopped.how),
-        },
+        v1::report::News::Finished(finished) => {
+            let execution = finished.execution.and_then(skill::execution_of).map(clean).transpose()?;
+            let end = match finished.outcome.ok_or_else(missing)? {
+                v1::finished::Outcome::Result(result) => End::Succeeded(clean(job::outcome(result)?)?),
+                v1::finished::Outcome::Failure(failure) => End::Failed(clean(job::failure_of(failure))?),
+                v1::finished::Outcome::Stopped(stopped) => End::Stopped(stopped.how),
+            };
+            News::Ended(end, execution.map(Box::new))
+        }
     };
     Ok((id("job_id", &wire.job_id)?, wire.lease_token, wire.sequence, news))
 }

@@ -2,5 +2,6 @@
 
 mod claim;
 mod policy;
+mod record;
 mod setup;
 mod shipped;

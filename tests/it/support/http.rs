@@ -103,7 +103,7 @@ impl Answer {
     }
 }
 
-/// JSON for people, with ids and times replaced.
+/// JSON for people, with ids, times and what hangs on them replaced.
 pub fn steady(mut value: Value) -> String {
     replace(&mut value);
     serde_json::to_string_pretty(&value).expect("JSON")
@@ -113,7 +113,15 @@ fn replace(value: &mut Value) {
     match value {
         Value::String(text) => *text = parts(text),
         Value::Array(values) => values.iter_mut().for_each(replace),
-        Value::Object(fields) => fields.values_mut().for_each(replace),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                // What comes of a run's id, or of a clock.
+                if ["canaryBucket", "durationMs"].contains(&name.as_str()) && !value.is_null() {
+                    *value = "<number>".into();
+                }
+                replace(value);
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

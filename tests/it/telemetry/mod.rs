@@ -221,6 +221,17 @@ fn check_lines(scene: &Scene) {
     for line in &server {
         assert_eq!((&line["volume"], &line["shard_index"]), (&volume.into(), &0.into()), "{line}");
         assert!(line["queue"].is_string() && line["trace_id"].is_string(), "{line}");
+        let way = (&line["skill"], &line["execution_path"], &line["used_fallback"]);
+        let ended = line["message"] == "job succeeded";
+        let expected: (Value, Value, Value) = match line["job_id"].is_null() {
+            true => (Value::Null, Value::Null, Value::Null),
+            false => (
+                "speckit".into(),
+                "direct_only".into(),
+                if ended { false.into() } else { Value::Null },
+            ),
+        };
+        assert_eq!(way, (&expected.0, &expected.1, &expected.2), "{line}");
     }
     for (program, lines) in [
         ("server", server.clone()),
@@ -265,6 +276,15 @@ async fn check_metrics(scene: &Scene) {
             );
         }
         one("moorline_claim_latency_seconds_count", &[("stage", stage), ("queue", queue)]);
+        one(
+            "moorline_stage_executions_total",
+            &[
+                ("stage", stage),
+                ("skill", "speckit"),
+                ("execution_path", "direct_only"),
+                ("outcome", "succeeded"),
+            ],
+        );
         one("moorline_job_duration_seconds_count", &[("stage", stage), ("status", "succeeded")]);
     }
     one("moorline_preflights_total", &[("volume", volume), ("status", "passed")]);
@@ -359,6 +379,14 @@ async fn check_trace(scene: &Scene) {
             .expect("what is above it");
         above.span.name.clone()
     };
+    let of_submit = trace
+        .iter()
+        .find(|sent| sent.span.name == "job submit")
+        .expect("the server's span of the job");
+    assert_eq!(
+        (of_submit.text("moorline.execution_path"), of_submit.text("moorline.used_fallback")),
+        ("direct_only".to_owned(), "false".to_owned())
+    );
     assert_eq!(parent("agent"), "run submit");
     assert_eq!(parent("run submit"), "queue submit");
     assert_eq!(parent("queue submit"), "moorline.v1.RunService/CreateRun");

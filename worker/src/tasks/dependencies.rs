@@ -30,6 +30,10 @@ const HEDGES: [&str; 11] = [
 ];
 /// Names that Spec Kit's template gives to phases, which are their titles' first words.
 const NAMES: [&str; 3] = ["setup", "foundational", "polish"];
+/// Most phases and lines of the section, and most characters of a line: a list that has more was written to cost time.
+const PHASES: usize = 50;
+const LINES: usize = 200;
+const LENGTH: usize = 1000;
 /// Shortest word by which a link of a chain is known as the phase at its place.
 const SHORTEST: usize = 3;
 
@@ -38,6 +42,9 @@ type Pair = (usize, usize);
 
 /// For each phase the numbers of those that it depends on, in the order of the file.
 pub(super) fn read(text: &str, phases: &[Phase]) -> Vec<Vec<String>> {
+    if phases.len() > PHASES {
+        return vec![Vec::new(); phases.len()];
+    }
     let known = Phases::new(phases);
     let mut before = vec![BTreeSet::new(); phases.len()];
     for (later, earlier) in section(text).into_iter().flat_map(|line| known.statements(line)) {
@@ -71,6 +78,8 @@ fn section(text: &str) -> Vec<&str> {
             found.push(line);
         }
     }
+    found.truncate(LINES);
+    found.retain(|line| line.chars().count() <= LENGTH);
     found
 }
 

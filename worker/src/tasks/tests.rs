@@ -219,6 +219,19 @@ fn what_is_not_sure_is_no_dependency() {
 }
 
 #[test]
+fn a_list_that_was_written_to_cost_time_costs_none() {
+    let phases: String = (1..200_000).map(|n| format!("## Phase {n}: A\n")).collect();
+    let all = "Phases 1-199999 depend on Phases 1-199999. ".repeat(20_000);
+    let list = TaskList::parse(format!("{phases}- [ ] T001 Do it\n## Dependencies\n{all}\n").as_bytes()).expect("it parses");
+    assert!(list.phases.iter().all(|phase| phase.depends_on.is_empty()));
+    let none = depending("");
+    assert_eq!(depending(&"phase stories ".repeat(100_000)), none);
+    let late = format!("{}Phase 2 depends on Phase 1", "\n".repeat(200));
+    assert_eq!(depending(&late), none);
+    assert_ne!(depending(&late[1..]), none);
+}
+
+#[test]
 fn points_of_a_checklist_are_counted_outside_of_code_and_comments() {
     let text = b"# Checklist\n<!--\n- [ ] sample\n-->\n- [x] CHK001 a\n  * [X] b\n- [ ] c\n- [-] neither\n- [link](x)\n```\n- [ ] code\n```\n- [ ]\n";
     let counted = checklists::count("requirements", text);

@@ -1,4 +1,4 @@
-//! How Postgres goes about a claim: the plan of the statement inside `claim_jobs`, with the settings of that function.
+//! How Postgres goes about a claim: the plans of the statements inside `claim_jobs`, with the settings of that function.
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
@@ -41,17 +41,25 @@ impl Planner {
         self.client
             .batch_execute(
                 "begin;
-                 select count(*) from claim_jobs('default', array_fill(gen_random_uuid(), array[64]), array_fill('planner'::text, array[64]), 5);
+                 select count(*) from claim_jobs('default', array_fill(gen_random_uuid(), array[64]), array_fill('planner'::text, array[64]),
+                    array['speckit:discover', 'speckit:publish', 'speckit:submit'], 5);
                  rollback",
             )
             .await?;
         let mut seen = false;
         while let Ok(plan) = self.plans.try_recv() {
-            if !plan.contains("lease_tokens") {
+            // What the queue needs, what is chosen of it, and the leases: each by an index of its own.
+            let index = if plan.contains("skip locked") {
+                seen = true;
+                "jobs_claim_idx"
+            } else if plan.contains("recursive found") {
+                "jobs_need_idx"
+            } else if plan.contains("lease_tokens") {
+                "jobs_pkey"
+            } else {
                 continue;
-            }
-            seen = true;
-            let by_index = plan.contains("Index Scan using jobs_claim_idx on jobs");
+            };
+            let by_index = plan.contains(&format!("Index Scan using {index} on jobs"));
             if !by_index || plan.contains("Seq Scan on jobs") || plan.contains("Bitmap Heap Scan on jobs") {
                 eprintln!("{plan}");
                 return Ok(false);

@@ -93,10 +93,37 @@ impl Job {
         self.execution.clone().and_then(|execution| serde_json::from_value(execution).ok())
     }
 
+    /// The way that it went or, before its end, is to go.
+    pub fn way(&self) -> Way<'_> {
+        let went = |name| self.execution.as_ref()?.get(name);
+        let decided = |name| self.decision.as_ref()?.get(name);
+        let either = |name| went(name).or_else(|| decided(name))?.as_str();
+        let requested = || decided("shadow_mode")?.as_bool()?.then_some("requested");
+        Way {
+            skill: either("selected_skill"),
+            execution_path: either("execution_path"),
+            used_fallback: went("used_fallback").and_then(serde_json::Value::as_bool),
+            shadow: went("shadow").and_then(|shadow| shadow.get("status")?.as_str()).or_else(requested),
+        }
+    }
+
     /// Why it failed, when it did.
     pub fn failure(&self) -> Option<Failure> {
         self.failure.clone().and_then(|failure| serde_json::from_value(failure).ok())
     }
+}
+
+/// What logs, traces and metrics say of the way of a job; nothing for one from before there were skills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way<'a> {
+    /// The skill that was chosen for its stage.
+    pub skill: Option<&'a str>,
+    /// `skill`, `direct_fallback` or `direct_only`.
+    pub execution_path: Option<&'a str>,
+    /// Whether the built-in code took over; none before the end.
+    pub used_fallback: Option<bool>,
+    /// `requested`, and then what came of the comparison.
+    pub shadow: Option<&'a str>,
 }
 
 /// Finds a job.

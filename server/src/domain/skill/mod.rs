@@ -2,6 +2,7 @@
 
 mod canary;
 mod decide;
+mod execution;
 mod explain;
 mod name;
 mod policy;
@@ -11,6 +12,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 pub use decide::{Foreseen, decide, foresee};
+pub use execution::{Attempt, digest};
 pub use name::{check_name, is_name};
 pub use policy::{Policy, SPECKIT, StagePolicy, canary_percent};
 
@@ -64,16 +66,6 @@ pub enum Kind {
     Instructions,
     /// Its program does the work.
     Executable,
-}
-
-/// A digest of a skill's folder as it may be stored: 64 lower-case hex digits, or none.
-pub fn digest(digest: String) -> String {
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if digest.len() == 64 && digest.bytes().all(is_hex) {
-        digest
-    } else {
-        String::new()
-    }
 }
 
 /// What the policy says of one stage of a run, stored with the run and with each attempt of the stage.

@@ -6,29 +6,34 @@ use moorline_server::{
         job::{Failure, FailureClass},
         stage::{Discovered, Outcome, Published, Stage, Submitted, TaskPhase},
     },
-    flow::{self, report},
+    flow::{
+        self,
+        report::{self, End},
+    },
 };
 use uuid::Uuid;
 
 use crate::model::{op::News, world::Answer};
 
 pub fn news(news: News, stage: Stage) -> report::News {
+    // Which way it went is left to the server to fill in.
+    let ended = |end| report::News::Ended(end, None);
     let failed = |class| {
-        report::News::Failed(Failure {
+        ended(End::Failed(Failure {
             code: "MODEL".to_owned(),
             message: "of the model test".to_owned(),
             class,
             details: Default::default(),
-        })
+        }))
     };
     match news {
         News::Progress => report::News::Progress("at work".to_owned()),
         News::Failed => failed(FailureClass::Job),
         News::Broke => failed(FailureClass::Environment),
         News::Lost => failed(FailureClass::LostWorker),
-        News::Stopped => report::News::Stopped("stopped".to_owned()),
-        News::Succeeded => report::News::Succeeded(outcome(stage, true)),
-        News::NothingToDo => report::News::Succeeded(outcome(stage, false)),
+        News::Stopped => ended(End::Stopped("stopped".to_owned())),
+        News::Succeeded => ended(End::Succeeded(outcome(stage, true))),
+        News::NothingToDo => ended(End::Succeeded(outcome(stage, false))),
     }
 }
 

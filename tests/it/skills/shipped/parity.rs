@@ -93,6 +93,23 @@ fn odd_characters_and_ends_of_lines_are_read_or_refused_alike() {
     )
     .map(String::into_bytes)
     .collect();
+    let said = "## Dependencies\nPhase 2 depends on Phase 1";
+    let phases = |count: usize| {
+        (1..=count)
+            .map(|n| format!("## Phase {n}: A\n- [ ] T{n:03} Do\n"))
+            .collect::<String>()
+    };
+    let apart = |lines: usize| said.replace('\n', &"\n".repeat(lines));
+    let long = |more: usize| format!("{said}{}", "é".repeat(more));
+    let bounds = [
+        phases(50) + said,
+        phases(51) + said,
+        phases(2) + &apart(200),
+        phases(2) + &apart(201),
+        phases(2) + &long(974),
+        phases(2) + &long(975),
+    ];
+    texts.extend(bounds.map(String::into_bytes));
     texts.extend([
         b"\xff".to_vec(),
         b"## Phase 1: A\n\n\xe2\x82".to_vec(),

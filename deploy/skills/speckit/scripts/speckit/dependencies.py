@@ -12,6 +12,8 @@ ARROWS = ("->", "→", "‚Üí")
 HEDGES = {"or", "may", "might", "could", "if", "optional", "optionally", "not", "never", "no", "t"}
 # Names that Spec Kit's template gives to phases, which are their titles' first words.
 NAMES = {"setup", "foundational", "polish"}
+# Most phases, lines of the section, and characters of a line: a list that has more was written to cost time.
+PHASES, LINES, LENGTH = 50, 200, 1000
 # Shortest word by which a link of a chain is known as the phase at its place.
 SHORTEST = 3
 
@@ -26,6 +28,8 @@ def phase_heading(heading: str) -> str | None:
 
 def read(text: str, phases: list) -> list[list[str]]:
     """For each phase the numbers of those that it depends on, in the order of the file."""
+    if len(phases) > PHASES:
+        return [[] for _ in phases]
     known = _Phases(phases)
     before: list[set[int]] = [set() for _ in phases]
     for line in _section(text):
@@ -50,7 +54,7 @@ def _section(text: str) -> list[str]:
             inside = line.startswith("## ") and about and phase_heading(heading) is None
         elif inside:
             found.append(line)
-    return found
+    return [line for line in found[:LINES] if len(line) <= LENGTH]
 
 
 class _Phases:

@@ -1,10 +1,11 @@
 """The grammar of `tasks.md`: phases, and the tasks left in them. The direct path reads and refuses exactly the same."""
 
+import re
 from dataclasses import dataclass, field
 
 from . import dependencies
 from .refused import Refused
-from .text import WHITESPACE, Hidden, checkbox, is_control, lines, one_line
+from .text import WHITESPACE, Hidden, checkbox, lines, one_line
 
 # Longest title of a phase and description of a task, in characters, and most tasks of a phase.
 TITLE, DESCRIPTION, TASKS = 200, 2000, 300
@@ -12,6 +13,8 @@ TITLE, DESCRIPTION, TASKS = 200, 2000, 300
 NUMBER = 16
 # Longest reason, in characters; it quotes the line.
 REASON = 300
+# Unicode's category Cc but for the tab.
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @dataclass
@@ -177,9 +180,9 @@ class _Reader:
 
 def _check_characters(line: str) -> None:
     """No control characters: they hide what a line says, and no database takes all of them."""
-    for char in line.rstrip("\r"):
-        if is_control(char) and char != "\t":
-            raise _Bad(f"holds the control character U+{ord(char):04X}: remove it")
+    found = CONTROL.search(line.rstrip("\r"))
+    if found:
+        raise _Bad(f"holds the control character U+{ord(found[0]):04X}: remove it")
 
 
 def _is_digit(char: str) -> bool:
