@@ -26,6 +26,8 @@ mod outlet;
 mod process;
 #[path = "engines/rungs.rs"]
 mod rungs;
+#[path = "engines/skills.rs"]
+mod skills;
 #[path = "engines/submits.rs"]
 mod submits;
 #[path = "engines/suite.rs"]
@@ -122,4 +124,20 @@ on_both_engines! {
     submits::an_adopted_agent_can_be_stopped
     submits::an_adopted_agent_keeps_its_own_limit
     submits::what_is_left_with_a_login_is_ended_before_the_next_job_uses_it
+    skills::a_program_finds_the_phase_within_its_walls
+    skills::what_a_program_gets_wrong_is_told_and_made_up_for
+    skills::without_a_fallback_a_skills_failure_is_the_stages
+    skills::a_program_that_hangs_is_ended_in_time_for_the_built_in_way
+    skills::both_ways_failing_keeps_both_reasons
+    skills::an_engine_that_fails_starts_no_built_in_way
+    skills::a_program_that_is_told_to_stop_is_no_failure
+    skills::an_agent_works_by_a_skills_instructions
+    skills::a_program_works_in_the_agents_place
+    skills::an_agent_that_fails_by_a_skill_is_followed_by_the_built_in_way
+    skills::a_bad_login_or_no_time_starts_no_built_in_way
+    skills::a_program_writes_what_is_published
+    skills::texts_of_another_branch_are_not_published
+    skills::a_skills_agent_that_outlives_its_worker_is_gone_on_with_and_made_up_for
+    skills::a_built_in_agent_that_took_over_outlives_its_worker
+    skills::a_program_that_outlives_its_worker_is_gone_on_with
 }

@@ -33,7 +33,7 @@ pub struct Job {
 
 impl Job {
     /// A file of the volume.
-    async fn kept(&self, name: &str) -> Option<String> {
+    pub async fn kept(&self, name: &str) -> Option<String> {
         use secrecy::ExposeSecret;
         let content = self.site.world.engine.read_volume_file(&self.site.volume, name).await.unwrap()?;
         Some(String::from_utf8(content.expose_secret().to_vec()).unwrap())
@@ -448,12 +448,12 @@ const WAITS: &str = "while [ ! -e ../go ]; do sleep 0.05; done; echo hello >hell
     echo '{\"type\":\"item.started\",\"item\":{\"type\":\"command_execution\",\"command\":\"late\",\"status\":\"in_progress\"}}'\n";
 
 impl Job {
-    fn go(&self) {
+    pub fn go(&self) {
         std::fs::write(self.context.folder.root.join("go"), "").unwrap();
     }
 
     /// Lets the agent get to work, and ends the worker as kill −9 does: nothing is told to anybody.
-    async fn killed_at_work(&mut self) -> Adopted {
+    pub async fn killed_at_work(&mut self) -> Adopted {
         let (context, at_work) = (self.context.clone(), self.outlet.at_work.clone());
         let stage = tokio::spawn(async move { stage::submit::run(&context).await });
         at_work.cancelled().await;
@@ -465,6 +465,7 @@ impl Job {
         self.context.outlet = self.outlet.clone();
         self.context.engine = self.site.world.again();
         self.context.leaving = CancellationToken::new();
+        (self.context.course, self.context.agent_ended) = (Course::of(&self.context.offer), AgentEnded::default());
         let labels = BTreeMap::from([("moorline.job".to_owned(), self.context.offer.job_id.clone())]);
         Adopted {
             share: None,
