@@ -1,3 +1,9 @@
+-- An older server could not tell what these are.
+delete from artifacts where type in ('skill_result', 'shadow_drift', 'shadow_patch', 'shadow_logs');
+alter table artifacts
+    drop constraint artifacts_type_check,
+    add constraint artifacts_type_check check (type in ('codex_logs', 'codex_patch', 'apply_output', 'push_log', 'pr_response', 'run_summary', 'retry_context'));
+
 -- Jobs that wait for a worker with their skill go to any worker again, and take the built-in way there.
 drop function claim_jobs(text, uuid[], text[], text[], double precision);
 create or replace function claim_jobs(in_queue text, instances uuid[], workers text[], accept_within double precision)

@@ -145,3 +145,9 @@ create or replace function claim_jobs(in_queue text, instances uuid[], workers t
 returns setof jobs
 language sql
 as $$ select * from claim_jobs(in_queue, instances, workers, '{}'::text[], accept_within) $$;
+
+-- What skills and shadows leave behind.
+alter table artifacts
+    drop constraint artifacts_type_check,
+    add constraint artifacts_type_check check (type in ('codex_logs', 'codex_patch', 'apply_output', 'push_log', 'pr_response', 'run_summary', 'retry_context',
+        'skill_result', 'shadow_drift', 'shadow_patch', 'shadow_logs'));

@@ -62,6 +62,18 @@ async fn an_artifact_comes_back_as_it_was_and_is_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_type_that_the_contract_names_can_be_stored() {
+    let app = TestApp::start().await;
+    let (_worker, offer) = running_job(&app).await;
+    let types: Vec<_> = (1..).map_while(|number| v1::ArtifactType::try_from(number).ok()).collect();
+    assert!(types.contains(&v1::ArtifactType::ShadowLogs));
+    for kind in types {
+        let stored = upload(&app, &offer, kind, b"content").await;
+        assert_eq!(stored.expect(kind.as_str_name()).r#type(), kind);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn content_that_is_not_what_was_announced_is_refused_and_so_is_a_path() {
     let app = TestApp::start().await;
     let (_worker, offer) = running_job(&app).await;

@@ -1,6 +1,10 @@
 //! A sample git repository with a Spec Kit feature in it: a bare origin, and helpers that look at it and commit to it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use tempfile::TempDir;
@@ -169,7 +173,7 @@ impl SampleRepository {
     }
 
     /// Writes files, commits them on a branch of the origin and returns the commit's id. A branch that isn't there begins at the
-    /// default one.
+    /// default one. A text that begins with `#!` is a program.
     pub fn commit_on(&self, branch: &str, files: &[(&str, &str)], message: &str) -> anyhow::Result<String> {
         let clone = self.clone.path();
         git(clone, &["fetch", "--quiet", "--prune", "origin"])?;
@@ -187,6 +191,9 @@ impl SampleRepository {
             let file = clone.join(path);
             std::fs::create_dir_all(file.parent().unwrap_or(clone))?;
             std::fs::write(&file, text).with_context(|| format!("could not write {}", file.display()))?;
+            if text.starts_with("#!") {
+                std::fs::set_permissions(&file, Permissions::from_mode(0o755))?;
+            }
         }
         git(clone, &["add", "--all"])?;
         git(clone, &["commit", "--quiet", "--message", message])?;

@@ -24,7 +24,8 @@ pub(super) struct Task {
 pub(super) fn parse(prompt: &str) -> Option<Assignment> {
     let feature = prompt.match_indices("specs/").find_map(|(at, prefix)| {
         let (feature, rest) = prompt[at + prefix.len()..].split_once('/')?;
-        let plain = !feature.is_empty() && !feature.contains(char::is_whitespace) && feature != "..";
+        // `<feature>` stands for one, in texts that are written for all.
+        let plain = !feature.is_empty() && !feature.contains(|c: char| c.is_whitespace() || c == '<') && feature != "..";
         (plain && rest.starts_with("tasks.md")).then(|| feature.to_owned())
     })?;
     let mut tasks: Vec<Task> = Vec::new();
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn feature_and_open_tasks_are_found_among_other_words() {
-        let prompt = "Feature: 001-greeting\nTask list: specs/001-greeting/tasks.md\nOpen tasks of Phase 1:\n\
+        let prompt = "Tick it in specs/<feature>/tasks.md.\nFeature: 001-greeting\nTask list: specs/001-greeting/tasks.md\nOpen tasks of Phase 1:\n\
                       - T001 Write the greeting\n- [ ] T002 [P] It's \"quoted\"\n- [x] T003 done\n**T004**: bold\nDo T001 first.\n\
                       It waits for those before it: `(depends on T012)`.\nT01 is none, T0123x neither.\n";
         let assignment = parse(prompt).unwrap();
