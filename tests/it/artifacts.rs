@@ -69,7 +69,10 @@ async fn every_type_that_the_contract_names_can_be_stored() {
     assert!(types.contains(&v1::ArtifactType::ShadowLogs));
     for kind in types {
         let stored = upload(&app, &offer, kind, b"content").await;
-        assert_eq!(stored.expect(kind.as_str_name()).r#type(), kind);
+        assert_eq!(
+            stored.unwrap_or_else(|_| panic!("{} is not stored", kind.as_str_name())).r#type(),
+            kind
+        );
     }
 }
 
