@@ -21,7 +21,7 @@ async fn help_lists_commands_and_exit_codes() {
       volume       Show, check, renew and clean up the volumes that hold logins
       preflight    Check the login that a run needs
       worker       Show workers, and drain them
-      skill        Check skills
+      skill        Show and check skills, and say which of them carry which stages
       route        Say which shard a key goes to, and why
       completions  Print a completion script for a shell
       dev          Start a server, its workers and a database in this process, for trying things
@@ -93,6 +93,7 @@ async fn help_of_create_explains_every_option() {
           --agent-timeout <DURATION>       Longest time that the agent may take, such as 30m; the server's default when not given
           --not-before <TIME>              Offer it to no worker before this time, such as 2026-01-02T03:04:05Z, or 2h from now
           --queue-timeout <DURATION>       Fail it when a job has waited this long for a worker, such as 30m; the server's default when not given
+          --skill <STAGE=SKILL>            Skill for a stage, in place of the one that the policy names; can be given for each
           --watch                          Follow the run until it ends, as `run watch` does
           --reconnect-for <DURATION>       How long to try again when the connection is lost while following [default: 5m]
       -h, --help                           Print help (see more with '--help')
