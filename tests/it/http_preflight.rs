@@ -59,7 +59,7 @@ async fn a_check_is_made_on_the_worker_and_told_with_its_remedy() {
       "codexQueue": "codex-1",
       "codexShardIndex": 1,
       "codexVolume": "codex_auth_1",
-      "durationMs": 0,
+      "durationMs": "<number>",
       "exitCode": 0,
       "reused": false,
       "runId": "<id>",

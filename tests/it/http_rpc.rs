@@ -46,7 +46,6 @@ async fn a_run_is_created_and_shown_as_proto3_json() {
         "skillPolicyVersion": "1",
         "stageDecisions": [
           {
-            "canaryBucket": "<number>",
             "canaryPercent": 100,
             "directReason": "DIRECT_REASON_SKILLS_OFF",
             "executionPath": "EXECUTION_PATH_DIRECT_ONLY",
@@ -57,7 +56,6 @@ async fn a_run_is_created_and_shown_as_proto3_json() {
             "stage": "STAGE_DISCOVER"
           },
           {
-            "canaryBucket": "<number>",
             "canaryPercent": 100,
             "directReason": "DIRECT_REASON_SKILLS_OFF",
             "executionPath": "EXECUTION_PATH_DIRECT_ONLY",
@@ -68,7 +66,6 @@ async fn a_run_is_created_and_shown_as_proto3_json() {
             "stage": "STAGE_SUBMIT"
           },
           {
-            "canaryBucket": "<number>",
             "canaryPercent": 100,
             "directReason": "DIRECT_REASON_SKILLS_OFF",
             "executionPath": "EXECUTION_PATH_DIRECT_ONLY",
