@@ -140,4 +140,5 @@ on_both_engines! {
     skills::a_skills_agent_that_outlives_its_worker_is_gone_on_with_and_made_up_for
     skills::a_built_in_agent_that_took_over_outlives_its_worker
     skills::a_program_that_outlives_its_worker_is_gone_on_with
+    skills::a_program_that_goes_with_its_machine_is_not_at_fault
 }

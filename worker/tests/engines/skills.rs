@@ -500,6 +500,20 @@ pub async fn texts_of_another_branch_are_not_published(world: World) {
 const WAIT: &str = "while [ ! -e ../go ]; do sleep 0.05; done";
 
 impl Case {
+    /// The worker is killed while the skill's program works, which has said so by the file `up`.
+    async fn program_at_work(&mut self) -> stage::submit::Adopted {
+        let (folder, at_work) = (self.job.context.folder.clone(), self.job.outlet.at_work.clone());
+        let noticing = tokio::spawn(async move {
+            while !folder.repo.join("up").exists() || !folder.private().join("at-work.json").exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            at_work.cancel();
+        });
+        let adopted = self.job.killed_at_work().await;
+        noticing.await.unwrap();
+        adopted
+    }
+
     /// Goes on with what an earlier process has left.
     async fn resumed(&self, adopted: stage::submit::Adopted) -> v1::SubmitResult {
         let done = stage::resume(self.job.context.clone(), adopted).await;
@@ -553,19 +567,27 @@ pub async fn a_built_in_agent_that_took_over_outlives_its_worker(world: World) {
 pub async fn a_program_that_outlives_its_worker_is_gone_on_with(world: World) {
     let program = format!("echo at work >&2; touch up; {WAIT}; rm up\n{TICKS}result '{{}}'\n");
     let mut case = Case::new(world, v1::Stage::Submit, "submit=scripts/stage", &program, "exit 1").await;
-    let (folder, at_work) = (case.job.context.folder.clone(), case.job.outlet.at_work.clone());
-    let noticing = tokio::spawn(async move {
-        while !folder.repo.join("up").exists() || !folder.private().join("at-work.json").exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        at_work.cancel();
-    });
-    let adopted = case.job.killed_at_work().await;
-    noticing.await.unwrap();
+    let adopted = case.program_at_work().await;
     assert_eq!(adopted.at_work.leg, stage::Leg::Program);
     case.job.go();
     let done = case.resumed(adopted).await;
     assert_eq!((done.files_changed, done.tasks_done), (2, vec!["T002".to_owned()]));
     assert_eq!(case.went(), skill());
     assert_eq!(case.job.log(), "at work\n");
+}
+
+pub async fn a_program_that_goes_with_its_machine_is_not_at_fault(world: World) {
+    // As Docker tells of a container that it found dead, and as the kernel tells of a process.
+    let end = if world.docker { "exit 255" } else { "kill -9 $$" };
+    let program = format!("touch up; {WAIT}; {end}\n");
+    let mut case = Case::new(world, v1::Stage::Submit, "submit=scripts/stage", &program, "exit 1").await;
+    let adopted = case.program_at_work().await;
+    case.job.go();
+    let done = stage::resume(case.job.context.clone(), adopted).await;
+    case.cleared().await;
+    let Err(stage::Error::Failed(failure)) = done else {
+        panic!("{done:?}")
+    };
+    assert_eq!((failure.code.as_str(), failure.class()), ("SKILL_FAILED", FailureClass::LostWorker));
+    assert_eq!(case.went(), skill());
 }
