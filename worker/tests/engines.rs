@@ -141,4 +141,5 @@ on_both_engines! {
     skills::a_built_in_agent_that_took_over_outlives_its_worker
     skills::a_program_that_outlives_its_worker_is_gone_on_with
     skills::a_program_that_goes_with_its_machine_is_not_at_fault
+    skills::another_publisher_of_the_run_is_replaced_and_a_stranger_is_not
 }

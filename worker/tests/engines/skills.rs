@@ -591,3 +591,33 @@ pub async fn a_program_that_goes_with_its_machine_is_not_at_fault(world: World) 
     assert_eq!((failure.code.as_str(), failure.class()), ("SKILL_FAILED", FailureClass::LostWorker));
     assert_eq!(case.went(), skill());
 }
+
+impl Case {
+    /// Has somebody else put a commit with this message on the run's branch, between the worker's look at it and its push.
+    fn overtake(&self, message: &str) {
+        let hook = self.job.site.world.root.path().join("origin/.git/hooks/pre-receive");
+        let commit = format!("git -c user.name=t -c user.email=t@t commit-tree -m '{message}' main^{{tree}}");
+        let script = format!(
+            "#!/bin/sh\nunset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\nrm \"$0\"\n\
+             git update-ref refs/heads/moorline/001-hello/1 $({commit})\n"
+        );
+        fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        fs::write(&hook, script.replace("$0", "hooks/pre-receive")).unwrap();
+        fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+}
+
+pub async fn another_publisher_of_the_run_is_replaced_and_a_stranger_is_not(world: World) {
+    let mut case = Case::publishing(world, &texts("moorline/001-hello/1")).await;
+    let run_id = case.job.context.offer.run_id.clone();
+    case.overtake(&format!("Other words\n\nMoorline-Run: {run_id}"));
+    case.run().await.unwrap();
+    assert_eq!(case.published(), format!("Add hello\n\nBy demo.\n\nMoorline-Run: {run_id}"));
+    case.origin(&["branch", "-D", "moorline/001-hello/1"]);
+    case.overtake("By somebody else");
+    case.begin_anew();
+    let failure = case.fail().await;
+    assert_eq!(failure.code, "PUSH_REJECTED");
+    assert!(failure.message.contains("which this run did not make"), "{}", failure.message);
+    assert_eq!(case.published(), "By somebody else");
+}
