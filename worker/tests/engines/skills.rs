@@ -621,3 +621,15 @@ pub async fn another_publisher_of_the_run_is_replaced_and_a_stranger_is_not(worl
     assert!(failure.message.contains("which this run did not make"), "{}", failure.message);
     assert_eq!(case.published(), "By somebody else");
 }
+
+pub async fn a_repositorys_skill_is_no_process_of_the_workers_own_user(world: World) {
+    if world.docker {
+        return;
+    }
+    let mut case = Case::new(world, v1::Stage::Discover, "discover=scripts/stage", PHASE, "").await;
+    Arc::make_mut(&mut case.job.context.config).job_user = "0:0".to_owned();
+    assert_eq!(case.discovered().await.phase.unwrap().title, "Core");
+    assert_eq!(case.went(), fell_back("SKILL_INVALID"));
+    let failure = case.job.context.course.so_far().skill_failure.unwrap();
+    assert!(failure.message.contains("MOORLINE_JOB_USER"), "{}", failure.message);
+}
