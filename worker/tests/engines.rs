@@ -140,4 +140,7 @@ on_both_engines! {
     skills::a_skills_agent_that_outlives_its_worker_is_gone_on_with_and_made_up_for
     skills::a_built_in_agent_that_took_over_outlives_its_worker
     skills::a_program_that_outlives_its_worker_is_gone_on_with
+    skills::a_program_that_goes_with_its_machine_is_not_at_fault
+    skills::another_publisher_of_the_run_is_replaced_and_a_stranger_is_not
+    skills::a_repositorys_skill_is_no_process_of_the_workers_own_user
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use moorline_proto::v1::{self, FailureClass};
 use moorline_telemetry::step;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -67,7 +68,7 @@ impl<'a> Program<'a> {
     /// The codes of skills as [`Fault::Skill`]; those of the engine, and a stop, as [`Fault::Stage`].
     pub(crate) async fn run(&self, entry: Entry<'_>, payload: Value) -> Result<Map<String, Value>, Fault> {
         let container = self.start(entry, payload).await?;
-        let done = self.attend(Running::cheap(self.ctx, container.clone())).await;
+        let done = self.attend(Running::cheap(self.ctx, container.clone()), false).await;
         // One that could not be ended has been told of.
         if !matches!(done, Err(Fault::Stage(Error::Stopped(STILL_RUNNING)))) {
             stage::end(self.ctx.engine.as_ref(), &container, Duration::ZERO).await;
@@ -99,8 +100,8 @@ impl<'a> Program<'a> {
         Ok(container)
     }
 
-    /// Waits for its end while its log is read and sent, and reads its result.
-    pub(crate) async fn attend(&self, running: Running) -> Result<Map<String, Value>, Fault> {
+    /// Waits for its end while its log is read and sent, and reads its result. What became of one that was `adopted` may be the machine's fault.
+    pub(crate) async fn attend(&self, running: Running, adopted: bool) -> Result<Map<String, Value>, Fault> {
         let ctx = self.ctx;
         let mut log = Log::open(ctx, self.stderr(), self.redactor.clone()).map_err(|error| stage::unusable(ctx, &error))?;
         let (ended, followed) = (CancellationToken::new(), CancellationToken::new());
@@ -119,10 +120,25 @@ impl<'a> Program<'a> {
         if let Ok(Err(failure)) = follow.await {
             tracing::warn!(code = %failure.code, "the output of a skill's program could not be sent: {}", failure.message);
         }
-        let code = exit.as_ref().ok().map(|exit| format!("{exit:?}"));
+        let ended = exit.as_ref().ok().copied();
         let told = Told::of(&ctx.offer, &ctx.config.name);
-        step!(info, told.about(), status = "skill_ended", skill = self.name, exit = code; "skill ended");
-        self.judge(exit, &last_words)
+        step!(info, told.about(), status = "skill_ended", skill = self.name, exit = ended.map(|exit| format!("{exit:?}")); "skill ended");
+        match (self.judge(exit, &last_words), ended.filter(|_| adopted)) {
+            (Err(Fault::Skill(failure)), Some(exit)) => Err(self.blame(failure, exit).await),
+            (done, _) => done,
+        }
+    }
+
+    /// Whose fault the end of an adopted program is. One that the machine took along says nothing of the built-in way, and begins anew.
+    async fn blame(&self, mut failure: v1::Failure, exit: Exit) -> Fault {
+        let declared = failure.details.contains_key("skill_code");
+        match stage::went_with_its_engine(self.ctx.engine.as_ref(), exit, declared).await {
+            true => {
+                failure.set_class(FailureClass::LostWorker);
+                Error::Failed(failure).into()
+            }
+            false => Fault::Skill(failure),
+        }
     }
 
     /// A result that is another's.
@@ -147,7 +163,7 @@ impl<'a> Program<'a> {
             Err(end) if end.still_runs() => {
                 let message =
                     format!("the container of the skill {name} could not be stopped: mend the engine and remove it, then retry the run");
-                Err(Error::Failed(failure("ENGINE_FAILED", moorline_proto::v1::FailureClass::Environment, message)).into())
+                Err(Error::Failed(failure("ENGINE_FAILED", FailureClass::Environment, message)).into())
             }
             Err(End::Excess(_)) => Err(self.too_large()),
             Err(End::DiskFull(_)) => failed(format!(

@@ -49,7 +49,8 @@ pub struct Found {
 }
 
 impl Registry {
-    /// Looks through the root where jobs run, and asks skills there whether they are well. It takes no longer than a minute.
+    /// Looks through the root where jobs run, and asks skills there whether they are well. With an engine that
+    /// is slow it takes some minutes: two at most to read, and little more than one to ask.
     pub async fn scan(config: &Config, engine: &Arc<dyn Engine>) -> Self {
         let root = &config.skills_root;
         let tree = engine.read_folders(&config.job_image, root, &MIRRORS, WHOLE).await;

@@ -37,7 +37,7 @@ pub(crate) use self::{
     discard::{owner_of, set_aside, trash},
     fault::{Fault, of_engine, unusable},
     lines::Lines,
-    running::{End, Running, STILL_RUNNING, end},
+    running::{End, Running, STILL_RUNNING, end, went_with_its_engine},
     submit::labels,
     way::needs_a_skill,
 };

@@ -1,7 +1,8 @@
 //! Commits the patch, pushes the run's branch, sees to its pull request.
 //!
-//! Two publishers of one run at once do no harm, since no fence reaches the remote: the commit id depends on nothing but the
-//! run, the branch is pushed with a lease on what it was seen to be, and the pull request is looked up by its branch.
+//! Two publishers of one run at once do no harm, though no fence reaches the remote. The built-in texts make one commit id of one run; with a skill's
+//! the second may make another, and replaces the first's, which it knows by its line. The branch is pushed with a lease on what it was seen to be, and
+//! the pull request is looked up by its branch.
 
 mod by_skill;
 mod texts;
@@ -167,28 +168,37 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Moves the branch to the commit, if it isn't there and nobody else has put something on it.
+    /// Moves the branch to the commit, if it isn't there and nobody else has put something on it. Where it moves meanwhile, that is looked at once.
     async fn push(&self, commit: &str) -> Result<(), Error> {
-        let (ctx, branch) = (self.ctx, &self.spec.branch_name);
-        let repository = &self.spec.repository;
-        let old = self.git.branch(repository, branch, &ctx.stop).await?;
-        let log = match old.as_deref() {
-            Some(old) if old == commit => format!("{branch} is at {commit} already\n"),
-            old => {
-                if let Some(old) = old {
-                    self.check_own(old).await?;
-                }
-                ctx.outlet.progress(&format!("pushing {branch}")).await;
-                match self.git.push(repository, &ctx.folder.git_dir, commit, branch, old, &ctx.stop).await {
-                    Ok(Pushed::Moved { log }) => log,
-                    Ok(Pushed::AlreadyThere) => format!("{branch} was put at {commit} by another publisher of this run\n"),
-                    Err(error) => {
-                        self.store(ArtifactType::PushLog, "push-log.txt", "text/plain", &error.to_string())
-                            .await?;
-                        return Err(error.into());
-                    }
+        let (ctx, branch, repository) = (self.ctx, &self.spec.branch_name, &self.spec.repository);
+        let mut old = self.git.branch(repository, branch, &ctx.stop).await?;
+        let mut moved = false;
+        let log = loop {
+            match old.as_deref() {
+                Some(old) if old == commit => break format!("{branch} is at {commit} already\n"),
+                Some(old) => self.check_own(old).await?,
+                None => {}
+            }
+            ctx.outlet.progress(&format!("pushing {branch}")).await;
+            let pushed = self
+                .git
+                .push(repository, &ctx.folder.git_dir, commit, branch, old.as_deref(), &ctx.stop);
+            let error = match pushed.await {
+                Ok(Pushed::Moved { log }) => break log,
+                Ok(Pushed::AlreadyThere) => break format!("{branch} was put at {commit} by another publisher of this run\n"),
+                Err(error) => error,
+            };
+            if !moved && matches!(error, git::Error::PushRejected { .. }) {
+                let now = self.git.branch(repository, branch, &ctx.stop).await?;
+                moved = now != old;
+                if moved {
+                    old = now;
+                    continue;
                 }
             }
+            self.store(ArtifactType::PushLog, "push-log.txt", "text/plain", &error.to_string())
+                .await?;
+            return Err(error.into());
         };
         self.store(ArtifactType::PushLog, "push-log.txt", "text/plain", &log).await
     }

@@ -24,6 +24,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// How a job was stopped whose container could not be ended.
 pub(crate) const STILL_RUNNING: &str = "still_running";
 
+/// Whether what ended while no worker was there ended with the machine or its engine: that is not its own fault. `told` says that it has told
+/// itself how it ended.
+pub(crate) async fn went_with_its_engine(engine: &dyn Engine, exit: Exit, told: bool) -> bool {
+    match exit {
+        Exit::Signal(_) => true,
+        exit if is_unknown(exit, told) => engine.info().await.is_ok_and(|info| info.kind == "docker"),
+        _ => false,
+    }
+}
+
+/// Docker's code for containers that it found dead when it came up again, as after a loss of power. What has told how it ended has ended by itself.
+fn is_unknown(exit: Exit, told: bool) -> bool {
+    exit == Exit::Code(255) && !told
+}
+
 /// Why there is no exit to judge.
 pub(crate) enum End {
     /// The job was told to stop.

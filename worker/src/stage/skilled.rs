@@ -4,8 +4,13 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use moorline_proto::v1;
 
-use super::{Context, Error, Fault, fault::unusable, plain};
-use crate::skill::{Carrier, Skill, repository};
+use super::{Context, Error, Fault, fault::unusable, of_engine, plain};
+use crate::{
+    config::Config,
+    engine::user::{User, is_root},
+    redact::Redactor,
+    skill::{self, Carrier, Skill, repository},
+};
 
 /// A skill, and how it carries the stage.
 #[derive(Debug, Clone)]
@@ -25,7 +30,8 @@ pub(crate) fn of_root(ctx: &Context) -> Result<Option<Chosen>, Fault> {
     let decision = ctx.offer.decision.clone().unwrap_or_default();
     match ctx.skills.get(&decision.selected_skill) {
         Ok(skill) => Chosen::new(skill.clone(), ctx.offer.stage()).map(Some),
-        Err(_) if decision.repository_skill && ctx.skills.find(&decision.selected_skill).is_none() => Ok(None),
+        // One that is there and broken keeps its place, and so does one that nobody could look for.
+        Err(skill::Error::Missing { .. }) if decision.repository_skill && ctx.skills.trouble().is_none() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -35,9 +41,18 @@ pub(crate) fn of_root(ctx: &Context) -> Result<Option<Chosen>, Fault> {
 ///
 /// # Errors
 ///
-/// `SKILL_MISSING` and `SKILL_INVALID`, and `WORK_ROOT_UNUSABLE`.
+/// `SKILL_MISSING` and `SKILL_INVALID`, the codes of the engine, and `WORK_ROOT_UNUSABLE`.
 pub(crate) async fn of_repository(ctx: &Context) -> Result<Chosen, Fault> {
     let name = ctx.offer.decision.clone().unwrap_or_default().selected_skill;
+    let engine = ctx.engine.info().await;
+    let engine = engine.map_err(|error| of_engine(&error, &Redactor::of(&ctx.config)))?;
+    if engine.kind == "process" && !has_own_user(&ctx.config, is_root()) {
+        let message = format!(
+            "the skill {name} of the repository is not run here, where local processes are the worker's own user and could read its token: use the Docker \
+             engine (MOORLINE_ENGINE=docker), or run the worker as root and give jobs a user of their own with MOORLINE_JOB_USER"
+        );
+        return Err(Fault::of_skill("SKILL_INVALID", message));
+    }
     let (checkout, skills) = (ctx.folder.repo.clone(), ctx.folder.root.join("skills"));
     let copied = tokio::task::spawn_blocking(move || {
         match fs::create_dir(&skills) {
@@ -49,6 +64,11 @@ pub(crate) async fn of_repository(ctx: &Context) -> Result<Chosen, Fault> {
     let copied = copied.await.map_err(std::io::Error::other).flatten();
     let skill = copied.map_err(|error| unusable(ctx, &error))??;
     Chosen::new(skill, ctx.offer.stage())
+}
+
+/// Whether local processes are another user than their worker: only root can become one.
+fn has_own_user(config: &Config, worker_is_root: bool) -> bool {
+    worker_is_root && config.job_user.parse().is_ok_and(|user: User| user.uid != 0)
 }
 
 impl Chosen {
@@ -108,5 +128,57 @@ pub(super) async fn tell(ctx: &Context, chosen: &Chosen) -> Result<(), Error> {
     match ctx.stop.is_cancelled() {
         true => Err(Error::Stopped("not_started")),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+    use crate::{
+        skill::{MIRRORS, Registry},
+        testing::offered,
+    };
+
+    /// What becomes of the repository's skill `demo` beside this root.
+    fn beside(root: &Path) -> Result<Option<Chosen>, String> {
+        let mut ctx = offered(v1::Offer {
+            decision: Some(v1::StageDecision {
+                selected_skill: "demo".to_owned(),
+                repository_skill: true,
+                ..v1::StageDecision::default()
+            }),
+            ..v1::Offer::default()
+        });
+        ctx.skills = Arc::new(Registry::read(root));
+        of_root(&ctx).map_err(|fault| match fault {
+            Fault::Skill(failure) => failure.code,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_repositorys_skill_only_takes_a_place_that_is_known_to_be_empty() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(matches!(beside(root.path()), Ok(None)));
+        for mirror in MIRRORS {
+            let folder = root.path().join(mirror).join("demo");
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("SKILL.md"), "no front matter\n").unwrap();
+        }
+        assert_eq!(beside(root.path()).unwrap_err(), "SKILL_INVALID", "the root's is broken");
+        assert_eq!(beside(&root.path().join("none")).unwrap_err(), "SKILL_MISSING", "nobody could look");
+    }
+
+    #[test]
+    fn only_a_worker_that_is_root_can_give_jobs_a_user_of_their_own() {
+        let config = |user: &str| Config {
+            job_user: user.to_owned(),
+            ..Config::try_parse_from(["moorline-worker"]).unwrap()
+        };
+        assert!(has_own_user(&config("1000:1000"), true));
+        assert!(!has_own_user(&config("0:1000"), true));
+        assert!(!has_own_user(&config("1000:1000"), false));
     }
 }

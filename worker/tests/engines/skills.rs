@@ -500,6 +500,20 @@ pub async fn texts_of_another_branch_are_not_published(world: World) {
 const WAIT: &str = "while [ ! -e ../go ]; do sleep 0.05; done";
 
 impl Case {
+    /// The worker is killed while the skill's program works, which has said so by the file `up`.
+    async fn program_at_work(&mut self) -> stage::submit::Adopted {
+        let (folder, at_work) = (self.job.context.folder.clone(), self.job.outlet.at_work.clone());
+        let noticing = tokio::spawn(async move {
+            while !folder.repo.join("up").exists() || !folder.private().join("at-work.json").exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            at_work.cancel();
+        });
+        let adopted = self.job.killed_at_work().await;
+        noticing.await.unwrap();
+        adopted
+    }
+
     /// Goes on with what an earlier process has left.
     async fn resumed(&self, adopted: stage::submit::Adopted) -> v1::SubmitResult {
         let done = stage::resume(self.job.context.clone(), adopted).await;
@@ -553,19 +567,69 @@ pub async fn a_built_in_agent_that_took_over_outlives_its_worker(world: World) {
 pub async fn a_program_that_outlives_its_worker_is_gone_on_with(world: World) {
     let program = format!("echo at work >&2; touch up; {WAIT}; rm up\n{TICKS}result '{{}}'\n");
     let mut case = Case::new(world, v1::Stage::Submit, "submit=scripts/stage", &program, "exit 1").await;
-    let (folder, at_work) = (case.job.context.folder.clone(), case.job.outlet.at_work.clone());
-    let noticing = tokio::spawn(async move {
-        while !folder.repo.join("up").exists() || !folder.private().join("at-work.json").exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        at_work.cancel();
-    });
-    let adopted = case.job.killed_at_work().await;
-    noticing.await.unwrap();
+    let adopted = case.program_at_work().await;
     assert_eq!(adopted.at_work.leg, stage::Leg::Program);
     case.job.go();
     let done = case.resumed(adopted).await;
     assert_eq!((done.files_changed, done.tasks_done), (2, vec!["T002".to_owned()]));
     assert_eq!(case.went(), skill());
     assert_eq!(case.job.log(), "at work\n");
+}
+
+pub async fn a_program_that_goes_with_its_machine_is_not_at_fault(world: World) {
+    // As Docker tells of a container that it found dead, and as the kernel tells of a process.
+    let end = if world.docker { "exit 255" } else { "kill -9 $$" };
+    let program = format!("touch up; {WAIT}; {end}\n");
+    let mut case = Case::new(world, v1::Stage::Submit, "submit=scripts/stage", &program, "exit 1").await;
+    let adopted = case.program_at_work().await;
+    case.job.go();
+    let done = stage::resume(case.job.context.clone(), adopted).await;
+    case.cleared().await;
+    let Err(stage::Error::Failed(failure)) = done else {
+        panic!("{done:?}")
+    };
+    assert_eq!((failure.code.as_str(), failure.class()), ("SKILL_FAILED", FailureClass::LostWorker));
+    assert_eq!(case.went(), skill());
+}
+
+impl Case {
+    /// Has somebody else put a commit with this message on the run's branch, between the worker's look at it and its push.
+    fn overtake(&self, message: &str) {
+        let hook = self.job.site.world.root.path().join("origin/.git/hooks/pre-receive");
+        let commit = format!("git -c user.name=t -c user.email=t@t commit-tree -m '{message}' main^{{tree}}");
+        let script = format!(
+            "#!/bin/sh\nunset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\nrm \"$0\"\n\
+             git update-ref refs/heads/moorline/001-hello/1 $({commit})\n"
+        );
+        fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        fs::write(&hook, script.replace("$0", "hooks/pre-receive")).unwrap();
+        fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+}
+
+pub async fn another_publisher_of_the_run_is_replaced_and_a_stranger_is_not(world: World) {
+    let mut case = Case::publishing(world, &texts("moorline/001-hello/1")).await;
+    let run_id = case.job.context.offer.run_id.clone();
+    case.overtake(&format!("Other words\n\nMoorline-Run: {run_id}"));
+    case.run().await.unwrap();
+    assert_eq!(case.published(), format!("Add hello\n\nBy demo.\n\nMoorline-Run: {run_id}"));
+    case.origin(&["branch", "-D", "moorline/001-hello/1"]);
+    case.overtake("By somebody else");
+    case.begin_anew();
+    let failure = case.fail().await;
+    assert_eq!(failure.code, "PUSH_REJECTED");
+    assert!(failure.message.contains("which this run did not make"), "{}", failure.message);
+    assert_eq!(case.published(), "By somebody else");
+}
+
+pub async fn a_repositorys_skill_is_no_process_of_the_workers_own_user(world: World) {
+    if world.docker {
+        return;
+    }
+    let mut case = Case::new(world, v1::Stage::Discover, "discover=scripts/stage", PHASE, "").await;
+    Arc::make_mut(&mut case.job.context.config).job_user = "0:0".to_owned();
+    assert_eq!(case.discovered().await.phase.unwrap().title, "Core");
+    assert_eq!(case.went(), fell_back("SKILL_INVALID"));
+    let failure = case.job.context.course.so_far().skill_failure.unwrap();
+    assert!(failure.message.contains("MOORLINE_JOB_USER"), "{}", failure.message);
 }

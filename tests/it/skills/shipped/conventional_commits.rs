@@ -8,12 +8,17 @@ use super::program::{call, request, skill};
 
 /// What it makes of a phase with one task and a patch of some files.
 fn publish(title: &str, task: &str, files: &[&str]) -> Value {
-    let root = tempfile::tempdir().expect("a folder");
-    let patch = root.path().join("publish.patch");
-    let text: String = files
+    let patch: String = files
         .iter()
         .map(|file| format!("diff --git a/{file} b/{file}\nindex 0..1 100644\n"))
         .collect();
+    publish_patch(title, task, &patch)
+}
+
+/// The same with the text of the patch.
+fn publish_patch(title: &str, task: &str, text: &str) -> Value {
+    let root = tempfile::tempdir().expect("a folder");
+    let patch = root.path().join("publish.patch");
     fs::write(&patch, text).expect("a patch");
     let task = json!({"task_id": "T001", "description": task, "parallel": false, "story": "", "line": 3});
     let payload = json!({
@@ -81,6 +86,32 @@ fn the_whole_of_it() {
 
     - `src/users.rs`
     ");
+}
+
+#[test]
+fn odd_names_and_titles_are_read_as_they_are_meant() {
+    let patch = r#"diff --git a/src/a b/c.rs b/src/a b/c.rs
+diff --git a/src/old b/x.rs b/src/new b/x.rs
+rename from src/old b/x.rs
+rename to src/new b/x.rs
+diff --git "a/src/gr\303\274n \"x\".rs" "b/src/gr\303\274n \"x\".rs"
+--- "a/src/gr\303\274n \"x\".rs"
++++ "b/src/gr\303\274n \"x\".rs"
+@@ -1,2 +1,2 @@
+--- a/removed line
++++ b/added line
+diff --git a/src/plain.rs "b/src/bl\303\266d.rs"
+rename to "src/bl\303\266d.rs"
+diff --git "a/src/a\tb.rs" "b/src/a\tb.rs"
+"#;
+    let written = publish_patch("Log\tin   again", "Begin", patch);
+    assert_eq!(written["pull_request"]["title"], "feat: log in again");
+    let body = written["pull_request"]["body"].as_str().unwrap();
+    let (_, files) = body.split_once("Files:\n\n").unwrap();
+    assert_eq!(
+        files,
+        "- `src/a b/c.rs`\n- `src/blöd.rs`\n- `src/grün \"x\".rs`\n- `src/new b/x.rs`\n"
+    );
 }
 
 #[test]

@@ -72,3 +72,12 @@ async fn a_stage_that_is_given_up_ends_its_container_and_a_worker_that_goes_leav
         assert_eq!(engine.stops() > 0, stopped);
     }
 }
+
+#[tokio::test]
+async fn only_what_has_not_told_its_end_may_have_been_found_dead() {
+    assert!(is_unknown(Exit::Code(255), false));
+    assert!(!is_unknown(Exit::Code(1), false));
+    assert!(!is_unknown(Exit::Code(255), true));
+    assert!(went_with_its_engine(&crate::testing::Idle, Exit::Signal(9), true).await);
+    assert!(!went_with_its_engine(&crate::testing::Idle, Exit::OutOfMemory, false).await);
+}

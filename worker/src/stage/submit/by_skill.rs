@@ -59,7 +59,7 @@ pub(super) async fn resume(ctx: &Context, adopted: Adopted) -> Result<v1::Submit
     if adopted.at_work.leg == Leg::Program {
         let name = ctx.offer.decision.clone().unwrap_or_default().selected_skill;
         let program = Program::new(ctx, &name, Leg::Program);
-        program.attend(Running::new(ctx, adopted.container)).await?;
+        program.attend(Running::new(ctx, adopted.container), true).await?;
         return submit.take_work(&adopted.at_work).await;
     }
     let (at_work, transcript) = submit.adopt(adopted).await.map_err(Fault::of_agent)?;
@@ -96,7 +96,7 @@ impl Submit<'_> {
             running.end().await;
             return Err(self.unusable(&error).into());
         }
-        program.attend(running).await?;
+        program.attend(running, false).await?;
         self.take_work(&at_work).await
     }
 

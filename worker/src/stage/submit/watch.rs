@@ -10,10 +10,9 @@ use super::{
 };
 use crate::{
     agent::{Fault, Transcript},
-    engine::Exit,
     stage::{
         Error, Leg,
-        running::{End, Running},
+        running::{End, Running, went_with_its_engine},
     },
     volume::steward::Outcome,
 };
@@ -68,7 +67,7 @@ impl Submit<'_> {
         let stored = self.store_log().await;
         // The agent's own failure says more than that of its log.
         if let Err(fault) = verdict {
-            let fault = match adopted && self.went_with_its_engine(exit, &transcript).await {
+            let fault = match adopted && went_with_its_engine(ctx.engine.as_ref(), exit, transcript.turn.is_some()).await {
                 true => lost(fault),
                 false => fault,
             };
@@ -87,44 +86,11 @@ impl Submit<'_> {
         let stored = self.ctx.outlet.upload_artifact(ArtifactType::CodexLogs, &file, "application/jsonl");
         stored.await.map(drop).map_err(Error::Failed)
     }
-
-    /// Whether an agent that ended while no worker was there ended with the machine or its engine: that is not the agent's fault.
-    async fn went_with_its_engine(&self, exit: Exit, transcript: &Transcript) -> bool {
-        match exit {
-            Exit::Signal(_) => true,
-            Exit::Code(code) if is_unknown(code, transcript) => self.ctx.engine.info().await.is_ok_and(|info| info.kind == "docker"),
-            _ => false,
-        }
-    }
-}
-
-/// Docker's code for containers that it found dead when it came up again, as after a loss of power. An agent that has said how its turn ended
-/// has ended by itself.
-fn is_unknown(code: i32, transcript: &Transcript) -> bool {
-    code == 255 && transcript.turn.is_none()
 }
 
 fn lost(fault: Fault) -> Fault {
     Fault {
         class: FailureClass::LostWorker,
         ..fault
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agent::Turn;
-
-    #[test]
-    fn only_an_agent_that_did_not_end_its_turn_may_have_been_found_dead() {
-        let said = |turn| Transcript {
-            turn,
-            ..Transcript::default()
-        };
-        assert!(is_unknown(255, &said(None)));
-        assert!(!is_unknown(1, &said(None)));
-        assert!(!is_unknown(255, &said(Some(Turn::Completed))));
-        assert!(!is_unknown(255, &said(Some(Turn::Failed("no quota".to_owned())))));
     }
 }
