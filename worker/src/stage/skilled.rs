@@ -168,7 +168,8 @@ mod tests {
             fs::write(folder.join("SKILL.md"), "no front matter\n").unwrap();
         }
         assert_eq!(beside(root.path()).unwrap_err(), "SKILL_INVALID", "the root's is broken");
-        assert_eq!(beside(&root.path().join("none")).unwrap_err(), "SKILL_MISSING", "nobody could look");
+        let no_folder = root.path().join(MIRRORS[0]).join("demo/SKILL.md");
+        assert_eq!(beside(&no_folder).unwrap_err(), "SKILL_MISSING", "nobody could look");
     }
 
     #[test]
