@@ -15,6 +15,7 @@ use super::{
     stop::{Stop, Why},
 };
 use crate::{
+    boot::Moment,
     config::Config,
     engine::Engine,
     holding::Holding,
@@ -22,7 +23,7 @@ use crate::{
     metrics,
     skill::Registry,
     stage::{
-        self, AgentEnded, Context, Course, Owner, RunFolder, plain,
+        self, AgentEnded, Context, Owner, RunFolder, plain,
         submit::{self, Adopted},
     },
     told::Told,
@@ -63,7 +64,7 @@ impl Job {
         let token = ticket.stop.token.clone();
         let of_job = (ticket.lease.clone(), offer.stage());
         let outlet = JobOutlet::new(handle.clone(), of_job, told.clone(), folder.clone(), token.clone());
-        let course = Course::of(&offer);
+        let course = ticket.course.clone().since(Moment::now());
         let context = Context {
             config: config.clone(),
             engine: engine.clone(),
@@ -74,6 +75,7 @@ impl Job {
             outlet: Arc::new(outlet),
             stop: token,
             leaving: ticket.leaving.clone(),
+            going: ticket.going.clone(),
             agent_ended: AgentEnded::default(),
             course,
         };
@@ -206,7 +208,10 @@ impl Job {
             Some(Why::TimedOut) if agent_ended.is_set() => Some(Why::TimedOutAfterwards),
             why => why,
         };
-        outcome::of(joined, why)
+        match self.context.course.known_end() {
+            Some(known) => outcome::known(known.clone(), joined, why),
+            None => outcome::of(joined, why),
+        }
     }
 
     /// What the stage may still take. An agent that was adopted has its container's limit, which went on without a worker; what comes after

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stop::{Stop, Why};
-use crate::{config::Config, link::Lease};
+use crate::{config::Config, link::Lease, stage::Course};
 
 /// Jobs in hand: at work, or ended without an acknowledgement.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Jobs {
     /// Told when the worker's process ends, whatever ends it.
     leaving: CancellationToken,
     _left: DropGuard,
+    /// Told before that, when nothing new is taken any more.
+    going: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -31,9 +33,17 @@ struct Entry {
     run_id: String,
     /// Whether it lets an agent work, which another process of this worker could go on with.
     agent: bool,
+    course: Course,
     stop: Stop,
     ended: bool,
     settled: bool,
+}
+
+impl Entry {
+    /// Whether an agent is at work for the job's own sake: one whose end is known has a shadow at most, which nobody goes on with.
+    fn is_agent_s(&self) -> bool {
+        self.agent && self.course.known_end().is_none()
+    }
 }
 
 /// What a job needs to begin.
@@ -45,6 +55,10 @@ pub(super) struct Ticket {
     pub(super) turn: Arc<Mutex<()>>,
     /// Cancelled when the worker's process ends.
     pub(super) leaving: CancellationToken,
+    /// Cancelled when the worker takes nothing new any more.
+    pub(super) going: CancellationToken,
+    /// What is known of the way that the attempt takes.
+    pub(super) course: Course,
 }
 
 impl Jobs {
@@ -54,6 +68,7 @@ impl Jobs {
         Self {
             _left: leaving.clone().drop_guard(),
             leaving,
+            going: CancellationToken::new(),
             room: config.queues.iter().map(room).collect(),
             entries: BTreeMap::new(),
             runs: HashMap::new(),
@@ -100,11 +115,12 @@ impl Jobs {
     }
 
     pub(super) fn begin(&mut self, lease: &Lease, offer: &v1::Offer) -> Ticket {
-        let stop = Stop::default();
+        let (stop, course) = (Stop::default(), Course::of(offer));
         let entry = Entry {
             queue: offer.queue.clone(),
             run_id: offer.run_id.clone(),
             agent: offer.stage() == v1::Stage::Submit,
+            course: course.clone(),
             stop: stop.clone(),
             ended: false,
             settled: false,
@@ -116,7 +132,14 @@ impl Jobs {
             stop,
             turn,
             leaving: self.leaving.clone(),
+            going: self.going.clone(),
+            course,
         }
+    }
+
+    /// The worker takes nothing new any more: shadows end, and what their jobs have come to is reported.
+    pub(super) fn go(&self) {
+        self.going.cancel();
     }
 
     /// Returns whether this was the first cause to stop it.
@@ -132,13 +155,13 @@ impl Jobs {
 
     /// The same for jobs that begin anew wherever they are offered next, and none that an agent works at.
     pub(super) fn stop_cheap(&self, why: Why) -> bool {
-        let cheap = |(lease, entry): (&Lease, &Entry)| !entry.agent && self.stop(lease, why);
+        let cheap = |(lease, entry): (&Lease, &Entry)| !entry.is_agent_s() && self.stop(lease, why);
         self.entries.iter().map(cheap).fold(false, |any, stopped| any | stopped)
     }
 
     /// Jobs at work that an agent works at.
     pub(super) fn agents(&self) -> usize {
-        self.entries.values().filter(|entry| entry.agent && !entry.ended).count()
+        self.entries.values().filter(|entry| entry.is_agent_s() && !entry.ended).count()
     }
 
     /// The job's task has ended. Returns the queue in which there is room again.
@@ -183,5 +206,25 @@ impl Jobs {
 
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::finished::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_whose_work_is_known_is_left_to_nobody() {
+        let mut jobs = Jobs::new(&Config::try_parse_from(["moorline-worker"]).unwrap());
+        let mut offer = v1::Offer::default();
+        offer.set_stage(v1::Stage::Submit);
+        let (at_work, in_shadow) = (Lease::new("job-1", 1), Lease::new("job-2", 1));
+        let [at_work, in_shadow] = [&at_work, &in_shadow].map(|lease| jobs.begin(lease, &offer));
+        in_shadow.course.came_to(Outcome::Result(v1::JobResult::default()));
+        assert_eq!(jobs.agents(), 1);
+        assert!(jobs.stop_cheap(Why::Leaving));
+        assert_eq!((at_work.stop.why(), in_shadow.stop.why()), (None, Some(Why::Leaving)));
     }
 }

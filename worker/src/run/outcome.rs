@@ -24,6 +24,26 @@ pub(super) fn of(joined: Option<Joined>, why: Option<Why>) -> Outcome {
     }
 }
 
+/// The outcome of a stage that had come to its end before its shadow began: what befalls the shadow changes nothing. Only a run that was cancelled
+/// meanwhile has no use for a failure.
+pub(super) fn known(known: Outcome, joined: Option<Joined>, why: Option<Why>) -> Outcome {
+    match (joined, why) {
+        (Some(ended @ Ok(_)), Some(Why::Cancelled | Why::Fenced)) => of(Some(ended), why),
+        (Some(Ok(_)), _) => known,
+        (Some(Err(error)), _) => {
+            tracing::error!(%error, "a shadow broke: its stage has the end that it had before; report this with the worker's log");
+            known
+        }
+        (None, _) => {
+            tracing::error!(
+                ?why,
+                "A SHADOW WOULD NOT DIE: it was told to stop, and was killed, and may run on; see what the engine says above"
+            );
+            known
+        }
+    }
+}
+
 /// What it means that a stage was stopped.
 pub(super) fn stopped(how: &str, why: Option<Why>) -> Outcome {
     let lost = |code, message: &str| Outcome::Failure(failure(code, FailureClass::LostWorker, message));
@@ -87,6 +107,28 @@ mod tests {
         assert_eq!(end(Some(Why::Leaving)), "WORKER_STOPPED LostWorker");
         assert_eq!(end(Some(Why::Cancelled)), "stopped");
         assert_eq!(end(Some(Why::Fenced)), "stopped");
+    }
+
+    #[test]
+    fn what_befalls_a_shadow_changes_no_end_that_was_known_before() {
+        let skill = || failure("SKILL_FAILED", FailureClass::Job, "it broke");
+        let own = || Some(Ok(Err(stage::Error::Failed(skill()))));
+        let whys = [None, Some(Why::TimedOut), Some(Why::LostContact), Some(Why::Leaving)];
+        for (joined, why) in whys.into_iter().flat_map(|why| [(None, why), (own(), why)]) {
+            let end = known(Outcome::Failure(skill()), joined, why);
+            assert_eq!(end, Outcome::Failure(skill()), "{why:?}");
+        }
+        let end = known(Outcome::Result(v1::JobResult::default()), None, Some(Why::Cancelled));
+        assert!(matches!(end, Outcome::Result(_)), "{end:?}");
+        let end = known(Outcome::Failure(skill()), own(), Some(Why::Cancelled));
+        assert!(matches!(&end, Outcome::Stopped(stopped) if stopped.how == "stopped"), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn a_shadow_that_breaks_leaves_the_end_as_it_was() {
+        let broke = tokio::spawn(async { panic!("a shadow of the test breaks on purpose") }).await;
+        let end = known(Outcome::Result(v1::JobResult::default()), Some(broke), None);
+        assert!(matches!(end, Outcome::Result(_)), "{end:?}");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    engine::{ContainerSpec, Limits, process::ProcessEngine},
+    engine::{Container, ContainerSpec, Limits, process::ProcessEngine},
     stage::RunFolder,
-    testing::{Idle, Line, Server, calm, patient, sh},
+    testing::{Idle, Line, Server, Shelf, calm, patient, sh},
 };
 
 struct Place {
@@ -439,6 +439,43 @@ async fn jobs_that_outlast_the_time_to_drain_are_stopped() {
     line.left().await;
     drop(line);
     place.gone().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_told_to_go_waits_for_no_shadow() {
+    for at_once in [false, true] {
+        let shelf = Shelf(Arc::default());
+        let engine = shelf.clone();
+        let mut place = Place::with(|_| Arc::new(engine)).await;
+        let mut line = place.server.welcomed().await;
+        line.until(is_credit).await;
+        // The shadow waits for it to be gone, and it never is.
+        let labels = [("moorline.job", "job-1"), ("moorline.worker", "w")];
+        shelf.0.lock().expect("the shelf").push(Container {
+            id: "first".to_owned(),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        });
+        let mut offer = by_skill(place.quick(7));
+        if let Some(decision) = &mut offer.decision {
+            (decision.fallback_enabled, decision.shadow_mode) = (false, true);
+        }
+        line.send(Answer::Offer(offer)).await;
+        line.until(|frame| matches!(frame, Frame::Report(v1::Report { news: Some(News::Progress(said)), .. }) if said.message.contains("in the shadow")))
+            .await;
+        match at_once {
+            true => place.shutdown.stop.cancel(),
+            false => place.shutdown.drain.cancel(),
+        }
+        let end = line.finished().await;
+        assert_eq!(code(&end), "SKILL_MISSING");
+        let told = execution(&end).shadow.clone().expect("a shadow");
+        assert_eq!(told.status(), v1::ShadowStatus::NotCompared);
+        assert_eq!(told.detail, "the worker was stopped");
+        line.acknowledge(&end).await;
+        line.left().await;
+        drop(line);
+        place.gone().await.expect("a clean end");
+    }
 }
 
 #[tokio::test]

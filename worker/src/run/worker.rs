@@ -610,6 +610,7 @@ impl Worker {
             jobs = self.tasks.len(),
             "the worker is going: it takes nothing new and finishes what it has"
         );
+        self.jobs.go();
         self.drained_by = Some(Instant::now() + self.config.drain_grace);
         self.say_draining(reason);
     }
@@ -628,6 +629,7 @@ impl Worker {
 
     /// The server will not have this worker: no agent works on for a worker that is gone. The ends are left to its next start.
     async fn stop_unwanted(&mut self, error: &Error) -> Result<(), Error> {
+        self.jobs.go();
         let at_work = self.jobs.names_at_work();
         if self.jobs.stop_all(Why::Leaving) {
             tracing::error!(jobs = %at_work.join(", "), error = %chain(error), "the worker can't go on: jobs at work are stopped");

@@ -1,11 +1,11 @@
 //! The course that an attempt takes: what is known of it so far, whatever ends it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
-use moorline_proto::v1::{self, ExecutionPath};
+use moorline_proto::v1::{self, ExecutionPath, finished::Outcome};
 use tokio::sync::watch;
 
 use crate::boot::Moment;
@@ -15,6 +15,8 @@ use crate::boot::Moment;
 #[derive(Debug, Clone)]
 pub struct Course {
     execution: Arc<Mutex<v1::StageExecution>>,
+    /// What the stage has come to, where a shadow follows.
+    end: Arc<OnceLock<Outcome>>,
     began: Moment,
 }
 
@@ -35,6 +37,7 @@ impl Course {
         };
         Self {
             execution: Arc::new(Mutex::new(execution)),
+            end: Arc::default(),
             began: Moment::now(),
         }
     }
@@ -77,6 +80,16 @@ impl Course {
         let mut execution = self.open();
         (execution.used_skills, execution.used_fallback) = (true, true);
         execution.set_execution_path(ExecutionPath::DirectFallback);
+    }
+
+    /// The stage has come to this, and only its shadow is to come. The first word stands.
+    pub(crate) fn came_to(&self, outcome: Outcome) {
+        drop(self.end.set(outcome));
+    }
+
+    /// What the stage has come to, where its shadow has begun or is about to.
+    pub fn known_end(&self) -> Option<&Outcome> {
+        self.end.get()
     }
 
     /// What came of the shadow.

@@ -79,6 +79,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Cancelled when the worker's process ends: what runs in a container is left to the next process of its name.
     pub leaving: CancellationToken,
+    /// Cancelled before that, when the worker takes nothing new any more: no shadow is begun or waited for.
+    pub going: CancellationToken,
     /// Whether the agent has ended by itself: what is left of the stage then has no deadline, since the agent's work is paid for.
     pub agent_ended: AgentEnded,
     /// What is known of the way that the attempt takes.

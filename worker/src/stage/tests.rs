@@ -151,6 +151,7 @@ impl Place {
             outlet: memory.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            going: CancellationToken::new(),
             agent_ended: AgentEnded::default(),
             course: Course::of(&v1::Offer::default()),
             holding: None,

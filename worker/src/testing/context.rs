@@ -25,6 +25,7 @@ pub(crate) fn offered(offer: v1::Offer) -> Context {
         outlet: Arc::new(Silent),
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
+        going: CancellationToken::new(),
         agent_ended: AgentEnded::default(),
     }
 }

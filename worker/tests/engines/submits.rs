@@ -74,6 +74,7 @@ impl Job {
             outlet: outlet.clone(),
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
+            going: CancellationToken::new(),
             agent_ended: AgentEnded::default(),
             course,
             holding: None,

@@ -28,6 +28,7 @@ pub(crate) fn context(engine: Arc<dyn Engine>) -> Context {
         outlet: Arc::new(Silent),
         stop: CancellationToken::new(),
         leaving: CancellationToken::new(),
+        going: CancellationToken::new(),
         agent_ended: AgentEnded::default(),
         course: Course::of(&v1::Offer::default()),
         holding: None,

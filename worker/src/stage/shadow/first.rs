@@ -81,15 +81,19 @@ fn of_result(ctx: &Context, result: &v1::JobResult, published: Option<Published>
     })
 }
 
-/// The end that the attempt has if the worker's process ends before the shadow does.
-pub(super) fn foreseen(ctx: &Context, done: &Result<v1::JobResult, Error>) -> v1::Finished {
-    let outcome = match done {
+/// What the way has come to, as it is reported.
+pub(super) fn outcome(done: &Result<v1::JobResult, Error>) -> Outcome {
+    match done {
         Ok(result) => Outcome::Result(result.clone()),
         Err(Error::Failed(failure)) => Outcome::Failure(failure.clone()),
         Err(Error::Stopped(how)) => Outcome::Stopped(v1::Stopped { how: (*how).to_owned() }),
-    };
+    }
+}
+
+/// The end that the attempt has if the worker's process ends before the shadow does.
+pub(super) fn foreseen(ctx: &Context, done: &Result<v1::JobResult, Error>) -> v1::Finished {
     v1::Finished {
-        outcome: Some(outcome),
+        outcome: Some(outcome(done)),
         execution: Some(ctx.course.end(ctx.course.elapsed())),
     }
 }

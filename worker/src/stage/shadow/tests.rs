@@ -1,6 +1,9 @@
 //! Shadows whose skill is missing: what is told of them, and that they change nothing.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use moorline_proto::v1::{self, ArtifactType, ExecutionPath, FailureClass, ShadowStatus, Stage, finished::Outcome};
 
@@ -9,8 +12,14 @@ use super::{
         Context, Course, Error, Outlet, failure, run,
         tests::{Memory, Place, kinds},
     },
+    GOING, Second,
     first::First,
     outlet::Muted,
+    take,
+};
+use crate::{
+    config::Config,
+    testing::{Stubborn, patient},
 };
 
 /// A job that goes this way, with a shadow, on a worker that has no skill.
@@ -121,6 +130,65 @@ async fn without_room_for_the_end_or_time_there_is_no_shadow() {
     context.offer.timeout = Some(prost_types::Duration { seconds: 0, nanos: 1 });
     run(context.clone()).await.expect("a phase");
     assert!(shadow(&context).detail.contains("time was over"), "{:?}", shadow(&context));
+}
+
+/// Takes connections of git and never answers.
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/x", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_ends_its_shadows_and_begins_none() {
+    let place = Place::new();
+    let (listener, url) = silent();
+    let (mut context, _) = job(&place, Stage::Discover, ExecutionPath::Skill, false);
+    context.config = Arc::new(Config::try_parse_from(["moorline-worker", "--git-protocols", "file:git"]).unwrap());
+    context.offer.spec.as_mut().unwrap().repository = url;
+    let going = context.going.clone();
+    let shadow_is_at_work = tokio::task::spawn_blocking(move || listener.accept().unwrap());
+    let failed = Err(Error::Failed(failure("SKILL_FAILED", FailureClass::Job, "")));
+    let first = First::of(&context, &failed, None).expect("a way to compare with");
+    let second = Second::new(&context, &first).unwrap();
+    let of_shadow = second.ctx.stop.clone();
+    let running = tokio::spawn(async move { take(&context, second).await });
+    let line = patient(shadow_is_at_work).await.unwrap();
+    going.cancel();
+    let why = patient(running).await.unwrap().expect_err("it never ends");
+    assert_eq!(why, GOING);
+    assert!(of_shadow.is_cancelled(), "what it runs is told to stop");
+    drop(line);
+
+    let (context, memory) = job(&place, Stage::Discover, ExecutionPath::DirectOnly, true);
+    context.going.cancel();
+    run(context.clone()).await.expect("a phase");
+    assert_eq!(
+        (shadow(&context).status(), shadow(&context).detail.as_str()),
+        (ShadowStatus::NotCompared, GOING)
+    );
+    assert!(memory.foreseen.lock().unwrap().is_empty(), "none is begun");
+}
+
+#[tokio::test]
+async fn an_engine_that_clears_nothing_up_holds_no_end_back() {
+    let place = Place::new();
+    let (mut context, memory) = job(&place, Stage::Discover, ExecutionPath::DirectOnly, true);
+    context.engine = Arc::new(Stubborn::default());
+    let running = tokio::spawn(run(context.clone()));
+    patient(async {
+        while memory.foreseen.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert!(matches!(context.course.known_end(), Some(Outcome::Result(_))));
+    let told = Instant::now();
+    context.stop.cancel();
+    running.await.unwrap().expect("a phase");
+    // As long as the engine is asked again, in tests: a minute otherwise, more than a stage is given to stop.
+    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+    assert_eq!(shadow(&context).detail, "the job was told to stop");
 }
 
 #[tokio::test]
