@@ -24,7 +24,7 @@ async fn a_skill_that_is_not_allowed_is_refused_with_those_that_are() {
     let refused = app.create_with(asking("001-a", &[(Stage::Submit, "spekit")])).await.unwrap_err();
     assert_eq!(kind(&refused), "InvalidArgument SKILL_UNKNOWN");
     assert_eq!(fact(&refused, "allowed"), "review,speckit");
-    insta::assert_snapshot!(refused.message(), @r#"no worker has ever shown a skill "spekit", nor is it allowed for submit: choose one of review,speckit; `moorline skill list` shows those that workers have"#);
+    insta::assert_snapshot!(refused.message(), @r#"no worker has shown a skill "spekit" at its latest start, nor is it allowed for submit: choose one of review,speckit; `moorline skill list` shows those that workers have"#);
 
     let listed = app.runs().list_runs(v1::ListRunsRequest::default()).await.unwrap().into_inner();
     assert!(listed.runs.is_empty());
