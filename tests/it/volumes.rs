@@ -360,7 +360,11 @@ async fn notes_stay_and_whoever_watches_shards_sees_what_changes() {
         ("codex-1", "Ann's account")
     );
     let _worker = ScriptedWorker::shard_worker(&app, "w", 1).await;
-    assert_eq!(next().await.status(), v1::ShardStatus::Active);
+    // On the way there may be more that has changed, such as who holds the volume.
+    let active = async { while next().await.status() != v1::ShardStatus::Active {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), active)
+        .await
+        .expect("the shard becomes active");
     let refused = app.shards().update_volume_notes(note(&"x".repeat(4097))).await.unwrap_err();
     assert_eq!(kind(&refused), "InvalidArgument TOO_LONG");
 }
