@@ -55,7 +55,7 @@ async fn a_server_whose_database_stands_still_keeps_little_of_what_a_worker_floo
     }
     let taken = proxy.line(0).await.traffic().of(Way::Up).passed;
     assert!(taken < FLOOD / 4, "the server has taken {taken} bytes in");
-    let grown = app.process().peak_memory() - before;
+    let grown = app.process().grown_since(before);
     assert!(grown < 48 * MIB, "the server has grown by {grown} bytes");
 
     // And nothing of it is lost once the database is back.
@@ -99,7 +99,7 @@ async fn a_worker_that_reads_nothing_costs_the_server_little_and_loses_its_strea
         }
     }
     assert!(said < PINGS, "the server has taken {said} pings, and keeps their answers");
-    let grown = app.process().peak_memory() - before;
+    let grown = app.process().grown_since(before);
     assert!(grown < 48 * MIB, "the server has grown by {grown} bytes");
     let client = app.database.connect().await.unwrap();
     let ended = "select end_reason from worker_sessions where ended_at is not null";
@@ -201,7 +201,7 @@ async fn an_agent_that_prints_more_than_the_line_takes_fills_its_file_and_not_it
         (sizes.max().unwrap_or_default() >= OUTPUT).then_some(())
     };
     eventually("all output in a file", written).await;
-    let grown = worker.peak_memory() - before;
+    let grown = worker.grown_since(before);
     assert!(grown < 32 * MIB, "the worker has grown by {grown} bytes");
     let cancel = v1::CancelRunRequest {
         run_id: run.run_id.clone(),

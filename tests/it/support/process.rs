@@ -118,6 +118,12 @@ impl Process {
         kib.expect("its peak") << 10
     }
 
+    /// By how much its peak has grown since it was `before`, in bytes. The kernel counts by the core, and only about: a peak that has hardly
+    /// grown may look smaller.
+    pub fn grown_since(&self, before: u64) -> u64 {
+        self.peak_memory().saturating_sub(before)
+    }
+
     fn pid(&self) -> Pid {
         let id = self.child.id().expect("a process that runs");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
