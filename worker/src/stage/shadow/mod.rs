@@ -1,8 +1,8 @@
 //! The other way of a stage, taken after the first one and without any effect, and how far the two came out alike.
 //!
 //! What the first way has come to is in the attempt's course and on the disk before the second begins ([`Outlet::foresee`]): nothing that befalls the
-//! shadow, the worker's end included, loses or changes it. A worker that is going ends its shadows at once. The shadow works in the run's folder, made anew, under the same paths as the first way, with a git directory of its own; it
-//! pushes nothing, and of what it stores nothing is taken for the run's.
+//! shadow, the worker's end included, loses or changes it. A worker that is going ends its shadows at once. The shadow works in the run's folder, made
+//! anew, under the same paths as the first way, with a git directory of its own; it pushes nothing, and of what it stores nothing is taken for the run's.
 //!
 //! [`Outlet::foresee`]: super::Outlet::foresee
 
